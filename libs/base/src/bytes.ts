@@ -1,0 +1,238 @@
+import { assert } from './assert.ts';
+
+const decoder = new TextDecoder('utf-8');
+const encoder = new TextEncoder();
+
+/**
+ * Growing buffer for our own binary formats. Integers are LEB128 varints (unsigned, up to 2^53 − 1) unless the name says otherwise.
+ * `finish` hands out a view of the slab; the writer goes on behind it, so one writer serves many messages without copying.
+ */
+export class ByteWriter {
+  private buffer: Uint8Array;
+  private view: DataView;
+  private start = 0;
+  private at = 0;
+  private readonly slabBytes: number;
+
+  constructor(slabBytes = 16 * 1024) {
+    this.slabBytes = slabBytes;
+    this.buffer = new Uint8Array(slabBytes);
+    this.view = new DataView(this.buffer.buffer);
+  }
+
+  /** Bytes written since the last `finish`. */
+  get length(): number {
+    return this.at - this.start;
+  }
+
+  private reserve(count: number): void {
+    if (this.at + count <= this.buffer.length) return;
+    const used = this.at - this.start;
+    const next = new Uint8Array(Math.max(this.slabBytes, (used + count) * 2));
+    next.set(this.buffer.subarray(this.start, this.at));
+    this.buffer = next;
+    this.view = new DataView(next.buffer);
+    this.start = 0;
+    this.at = used;
+  }
+
+  u8(value: number): void {
+    this.reserve(1);
+    this.buffer[this.at++] = value;
+  }
+
+  /** Little-endian. */
+  u32(value: number): void {
+    this.reserve(4);
+    this.view.setUint32(this.at, value, true);
+    this.at += 4;
+  }
+
+  f64(value: number): void {
+    this.reserve(8);
+    this.view.setFloat64(this.at, value, true);
+    this.at += 8;
+  }
+
+  /** Unsigned, 0 … 2^53 − 1. */
+  varint(value: number): void {
+    assert(value >= 0 && value <= Number.MAX_SAFE_INTEGER, 'varint out of range');
+    this.reserve(8);
+    let rest = value;
+    while (rest > 0x7fff_ffff) {
+      this.buffer[this.at++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    while (rest > 127) {
+      this.buffer[this.at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.buffer[this.at++] = rest;
+  }
+
+  /** Signed safe integer, zigzag (magnitude up to 2^52). */
+  svarint(value: number): void {
+    this.varint(value >= 0 ? value * 2 : -value * 2 - 1);
+  }
+
+  bytes(value: Uint8Array): void {
+    this.varint(value.length);
+    this.raw(value);
+  }
+
+  raw(value: Uint8Array): void {
+    this.reserve(value.length);
+    this.buffer.set(value, this.at);
+    this.at += value.length;
+  }
+
+  /** Length-prefixed UTF-8. Short ASCII, the usual key, is written by hand: the encoder's call costs more than the bytes. */
+  string(value: string): void {
+    const n = value.length;
+    if (n <= 48) {
+      this.reserve(n + 1);
+      const at = this.at + 1;
+      let i = 0;
+      for (; i < n; i++) {
+        const code = value.charCodeAt(i);
+        if (code > 127) break;
+        this.buffer[at + i] = code;
+      }
+      if (i === n) {
+        this.buffer[this.at] = n;
+        this.at = at + n;
+        return;
+      }
+    }
+    this.bytes(encoder.encode(value));
+  }
+
+  /** Leaves room for a u32 that `patchU32` fills in later; returns its position for that call. */
+  placeholderU32(): number {
+    this.u32(0);
+    return this.at - 4 - this.start;
+  }
+
+  patchU32(position: number, value: number): void {
+    this.view.setUint32(this.start + position, value, true);
+  }
+
+  /** What was written since the last `finish`: a view that the writer never touches again. */
+  finish(): Uint8Array {
+    const result = this.buffer.subarray(this.start, this.at);
+    this.start = this.at;
+    if (this.buffer.length - this.at < 256) {
+      this.buffer = new Uint8Array(this.slabBytes);
+      this.view = new DataView(this.buffer.buffer);
+      this.start = 0;
+      this.at = 0;
+    }
+    return result;
+  }
+}
+
+/** Input that is not what its format promises: a peer's frame, a file. Never an assertion, because we did not write it. */
+export class DecodeError extends Error {
+  override name = 'DecodeError';
+}
+
+/** Reads what {@link ByteWriter} wrote. Every method throws {@link DecodeError} instead of reading past the end. */
+export class ByteReader {
+  private readonly buffer: Uint8Array;
+  private readonly view: DataView;
+  private at: number;
+  private readonly end: number;
+
+  constructor(buffer: Uint8Array, start = 0, end = buffer.length) {
+    this.buffer = buffer;
+    this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    this.at = start;
+    this.end = end;
+  }
+
+  get position(): number {
+    return this.at;
+  }
+
+  get remaining(): number {
+    return this.end - this.at;
+  }
+
+  private need(count: number): void {
+    if (count > this.end - this.at) throw new DecodeError('truncated');
+  }
+
+  u8(): number {
+    this.need(1);
+    return this.buffer[this.at++] as number;
+  }
+
+  u32(): number {
+    this.need(4);
+    const value = this.view.getUint32(this.at, true);
+    this.at += 4;
+    return value;
+  }
+
+  f64(): number {
+    this.need(8);
+    const value = this.view.getFloat64(this.at, true);
+    this.at += 8;
+    return value;
+  }
+
+  varint(): number {
+    let result = 0;
+    let scale = 1;
+    for (let i = 0; i < 8; i++) {
+      const byte = this.u8();
+      result += (byte & 0x7f) * scale;
+      if (byte < 128) {
+        if (result > Number.MAX_SAFE_INTEGER) throw new DecodeError('varint too large');
+        return result;
+      }
+      scale *= 128;
+    }
+    throw new DecodeError('varint too long');
+  }
+
+  svarint(): number {
+    const value = this.varint();
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  /** A view into the frame, not a copy: whoever keeps it longer than the frame copies it. */
+  bytes(): Uint8Array {
+    return this.raw(this.varint());
+  }
+
+  raw(count: number): Uint8Array {
+    this.need(count);
+    const value = this.buffer.subarray(this.at, this.at + count);
+    this.at += count;
+    return value;
+  }
+
+  string(): string {
+    const count = this.varint();
+    this.need(count);
+    const start = this.at;
+    this.at += count;
+    if (count <= 48) {
+      let text = '';
+      for (let i = start; i < start + count; i++) {
+        const code = this.buffer[i] as number;
+        if (code > 127) return decoder.decode(this.buffer.subarray(start, start + count));
+        text += String.fromCharCode(code);
+      }
+      return text;
+    }
+    return decoder.decode(this.buffer.subarray(start, start + count));
+  }
+}
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,0 +1,150 @@
+import type { Hlc } from '@kahuna/base';
+import type { Operation, OperationResult } from '@kahuna/partition';
+
+/** Receives answers without a closure per operation: `token` is whatever the submitter chose. Called exactly once per operation, never inside `submit`. */
+export interface ResultSink {
+  complete(token: number, result: OperationResult): void;
+}
+
+/** The node as its gateways (gRPC, REST, WebSocket) see it. */
+export interface KahunaNode {
+  /**
+   * Any operation on any node: routed, forwarded once to the leader if need be, answered with a result in all cases.
+   * `deadlineMs`: monotonic instant of `clock` after which the answer is not wanted any more (0 = the spec's own bounds).
+   */
+  submit(operation: Operation, sink: ResultSink, token: number, deadlineMs: number): void;
+  membership(): MembershipView;
+  routing(keySpace: string | undefined): RoutingView;
+  health(): HealthView;
+  /** Facts for the console and the metrics; cheap, no I/O. */
+  facts(): NodeFacts;
+  /** What happened lately on this node: elections, links, snapshots. Bounded ring; the callback sees new ones. */
+  events: EventLog;
+  /** Facts of a peer for the console, streamed while somebody subscribes; undefined until the first answer. */
+  peerFacts(nodeId: number): { readonly facts: NodeFacts; readonly receivedAtMs: number } | undefined;
+  /** Gathering from peers runs while at least one interest is held. Returns the release. */
+  gatherPeerFacts(): () => void;
+  transferLeadership(partitionId: number, toNodeId: number): boolean;
+}
+
+export type MemberRole = 'Learner' | 'Voter' | 'Leaving' | 'NotMember';
+
+export interface MemberView {
+  readonly endpoint: string;
+  readonly nodeId: number;
+  readonly name: string;
+  readonly role: MemberRole;
+  readonly joinedVersion: number;
+  /** Advertised client URL, '' if not known. */
+  readonly clientUrl: string;
+  /** Where its console can be opened, '' if not known. */
+  readonly consoleUrl: string;
+}
+
+export interface MembershipView {
+  readonly membershipVersion: number;
+  readonly members: readonly MemberView[];
+  readonly localRole: MemberRole;
+  readonly initialized: boolean;
+  readonly clusterId: string;
+}
+
+export interface RoutingView {
+  readonly initialized: boolean;
+  readonly poolSize: number;
+  readonly localUrl: string;
+  readonly mapVersion: number;
+  readonly coherent: boolean;
+  readonly keySpaces: readonly {
+    readonly keySpace: string;
+    readonly mode: 'Hash' | 'KeyRange';
+    readonly ranges: readonly {
+      readonly startKey: string | null;
+      readonly endKey: string | null;
+      readonly partitionId: number;
+      readonly generation: number;
+    }[];
+  }[];
+  /** Ascending by partition; url '' when the leader is not known here. */
+  readonly leaders: readonly { readonly partitionId: number; readonly url: string }[];
+}
+
+export interface HealthView {
+  readonly ready: boolean;
+  readonly initialized: boolean;
+  readonly localRole: MemberRole;
+  readonly hostedPartitions: number;
+  readonly fatalFault: string | null;
+}
+
+export interface PartitionFacts {
+  readonly partitionId: number;
+  readonly kind: 'system' | 'meta' | 'hash' | 'range';
+  readonly role: 'leader' | 'follower' | 'candidate' | 'learner';
+  /** Node that leads as far as this replica knows, 0 = unknown. */
+  readonly leaderNodeId: number;
+  readonly term: number;
+  /** Wall-clock instant since this replica knows this leadership. */
+  readonly leaderSinceMs: number;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  /** Applied and flushed into the engine. */
+  readonly durableIndex: number;
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly quiescent: boolean;
+  /** Counters since start, on this replica as leader. */
+  readonly reads: number;
+  readonly writes: number;
+  readonly queuedProposals: number;
+  readonly keys: number;
+  readonly checksum: { readonly index: number; readonly value: number; readonly ok: boolean };
+  readonly replicas: readonly {
+    readonly nodeId: number;
+    readonly role: 'voter' | 'learner';
+    readonly state: 'leader' | 'probe' | 'replicate' | 'snapshot' | 'unknown';
+    readonly match: number;
+  }[];
+}
+
+export interface NodeFacts {
+  readonly nodeId: number;
+  readonly name: string;
+  readonly endpoint: string;
+  readonly boot: number;
+  readonly version: string;
+  readonly startedMs: number;
+  readonly wallMs: number;
+  readonly hlc: Hlc;
+  readonly membership: MembershipView;
+  readonly partitions: readonly PartitionFacts[];
+  /** Reachability as this node sees it. */
+  readonly peers: readonly {
+    readonly nodeId: number;
+    readonly endpoint: string;
+    readonly connected: boolean;
+    readonly lastHeardMs: number;
+    readonly rttMs: number;
+    readonly clockOffsetMs: number;
+  }[];
+  /** Monotonic counters: reads, writes, retries, forwards, bytes …; names as in docs/operating.md. */
+  readonly counters: Readonly<Record<string, number>>;
+  /** Latency quantiles in milliseconds of the last 10 s window, e.g. `writeP99`. */
+  readonly gauges: Readonly<Record<string, number>>;
+  readonly fatalFault: string | null;
+}
+
+export interface NodeEvent {
+  readonly seq: number;
+  readonly atMs: number;
+  readonly kind: string;
+  readonly severity: 'info' | 'warning' | 'critical';
+  readonly subject: string;
+  readonly text: string;
+  readonly data: Readonly<Record<string, string | number>>;
+}
+
+export interface EventLog {
+  recent(limit: number, beforeSeq?: number): readonly NodeEvent[];
+  subscribe(listener: (event: NodeEvent) => void): () => void;
+}

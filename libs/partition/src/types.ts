@@ -1,0 +1,159 @@
+import type { Hlc, LogIndex, PartitionId, Term } from '@kahuna/base';
+import type { Configuration } from '@kahuna/raft';
+import type { GetOperation, OperationResult, WriteOperation } from './operation.ts';
+
+/**
+ * The replicated state machine of one partition, as its host sees it.
+ *
+ * The log holds commands, not effects ("evaluate at apply"): each replica evaluates them at the same index to the same result.
+ * Apply reads its entry and the replicated state, nothing else: no clock, no flag of this node, no unordered iteration.
+ * Memory runs ahead of the engine: effects are visible at once, the host writes them behind with {@link PartitionMachine.takeFlush};
+ * the log makes them durable meanwhile, so nothing is lost by a crash between the two.
+ */
+
+/** Who asked, forever: the node that received the request, its boot number, and a number of its own. Travels over forwards and re-proposals. */
+export interface OperationId {
+  readonly node: number;
+  readonly boot: number;
+  readonly number: number;
+}
+
+/** First command of P0: founds the cluster. A second one has no effect. */
+export interface FoundCluster {
+  readonly kind: 'found-cluster';
+  readonly clusterId: string;
+  /** Hash pool: partitions 2 … poolSize + 1. */
+  readonly poolSize: number;
+  readonly members: readonly FoundingMember[];
+}
+
+export interface FoundingMember {
+  readonly endpoint: string;
+  readonly nodeId: number;
+  readonly name: string;
+  /** Random identity of the data directory: the same endpoint with another one is a new member. */
+  readonly storageId: number;
+  readonly clientUrl: string;
+  readonly consoleUrl: string;
+}
+
+/** P0: a member says what it is called and where clients reach it. Unknown endpoint: no effect. */
+export interface DescribeMember {
+  readonly kind: 'describe-member';
+  readonly endpoint: string;
+  readonly name: string;
+  readonly clientUrl: string;
+  readonly consoleUrl: string;
+}
+
+/** First command of P1: range map version 1, no key space registered. */
+export interface FoundRangeMap {
+  readonly kind: 'found-range-map';
+}
+
+export type Command = WriteOperation | FoundCluster | DescribeMember | FoundRangeMap;
+
+/** A command with its identity. `receipt`: clock of the receiving node when the request came in. */
+export interface Proposal {
+  readonly id: OperationId;
+  readonly receipt: Hlc;
+  readonly command: Command;
+}
+
+/** Payload of one log entry. Command i carries the stamp `stampAfter(stamp, i)`. `level`: feature level to evaluate at. */
+export interface CommandBatch {
+  readonly stamp: Hlc;
+  readonly level: number;
+  readonly proposals: readonly Proposal[];
+}
+
+/** Feature level of this release; an entry of a higher one stops the node. */
+export const FEATURE_LEVEL = 1;
+
+export interface RosterMember extends FoundingMember {
+  readonly role: 'Learner' | 'Voter' | 'Leaving';
+  readonly joinedVersion: number;
+}
+
+/** State of P0. */
+export interface SystemState {
+  readonly clusterId: string;
+  readonly poolSize: number;
+  readonly membershipVersion: number;
+  /** Sorted by endpoint. */
+  readonly members: readonly RosterMember[];
+}
+
+/** State of P1. */
+export interface MetaState {
+  readonly mapVersion: number;
+}
+
+/** Rows that must be in memory before {@link PartitionMachine.apply} or `read` can go on. Stored keys of the engine. */
+export type StoredKey = Uint8Array;
+
+export type ReadNeed =
+  | { readonly kind: 'rows'; readonly keys: readonly StoredKey[] }
+  /** The newest row at or below a point: scan [from, to) in reverse, one row. */
+  | {
+      readonly kind: 'scan';
+      readonly from: Uint8Array;
+      readonly to: Uint8Array;
+      readonly reverse: boolean;
+      readonly maxRows: number;
+    };
+
+export interface FetchedRow {
+  readonly key: Uint8Array;
+  /** undefined: no such row (kind 'rows' only). */
+  readonly value: Uint8Array | undefined;
+}
+
+export interface FlushBatch {
+  /** To be written to the engine in one atomic batch, together with those of other partitions. */
+  readonly rows: readonly { readonly key: Uint8Array; readonly value: Uint8Array | undefined }[];
+  readonly appliedIndex: LogIndex;
+}
+
+export interface PartitionMachine {
+  readonly partitionId: PartitionId;
+  readonly appliedIndex: LogIndex;
+  readonly appliedTerm: Term;
+  /** Stamp of the last applied command; every later one is above it. */
+  readonly lastStamp: Hlc;
+  /** Running checksum over all effects so far: equal at equal indexes on every replica. uint32. */
+  readonly checksum: number;
+  /** Live and dead heads known to be stored; approximate count for display. */
+  readonly keyCount: number;
+  readonly system: SystemState | undefined;
+  readonly meta: MetaState | undefined;
+
+  /** Stored keys whose heads must be supplied before `apply(batch)`; a shared empty array in the hot case. */
+  needs(batch: CommandBatch): readonly StoredKey[];
+  /** Heads read from the engine after `needs` or `read` asked. Pinned until the next `apply`. */
+  supply(rows: readonly FetchedRow[]): void;
+  /** Evaluates one committed entry. `index` = appliedIndex + 1. Results are aligned with the proposals. A repeated id yields the remembered answer and no second effect. */
+  apply(index: LogIndex, term: Term, batch: CommandBatch): OperationResult[];
+  /** An entry without commands (no-op, configuration): advances the applied index; the configuration is remembered for snapshots. */
+  applyEmpty(index: LogIndex, term: Term, configuration: Configuration | undefined): void;
+
+  /**
+   * Evaluates a read at the applied state. `nowMs`: physical part of the leader's clock, for expiry of latest reads. Returns the
+   * answer, or what must be fetched first; then call again with `fetched`.
+   */
+  read(operation: GetOperation, nowMs: number, fetched: readonly FetchedRow[] | undefined): OperationResult | ReadNeed;
+  /** Expiry instant (ms) that made this key answer as expired at `nowMs`, or 0: such an answer needs a quorum's clocks at or above it. */
+  expiredAt(operation: GetOperation, nowMs: number): number;
+
+  /** The answer remembered for an id; 'unknown' if the memory does not reach back to `receipt`; undefined if it surely was not applied. */
+  remembered(id: OperationId, receipt: Hlc): OperationResult | 'unknown' | undefined;
+
+  /** Effects since the last call, or undefined. The rows stay visible in memory until `flushed` is called with the same batch. One at a time. */
+  takeFlush(): FlushBatch | undefined;
+  flushed(batch: FlushBatch): void;
+
+  /** Everything this partition owns in the engine: intervals for snapshot, install and destruction. */
+  extent(): readonly { readonly from: Uint8Array; readonly to: Uint8Array }[];
+  /** The engine now holds another state (snapshot installed): forget memory and begin from this meta row. */
+  restore(metaRow: Uint8Array): void;
+}
