@@ -83,9 +83,17 @@ export class HybridClock {
     return { n: this.node, l: this.l, c: this.c };
   }
 
-  /** Present physical time: the greater of wall and logical part, capped by the durable bound. */
-  physicalMs(): number {
-    return Math.max(this.l, Math.min(Math.floor(this.clock.wallMs()), this.boundL));
+  /**
+   * The present, without minting: every later stamp is above it. The wall time is taken into the logical part, so that a report
+   * of it stays true when the wall clock steps back.
+   */
+  current(): Hlc {
+    const wall = Math.min(Math.floor(this.clock.wallMs()), this.boundL);
+    if (wall > this.l) {
+      this.l = wall;
+      this.c = 0;
+    }
+    return { n: this.node, l: this.l, c: this.c };
   }
 
   /** Mints a timestamp above everything seen (H-3). `width` counters are reserved, for a batch whose command i has counter + i. */

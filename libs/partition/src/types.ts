@@ -132,7 +132,7 @@ export interface PartitionMachine {
   needs(batch: CommandBatch): readonly StoredKey[];
   /** Heads read from the engine after `needs` or `read` asked. Pinned until the next `apply`. */
   supply(rows: readonly FetchedRow[]): void;
-  /** Evaluates one committed entry. `index` = appliedIndex + 1. Results are aligned with the proposals. A repeated id yields the remembered answer and no second effect. */
+  /** Evaluates one committed entry. `index` = appliedIndex + 1. Results are aligned with the proposals. Every command is evaluated, also one whose id was seen before: the memory of answers is not replicated, so only the leader may consult it, before it proposes. */
   apply(index: LogIndex, term: Term, batch: CommandBatch): OperationResult[];
   /** An entry without commands (no-op, configuration): advances the applied index; the configuration is remembered for snapshots. */
   applyEmpty(index: LogIndex, term: Term, configuration: Configuration | undefined): void;
