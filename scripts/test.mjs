@@ -1,0 +1,107 @@
+// npm test: brings what is missing, builds, runs every test, and closes with the line `N passed, N failed`.
+//   --with-check    runs `npm run check` too and counts its steps (the whole of it is what CI runs)
+//   --only a,b      only these vitest projects (unit, console, sim, e2e)
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureBrowser, ensureDependencies } from './lib/prepare.mjs';
+import { inRoot, nodeTool, run } from './lib/run.mjs';
+
+const argument = name => {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? undefined : process.argv[at + 1];
+};
+const withCheck = process.argv.includes('--with-check');
+const only = argument('--only')?.split(',');
+
+/** Tests of one process each share the cores; the end-to-end tests measure time and start processes, so they run alone. */
+const groups = [
+  { projects: ['unit', 'console', 'sim'], options: ['--maxWorkers=2'] },
+  { projects: ['e2e'], options: ['--maxWorkers=1'] },
+];
+
+let passed = 0;
+let failed = 0;
+const problems = [];
+
+function problem(text) {
+  failed += 1;
+  problems.push(text);
+  console.error(text);
+}
+
+function finish() {
+  for (const text of problems) console.log(`problem: ${text.split('\n')[0]}`);
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exit(failed === 0 ? 0 : 1);
+}
+
+/** Adds what a script printed as its own closing count. */
+function addCounts(output, pattern) {
+  const match = [...output.matchAll(pattern)].at(-1);
+  if (!match) return false;
+  passed += Number(match[1]);
+  failed += Number(match[2]);
+  return true;
+}
+
+async function runCheck() {
+  const { code, output } = await run([process.execPath, inRoot('scripts/check.mjs')], { stream: true });
+  if (!addCounts(output, /check: (\d+) passed, (\d+) failed/g) && code !== 0) problem('npm run check did not finish');
+}
+
+async function runTests(group, reportDirectory) {
+  const projects = group.projects.filter(name => !only || only.includes(name));
+  if (projects.length === 0) return;
+  const report = join(reportDirectory, `${projects.join('-')}.json`);
+  const { code } = await run(
+    [
+      ...nodeTool('vitest', 'vitest.mjs'),
+      'run',
+      ...projects.flatMap(name => ['--project', name]),
+      ...group.options,
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+    ],
+    { stream: true, env: { FORCE_COLOR: '0', NO_COLOR: '1' } },
+  );
+  try {
+    const result = JSON.parse(readFileSync(report, 'utf8'));
+    passed += result.numPassedTests;
+    // A file that does not even load has failed without having a failed test.
+    const brokenFiles = result.testResults.filter(
+      file => file.status === 'failed' && file.assertionResults.every(t => t.status !== 'failed'),
+    );
+    const failures = result.numFailedTests + brokenFiles.length;
+    failed += failures;
+    if (code !== 0 && failures === 0) problem(`vitest (${projects.join(', ')}) failed outside of a test`);
+  } catch (error) {
+    problem(`vitest (${projects.join(', ')}) left no report: ${error.message}`);
+  }
+}
+
+const missing = await ensureDependencies();
+if (missing) {
+  problem(missing);
+  finish();
+}
+if (withCheck) await runCheck();
+
+const needsServer = !only || only.includes('e2e') || only.includes('unit');
+if (needsServer) {
+  const build = await run([process.execPath, inRoot('scripts/build.mjs')], { stream: true });
+  if (build.code !== 0) {
+    problem('the build failed');
+    finish();
+  }
+}
+if (!only || only.includes('e2e')) {
+  const noBrowser = await ensureBrowser();
+  if (noBrowser) console.error(`${noBrowser}\nthe tests of the console in a browser will fail`);
+}
+
+const reportDirectory = mkdtempSync(join(tmpdir(), 'kahuna-test-'));
+for (const group of groups) await runTests(group, reportDirectory);
+rmSync(reportDirectory, { recursive: true, force: true });
+finish();
