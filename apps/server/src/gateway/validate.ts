@@ -1,0 +1,79 @@
+import { HLC_ZERO } from '@kahuna/base';
+import { Durability, type Operation, type OperationResult, ResponseType, type SetOperation } from '@kahuna/partition';
+import type { RequestedGet, RequestedOperation, RequestedSet } from '@kahuna/wire';
+
+/**
+ * What every gateway checks before it hands an operation to the node (keyvalues §2.3, §3, §6.2, §14): rules that hold on every
+ * transport and need no leader. What they refuse is answered InvalidInput, and nothing of it is executed.
+ */
+
+/** Names that begin with it belong to the system (keyvalues §3). */
+export const RESERVED_KEY_PREFIX = '__kahuna:';
+
+/** Longest accepted key in UTF-8 bytes: the length that the contract promises to accept (keyvalues §3), and no more, so that memory per key is bounded. */
+export const MAX_KEY_BYTES = 65_535;
+
+/** No UTF-16 code unit needs more than three bytes of UTF-8. */
+const MAX_BYTES_PER_UNIT = 3;
+
+/** May a client name this key (or prefix)? */
+export function isValidKey(key: string): boolean {
+  if (key.length === 0 || key.startsWith(RESERVED_KEY_PREFIX)) return false;
+  return key.length * MAX_BYTES_PER_UNIT <= MAX_KEY_BYTES || Buffer.byteLength(key, 'utf8') <= MAX_KEY_BYTES;
+}
+
+/** False if the text holds an unpaired surrogate: such a text has no UTF-8 form, so no transport may accept it as a key. */
+export function isWellFormedText(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+export function isDurability(value: number): value is Durability {
+  return value === Durability.Ephemeral || value === Durability.Persistent;
+}
+
+/** Lifetimes are int32 milliseconds, 0 = never expires; negative ones are refused (keyvalues §6.2, §7.2). */
+export function isValidExpiresMs(expiresMs: number): boolean {
+  return expiresMs >= 0 && expiresMs <= 0x7fff_ffff;
+}
+
+function isValidRead(operation: RequestedGet): boolean {
+  return operation.readTimestamp.l >= 0;
+}
+
+/** All checks of one plain operation. */
+export function isValidOperation(operation: RequestedOperation): operation is Operation {
+  if (!isValidKey(operation.key) || !isDurability(operation.durability)) return false;
+  switch (operation.kind) {
+    case 'set':
+    case 'extend':
+      return isValidExpiresMs(operation.expiresMs);
+    case 'get':
+    case 'exists':
+      return isValidRead(operation);
+    case 'delete':
+      return true;
+  }
+}
+
+/** One bad item refuses a whole set-many; in the other many-variants a bad item fails alone (keyvalues §14). */
+export function setManyIsValid(items: readonly RequestedSet[]): items is readonly SetOperation[] {
+  return items.every(isValidOperation);
+}
+
+/** An answer that says nothing but its type: refusals have revision 0, no value, no times and no route (grpc §4.5, §4.9). */
+export function refusal(type: ResponseType): OperationResult {
+  return {
+    type,
+    revision: 0,
+    value: null,
+    expires: HLC_ZERO,
+    lastUsed: HLC_ZERO,
+    lastModified: HLC_ZERO,
+    state: 0,
+    route: undefined,
+  };
+}
+
+export function invalidInput(): OperationResult {
+  return refusal(ResponseType.InvalidInput);
+}
