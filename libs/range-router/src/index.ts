@@ -1,1 +1,5 @@
-export {};
+export * from './jump-hash.ts';
+export * from './key-space.ts';
+export * from './placement.ts';
+export * from './routing-table.ts';
+export * from './xxhash32.ts';
