@@ -1,2 +1,3 @@
+export { decodeBatch, encodeBatch, UnknownCommandError } from './batch-codec.ts';
 export * from './operation.ts';
 export * from './types.ts';
