@@ -1,0 +1,29 @@
+import { type LoadResult, runLoad } from './generator.ts';
+import type { LoadCommand } from './load-process.ts';
+import { openTarget } from './open-target.ts';
+import type { Target } from './target.ts';
+
+/** Main program of a load generator: opens its connections once, then runs one load after the other as it is told. */
+let targets: Target[] = [];
+
+async function obey(command: LoadCommand): Promise<LoadResult | undefined> {
+  switch (command.kind) {
+    case 'open':
+      targets = await Promise.all(Array.from({ length: command.connections }, () => openTarget(command.target)));
+      return undefined;
+    case 'run':
+      return runLoad(targets, command.load);
+    case 'close':
+      for (const target of targets) target.close();
+      process.disconnect();
+      return undefined;
+  }
+}
+
+process.on('message', (command: LoadCommand) => {
+  obey(command).then(
+    result => process.connected && process.send?.({ result }),
+    (error: unknown) =>
+      process.connected && process.send?.({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+  );
+});

@@ -1,0 +1,173 @@
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Network } from './network.ts';
+import { freePort, until } from './processes.ts';
+import { ServerProcess } from './server.ts';
+
+export interface RoutingAnswer {
+  readonly initialized: boolean;
+  readonly hashPoolSize: number;
+  readonly hashPartitionOffset: number;
+  readonly localEndpoint: string;
+  readonly leaders: readonly { readonly partitionId: number; readonly endpoint: string }[];
+}
+
+export interface MembershipAnswer {
+  readonly membershipVersion: number;
+  readonly members: readonly {
+    readonly endpoint: string;
+    readonly nodeId: number;
+    readonly role: string;
+    readonly joinedVersion: number;
+  }[];
+  readonly localRole: string;
+  readonly initialized: boolean;
+}
+
+export interface ClusterOptions {
+  /** Number of nodes; 1 = standalone. */
+  readonly nodes?: number;
+  /** Hash pool size. */
+  readonly partitions?: number;
+  readonly storage?: 'rocksdb' | 'sqlite' | 'memory';
+  /** Further flags for every node. */
+  readonly args?: readonly string[];
+  /** Places the data of a node elsewhere (a small file system, for instance). */
+  readonly dataDirectory?: (node: number) => string | undefined;
+  /** Parent of the directories; a new one under the system's temporary directory by default. */
+  readonly directory?: string;
+}
+
+/** Real server processes on loopback with directories of their own and a network between them that can be broken. */
+export class Cluster {
+  readonly directory: string;
+  readonly nodes: readonly ServerProcess[];
+  readonly network: Network;
+  private readonly raftPorts: readonly number[];
+
+  private constructor(directory: string, nodes: readonly ServerProcess[], network: Network, raftPorts: readonly number[]) {
+    this.directory = directory;
+    this.nodes = nodes;
+    this.network = network;
+    this.raftPorts = raftPorts;
+  }
+
+  /** Ports chosen, directories made, proxies open; no server runs yet. */
+  static async prepare(options: ClusterOptions = {}): Promise<Cluster> {
+    const count = options.nodes ?? 3;
+    const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'kahuna-e2e-'));
+    mkdirSync(directory, { recursive: true });
+    const raftPorts: number[] = [];
+    for (let i = 0; i < count; i++) raftPorts.push(await freePort());
+    const peers = raftPorts.map((port, i) => `${Network.publicHost(i + 1)}:${port}`);
+    const nodes: ServerProcess[] = [];
+    for (let i = 0; i < count; i++) {
+      const node = i + 1;
+      const httpPort = await freePort();
+      const grpcPort = await freePort();
+      const host = Network.privateHost(node);
+      const data = options.dataDirectory?.(node) ?? join(directory, `node-${node}`);
+      const httpUrl = `http://${host}:${httpPort}`;
+      nodes.push(
+        new ServerProcess({
+          name: `node-${node}`,
+          directory,
+          httpUrl,
+          grpcAddress: `${host}:${grpcPort}`,
+          args: [
+            ...['--host', host, '--http-ports', String(httpPort), '--grpc-cleartext-ports', String(grpcPort)],
+            ...['--raft-nodename', `node-${node}`, '--raft-nodeid', String(node)],
+            ...['--raft-host', Network.publicHost(node), '--raft-port', String(raftPorts[i])],
+            ...['--raft-grpc-scheme', 'http://', '--advertised-client-endpoint', httpUrl],
+            ...['--initial-cluster-partitions', String(options.partitions ?? 3), '--storage', options.storage ?? 'rocksdb'],
+            ...['--storage-path', join(data, 'data'), '--wal-path', join(data, 'wal')],
+            ...(count > 1 ? ['--initial-cluster', peers.join(',')] : []),
+            ...(options.args ?? []),
+          ],
+        }),
+      );
+    }
+    const network = new Network(count, node => nodes[node - 1]?.pid);
+    for (let i = 0; i < count; i++) await network.listen(i + 1, raftPorts[i] as number);
+    return new Cluster(directory, nodes, network, raftPorts);
+  }
+
+  /** Prepared, started and ready: every partition has a leader that every node knows. */
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const cluster = await Cluster.prepare(options);
+    try {
+      for (const node of cluster.nodes) node.start();
+      await cluster.ready();
+    } catch (error) {
+      await cluster.close(true);
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** 1-based. */
+  node(number: number): ServerProcess {
+    const node = this.nodes[number - 1];
+    if (!node) throw new Error(`no node ${number}`);
+    return node;
+  }
+
+  raftAddress(number: number): { host: string; port: number } {
+    return { host: Network.privateHost(number), port: this.raftPorts[number - 1] as number };
+  }
+
+  async ready(deadlineMs = 45_000): Promise<void> {
+    await Promise.all(this.nodes.filter(node => node.running).map(node => node.ready(deadlineMs)));
+    await this.leadersKnown(deadlineMs);
+  }
+
+  /** Every running node knows a running leader of every pool partition. */
+  async leadersKnown(deadlineMs = 30_000): Promise<void> {
+    const running = this.nodes.filter(node => node.running);
+    const urls = new Set(running.map(node => node.url));
+    await until('leaders known', deadlineMs, async () => {
+      const views = await Promise.all(running.map(node => this.routing(node)));
+      return views.every(
+        view => view.initialized && view.leaders.length > 0 && view.leaders.every(leader => urls.has(leader.endpoint)),
+      );
+    });
+  }
+
+  async routing(node: ServerProcess = this.firstRunning()): Promise<RoutingAnswer> {
+    const answer = await fetch(`${node.url}/v1/cluster/routing`, { signal: AbortSignal.timeout(3000) });
+    return (await answer.json()) as RoutingAnswer;
+  }
+
+  async membership(node: ServerProcess = this.firstRunning()): Promise<MembershipAnswer> {
+    const answer = await fetch(`${node.url}/v1/cluster/membership`, { signal: AbortSignal.timeout(3000) });
+    return (await answer.json()) as MembershipAnswer;
+  }
+
+  /** The node that leads a partition as `seenBy` knows, 1-based; 0 if unknown. */
+  async leaderOf(partitionId: number, seenBy: ServerProcess = this.firstRunning()): Promise<number> {
+    const view = await this.routing(seenBy);
+    const endpoint = view.leaders.find(leader => leader.partitionId === partitionId)?.endpoint;
+    return this.nodes.findIndex(node => node.url === endpoint) + 1;
+  }
+
+  firstRunning(): ServerProcess {
+    const node = this.nodes.find(candidate => candidate.running);
+    if (!node) throw new Error('no node runs');
+    return node;
+  }
+
+  /** Everything is stopped; the directories go unless asked to stay. */
+  async close(keepFiles = false): Promise<void> {
+    this.network.heal();
+    await Promise.all(this.nodes.map(node => node.kill()));
+    await this.network.close();
+    if (!keepFiles) rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** Copies the logs where a failed run can be looked at afterwards. */
+  keepLogs(target: string): void {
+    mkdirSync(target, { recursive: true });
+    for (const node of this.nodes) cpSync(node.logFile, join(target, `${node.options.name}.log`), { force: true });
+  }
+}
