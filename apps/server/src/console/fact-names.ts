@@ -1,0 +1,26 @@
+/**
+ * Names under which a node reports what the console shows. A name a node does not report is drawn as not known (console C1), so that
+ * an older or a younger node beside this one never shows an invented zero.
+ */
+export const Counter = {
+  retries: 'retries',
+  netIn: 'peerBytesIn',
+  netOut: 'peerBytesOut',
+} as const;
+
+export const Gauge = {
+  readP50: 'readP50',
+  readP99: 'readP99',
+  writeP50: 'writeP50',
+  writeP99: 'writeP99',
+  commitP99: 'commitP99',
+  fsyncP99: 'fsyncP99',
+  eventLoopP99: 'eventLoopP99',
+  cpu: 'cpu',
+  rssBytes: 'rssBytes',
+  heapBytes: 'heapBytes',
+  diskUsedBytes: 'diskUsedBytes',
+  diskTotalBytes: 'diskTotalBytes',
+  walQueue: 'walQueue',
+  clientQueue: 'clientQueue',
+} as const;
