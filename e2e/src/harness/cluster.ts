@@ -31,6 +31,8 @@ export interface ClusterOptions {
   /** Hash pool size. */
   readonly partitions?: number;
   readonly storage?: 'rocksdb' | 'sqlite' | 'memory';
+  /** False: the nodes talk to each other directly, and no link can be broken. */
+  readonly breakableNetwork?: boolean;
   /** Further flags for every node. */
   readonly args?: readonly string[];
   /** Places the data of a node elsewhere (a small file system, for instance). */
@@ -60,7 +62,9 @@ export class Cluster {
     mkdirSync(directory, { recursive: true });
     const raftPorts: number[] = [];
     for (let i = 0; i < count; i++) raftPorts.push(await freePort());
-    const peers = raftPorts.map((port, i) => `${Network.publicHost(i + 1)}:${port}`);
+    const breakable = options.breakableNetwork ?? true;
+    const raftHost = (node: number): string => (breakable ? Network.publicHost(node) : Network.privateHost(node));
+    const peers = raftPorts.map((port, i) => `${raftHost(i + 1)}:${port}`);
     const nodes: ServerProcess[] = [];
     for (let i = 0; i < count; i++) {
       const node = i + 1;
@@ -78,7 +82,7 @@ export class Cluster {
           args: [
             ...['--host', host, '--http-ports', String(httpPort), '--grpc-cleartext-ports', String(grpcPort)],
             ...['--raft-nodename', `node-${node}`, '--raft-nodeid', String(node)],
-            ...['--raft-host', Network.publicHost(node), '--raft-port', String(raftPorts[i])],
+            ...['--raft-host', raftHost(node), '--raft-port', String(raftPorts[i])],
             ...['--raft-grpc-scheme', 'http://', '--advertised-client-endpoint', httpUrl],
             ...['--initial-cluster-partitions', String(options.partitions ?? 3), '--storage', options.storage ?? 'rocksdb'],
             ...['--storage-path', join(data, 'data'), '--wal-path', join(data, 'wal')],
@@ -89,7 +93,7 @@ export class Cluster {
       );
     }
     const network = new Network(count, node => nodes[node - 1]?.pid);
-    for (let i = 0; i < count; i++) await network.listen(i + 1, raftPorts[i] as number);
+    if (breakable) for (let i = 0; i < count; i++) await network.listen(i + 1, raftPorts[i] as number);
     return new Cluster(directory, nodes, network, raftPorts);
   }
 

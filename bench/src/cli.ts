@@ -1,0 +1,40 @@
+import { Arguments } from './arguments.ts';
+import { benchAgainstEtcd, MANY_CONNECTIONS, USUAL } from './etcd-bench.ts';
+import { benchFailover } from './failover.ts';
+import { benchIdle } from './idle.ts';
+import { benchStartup } from './startup.ts';
+
+const USAGE = `npm run bench -- <command> [options]
+
+  etcd          put and get against etcd, interleaved: 1, 16, 64, 256 workers; batch stream, unary, etcd by grpc-js and node:http2
+  unary         the unary calls of both alone
+  connections   64 workers on 64 connections
+  failover      kill -9 of the leader to the next acknowledged write (--runs 10)
+  startup       1,000,000 keys: memory, time to the first read after kill and after stop (--keys, --value-bytes)
+  idle          1,000 idle partitions on three nodes: CPU of each node (--partitions, --seconds, --settle)
+
+Options of etcd, unary, connections: --rounds 3 --seconds 2 --workers 1,16,64,256 --operations put,get --keys 10000
+  --value-bytes 256 --without-etcd --only "kahuna,etcd". All commands: --directory <on the disk to measure> --server "<flags>".`;
+
+const args = new Arguments(process.argv.slice(2));
+const commands: Readonly<Record<string, () => Promise<void>>> = {
+  etcd: () => benchAgainstEtcd(args, 'etcd', USUAL),
+  unary: () =>
+    benchAgainstEtcd(
+      args,
+      'unary',
+      USUAL.filter(shape => shape.kind !== 'kahuna-batch'),
+    ),
+  connections: () => benchAgainstEtcd(args, 'connections', MANY_CONNECTIONS, { workers: [64] }),
+  failover: () => benchFailover(args),
+  startup: () => benchStartup(args),
+  idle: () => benchIdle(args),
+};
+
+const command = commands[args.words[0] ?? ''];
+if (command) {
+  await command();
+  process.exit(0);
+}
+console.error(USAGE);
+process.exit(args.words.length === 0 ? 0 : 1);
