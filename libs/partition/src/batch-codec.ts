@@ -115,7 +115,8 @@ function writeCommand(writer: ByteWriter, command: Command): void {
   switch (command.kind) {
     case 'set':
       writer.u8(Kind.Set);
-      return writeSet(writer, command);
+      writeSet(writer, command);
+      return;
     case 'delete':
       writer.u8(Kind.Delete);
       writeKey(writer, command.key);
@@ -123,10 +124,12 @@ function writeCommand(writer: ByteWriter, command: Command): void {
       return;
     case 'extend':
       writer.u8(Kind.Extend);
-      return writeExtend(writer, command);
+      writeExtend(writer, command);
+      return;
     case 'found-cluster':
       writer.u8(Kind.FoundCluster);
-      return writeFoundCluster(writer, command);
+      writeFoundCluster(writer, command);
+      return;
     case 'describe-member':
       writer.u8(Kind.DescribeMember);
       writer.string(command.endpoint);
@@ -138,7 +141,7 @@ function writeCommand(writer: ByteWriter, command: Command): void {
       writer.u8(Kind.FoundRangeMap);
       return;
     default:
-      return unreachable(command, 'command');
+      unreachable(command, 'command');
   }
 }
 

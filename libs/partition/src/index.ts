@@ -1,3 +1,8 @@
 export { decodeBatch, encodeBatch, UnknownCommandError } from './batch-codec.ts';
+export { isUsableKey } from './evaluate.ts';
+export { HeadCache } from './head-cache.ts';
+export { checkInvariants, createPartitionMachine, KeyValueMachine, type PartitionMachineOptions } from './machine.ts';
+export { decodeMetaRow, type GroupState } from './meta-row.ts';
 export * from './operation.ts';
+export { metaRowKey } from './stored-keys.ts';
 export * from './types.ts';

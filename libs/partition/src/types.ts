@@ -104,6 +104,10 @@ export type ReadNeed =
     };
 
 export interface FetchedRow {
+  /**
+   * For rows asked by key: the very object that was asked for. It tells the machine which question this answers; a head row that
+   * arrives late, under the key object of an earlier question, is ignored because the head may have moved on since.
+   */
   readonly key: Uint8Array;
   /** undefined: no such row (kind 'rows' only). */
   readonly value: Uint8Array | undefined;

@@ -1,0 +1,134 @@
+import { assert, HLC_ZERO, type Hlc } from '@kahuna/base';
+import type { StoredKey } from './types.ts';
+import type { Version } from './version.ts';
+
+/** Whoever holds records; told when one of its own has to go. */
+export interface RecordOwner {
+  /** Last word on an eviction: false keeps the record (it is put back as if it had just been used). */
+  mayEvict(record: KeyRecord): boolean;
+  evicted(record: KeyRecord): void;
+}
+
+/** What memory knows of one key of one durability. */
+export class KeyRecord {
+  readonly key: string;
+  readonly owner: RecordOwner;
+  /** The head; undefined: never written (or not loaded yet, see `asked`). */
+  current: Version | undefined = undefined;
+  /**
+   * Set while the head row is being read from the engine: the very object that was asked for. A row that arrives under another
+   * one belongs to an earlier question and may be older than what was written, flushed and evicted since.
+   */
+  asked: StoredKey | undefined = undefined;
+  /** Changed since the last flush was taken. */
+  dirty = false;
+  /** The head that a flush under way is writing. */
+  flushing: Version | undefined = undefined;
+  /** Needed by the entry that is applied next. */
+  pinned = false;
+  /** Last read or write; informative. */
+  lastUsed: Hlc = HLC_ZERO;
+
+  // Kept by HeadCache.
+  bytes = 0;
+  used = false;
+  linked = false;
+  next: KeyRecord | undefined = undefined;
+  previous: KeyRecord | undefined = undefined;
+
+  constructor(key: string, owner: RecordOwner) {
+    this.key = key;
+    this.owner = owner;
+  }
+}
+
+/** Estimated cost of a record beside its value: objects, map entry, key text. */
+const RECORD_BYTES = 320;
+
+/**
+ * Bounds the records of all partitions of a node by number and by bytes. Second chance (the "clock" of Corbató 1968) on a list
+ * threaded through the records: a use only sets a flag, the list moves when something must go.
+ * Invariants: `entries` and `bytes` count every record added and not removed; a record that is dirty, being flushed or pinned is
+ * counted but not linked, so eviction never meets it. An eighth of the entries stays for clean records whatever the others take:
+ * else a flood of unflushed writes would evict each placeholder before its row arrives, and reads would never end.
+ */
+export class HeadCache {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  private readonly minLinked: number;
+  private linked = 0;
+  entries = 0;
+  bytes = 0;
+  private newest: KeyRecord | undefined = undefined;
+  private oldest: KeyRecord | undefined = undefined;
+
+  constructor(options: { readonly maxEntries: number; readonly maxBytes: number }) {
+    assert(options.maxEntries > 0 && options.maxBytes > 0, 'a head cache has room');
+    this.maxEntries = options.maxEntries;
+    this.maxBytes = options.maxBytes;
+    this.minLinked = Math.max(1, options.maxEntries >> 3);
+  }
+
+  /** Counts a new record. It is not evictable before {@link release}. */
+  add(record: KeyRecord): void {
+    this.entries++;
+    record.bytes = RECORD_BYTES + record.key.length;
+    this.bytes += record.bytes;
+  }
+
+  /** The value part of the record now takes this much. */
+  resize(record: KeyRecord, valueBytes: number): void {
+    const bytes = RECORD_BYTES + record.key.length + valueBytes;
+    this.bytes += bytes - record.bytes;
+    record.bytes = bytes;
+  }
+
+  /** May be evicted from now on. */
+  release(record: KeyRecord): void {
+    if (record.linked) return;
+    record.linked = true;
+    this.linked++;
+    record.previous = this.newest;
+    record.next = undefined;
+    if (this.newest === undefined) this.oldest = record;
+    else this.newest.next = record;
+    this.newest = record;
+  }
+
+  /** Must stay until it is released again. */
+  hold(record: KeyRecord): void {
+    if (!record.linked) return;
+    record.linked = false;
+    this.linked--;
+    const { previous, next } = record;
+    if (previous === undefined) this.oldest = next;
+    else previous.next = next;
+    if (next === undefined) this.newest = previous;
+    else next.previous = previous;
+    record.previous = undefined;
+    record.next = undefined;
+  }
+
+  /** Forgets a record whose owner drops it. */
+  remove(record: KeyRecord): void {
+    this.hold(record);
+    this.entries--;
+    this.bytes -= record.bytes;
+  }
+
+  /** Evicts until the bounds hold or nothing more may go. Each linked record is looked at twice at most. */
+  shrink(): void {
+    let looks = 2 * this.linked;
+    while ((this.entries > this.maxEntries || this.bytes > this.maxBytes) && this.linked > this.minLinked && looks-- > 0) {
+      const record = this.oldest as KeyRecord;
+      if (record.used || !record.owner.mayEvict(record)) {
+        record.used = false;
+        this.hold(record);
+        this.release(record);
+      } else {
+        this.remove(record);
+        record.owner.evicted(record);
+      }
+    }
+  }
+}

@@ -1,0 +1,180 @@
+import { assert, ByteWriter, DecodeError, type PartitionId } from '@kahuna/base';
+import { leafOf } from '@kahuna/range-router';
+import type { StoredKey } from './types.ts';
+
+/**
+ * Keys of the rows in the engine.
+ *
+ *     group row   family u8 · partition id u32
+ *     head        family u8 · bucket u32 · space 00 01 · leaf 00 01
+ *     history     family u8 · bucket u32 · space 00 01 · leaf 00 01 · revision u64
+ *
+ * Integers are big-endian, so that bytes sort as numbers. Texts are CESU-8 (every UTF-16 unit encoded alone: its byte order is
+ * UTF-16 order, and ASCII stays one byte), a zero byte escaped as 00 FF, ended by 00 01: what ends sorts before what goes on.
+ * A key space is therefore one interval, whole and in ordinal order, and nothing in the key of data names a partition: neither a
+ * split nor a promotion of a key space to range routing moves a byte. The leaf keeps its leading '/': the key `fleet` (leaf '')
+ * and the key `fleet/` (leaf '/') share the space `fleet`.
+ */
+export const Family = {
+  /** One row per partition: applied index, stamp, checksum, members. */
+  Group: 0x01,
+  Heads: 0x10,
+  History: 0x11,
+  Intents: 0x12,
+  Locks: 0x13,
+  Sequences: 0x14,
+  Staging: 0x15,
+} as const;
+export type Family = (typeof Family)[keyof typeof Family];
+
+/** Families whose rows lie under a hash bucket. */
+export const BUCKET_FAMILIES: readonly Family[] = [
+  Family.Heads,
+  Family.History,
+  Family.Intents,
+  Family.Locks,
+  Family.Sequences,
+  Family.Staging,
+];
+
+const PREFIX_BYTES = 5;
+const REVISION_BYTES = 8;
+const ESCAPED_ZERO = 0xff;
+const END = 0x01;
+
+export interface Interval {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+}
+
+/** Key of a partition's group row; the host reads it at start to create the machine. */
+export function metaRowKey(partitionId: PartitionId): StoredKey {
+  return prefix(Family.Group, partitionId);
+}
+
+/** Everything of one family under one number (bucket, or partition for group rows). */
+export function familyInterval(family: Family, number: number): Interval {
+  return { from: prefix(family, number), to: prefix(family, number + 1) };
+}
+
+function prefix(family: Family, number: number): Uint8Array {
+  const key = new Uint8Array(PREFIX_BYTES);
+  key[0] = family;
+  new DataView(key.buffer).setUint32(1, number);
+  return key;
+}
+
+/** All rows of one family and key space: heads of the space in ordinal order. */
+export function spaceInterval(family: Family, bucket: number, keySpace: string): Interval {
+  const writer = new ByteWriter(64 + keySpace.length * 3);
+  writePrefix(writer, family, bucket);
+  writeText(writer, keySpace);
+  const from = writer.finish();
+  const to = from.slice();
+  // Only 00 01 ends this text; 00 FF, a longer space, lies beyond 00 02.
+  to[to.length - 1] = END + 1;
+  return { from, to };
+}
+
+export function headKey(writer: ByteWriter, bucket: number, key: string): StoredKey {
+  writeKeyPart(writer, Family.Heads, bucket, key);
+  return writer.finish();
+}
+
+export function historyKey(writer: ByteWriter, bucket: number, key: string, revision: number): StoredKey {
+  writeKeyPart(writer, Family.History, bucket, key);
+  writeBigEndian(writer, Math.floor(revision / 0x1_0000_0000));
+  writeBigEndian(writer, revision >>> 0);
+  return writer.finish();
+}
+
+function writeKeyPart(writer: ByteWriter, family: Family, bucket: number, key: string): void {
+  writePrefix(writer, family, bucket);
+  const leaf = leafOf(key);
+  writeText(writer, leaf === '' ? key : key.slice(0, key.length - leaf.length));
+  writeText(writer, leaf);
+}
+
+function writePrefix(writer: ByteWriter, family: Family, number: number): void {
+  writer.u8(family);
+  writeBigEndian(writer, number);
+}
+
+function writeBigEndian(writer: ByteWriter, value: number): void {
+  writer.u8(value >>> 24);
+  writer.u8((value >>> 16) & 0xff);
+  writer.u8((value >>> 8) & 0xff);
+  writer.u8(value & 0xff);
+}
+
+function writeText(writer: ByteWriter, text: string): void {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x80) {
+      writer.u8(unit);
+      if (unit === 0) writer.u8(ESCAPED_ZERO);
+    } else if (unit < 0x800) {
+      writer.u8(0xc0 | (unit >> 6));
+      writer.u8(0x80 | (unit & 0x3f));
+    } else {
+      writer.u8(0xe0 | (unit >> 12));
+      writer.u8(0x80 | ((unit >> 6) & 0x3f));
+      writer.u8(0x80 | (unit & 0x3f));
+    }
+  }
+  writer.u8(0);
+  writer.u8(END);
+}
+
+export interface DecodedKey {
+  readonly family: number;
+  readonly bucket: number;
+  readonly key: string;
+  /** History rows only, else -1. */
+  readonly revision: number;
+}
+
+/** The key a head or history row belongs to. Throws {@link DecodeError} for anything else. */
+export function decodeStoredKey(stored: StoredKey): DecodedKey {
+  const family = stored[0];
+  if (family !== Family.Heads && family !== Family.History) throw new DecodeError(`not the row of a key: family ${family}`);
+  const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
+  if (stored.length < PREFIX_BYTES) throw new DecodeError('stored key too short');
+  const text = { value: '', at: PREFIX_BYTES };
+  readText(stored, text);
+  readText(stored, text);
+  const bucket = view.getUint32(1);
+  const rest = stored.length - text.at;
+  if (family === Family.Heads) {
+    if (rest !== 0) throw new DecodeError('bytes after a head key');
+    return { family, bucket, key: text.value, revision: -1 };
+  }
+  if (rest !== REVISION_BYTES) throw new DecodeError('history key without revision');
+  const revision = view.getUint32(text.at) * 0x1_0000_0000 + view.getUint32(text.at + 4);
+  assert(Number.isSafeInteger(revision), 'stored revision is a safe integer');
+  return { family, bucket, key: text.value, revision };
+}
+
+/** Appends one terminated text to `into.value` and moves `into.at` behind it. */
+function readText(stored: Uint8Array, into: { value: string; at: number }): void {
+  let { value, at } = into;
+  for (;;) {
+    const byte = stored[at++];
+    if (byte === undefined) throw new DecodeError('stored key without end');
+    if (byte === 0) {
+      const mark = stored[at++];
+      if (mark === END) break;
+      if (mark !== ESCAPED_ZERO) throw new DecodeError('bad escape in a stored key');
+      value += '\0';
+    } else if (byte < 0x80) {
+      value += String.fromCharCode(byte);
+    } else if (byte < 0xe0) {
+      value += String.fromCharCode(((byte & 0x1f) << 6) | ((stored[at++] ?? 0) & 0x3f));
+    } else {
+      const middle = (stored[at++] ?? 0) & 0x3f;
+      value += String.fromCharCode(((byte & 0x0f) << 12) | (middle << 6) | ((stored[at++] ?? 0) & 0x3f));
+    }
+  }
+  into.value = value;
+  into.at = at;
+}
