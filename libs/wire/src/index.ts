@@ -1,1 +1,12 @@
+export * from './batch-codec.ts';
+export * as backupMessages from './generated/backups.ts';
+export * as clusterMessages from './generated/cluster.ts';
+export * as keyValueMessages from './generated/keyvalues.ts';
+export * as lockMessages from './generated/locks.ts';
+export * as routingMessages from './generated/routing.ts';
+export * as sequenceMessages from './generated/sequences.ts';
+export * from './key-value-codec.ts';
+export * from './many-codec.ts';
+export * from './proto-reader.ts';
 export * from './requested.ts';
+export * from './reverse-writer.ts';
