@@ -1,0 +1,2 @@
+export * from './linearizability.ts';
+export * from './register.ts';
