@@ -9,7 +9,7 @@ let targets: Target[] = [];
 async function obey(command: LoadCommand): Promise<LoadResult | undefined> {
   switch (command.kind) {
     case 'open':
-      targets = await Promise.all(Array.from({ length: command.connections }, () => openTarget(command.target)));
+      targets = Array.from({ length: command.connections }, () => openTarget(command.target));
       return undefined;
     case 'run':
       return runLoad(targets, command.load);
