@@ -48,16 +48,20 @@ export const CLOCK_BOUND_AHEAD_MS = 1000;
 export class HybridClock {
   private l = 0;
   private c = 0;
-  private boundL: number;
+  private boundL = 0;
   readonly node: number;
   private readonly clock: Clock;
 
-  /** `durableBoundL`: the bound found on disk at start, 0 on a first boot; minting starts above it. */
-  constructor(node: number, clock: Clock, durableBoundL = 0) {
+  constructor(node: number, clock: Clock) {
     this.node = node;
     this.clock = clock;
-    this.l = durableBoundL;
-    this.c = durableBoundL === 0 ? 0 : HLC_MAX_COUNTER >>> 1;
+  }
+
+  /** Once, before anything is minted: the bound found on disk, 0 on a first boot. The former life stayed below it, this one starts above it. */
+  restart(durableBoundL: number): void {
+    if (durableBoundL <= this.l) return;
+    this.l = durableBoundL + 1;
+    this.c = 0;
     this.boundL = durableBoundL;
   }
 

@@ -1,2 +1,5 @@
 export * from './api.ts';
+export { createNodeHost, NodeHost } from './host.ts';
+export { MemoryNetwork, MemoryTransport } from './memory-transport.ts';
 export * from './ports.ts';
+export { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings } from './settings.ts';

@@ -1,4 +1,4 @@
-import { ByteReader, type ByteWriter, DecodeError, type Hlc, unreachable } from '@kahuna/base';
+import { ByteReader, type ByteWriter, DecodeError, type Hlc, stampAfter, unreachable } from '@kahuna/base';
 import { isWellFormed } from '@kahuna/range-router';
 import type { Durability, ExtendOperation, SetOperation } from './operation.ts';
 import { SetFlag } from './operation.ts';
@@ -262,4 +262,14 @@ function readDescribeMember(reader: ByteReader): DescribeMember {
   const name = reader.string();
   const clientUrl = reader.string();
   return { kind: 'describe-member', endpoint, name, clientUrl, consoleUrl: reader.string() };
+}
+
+/** The highest stamp in an encoded batch, without decoding its commands: what a node's clock must pass when it appends the entry. */
+export function lastStampOf(data: Uint8Array): Hlc {
+  const reader = new ByteReader(data);
+  const format = reader.u8();
+  if (format !== FORMAT) throw new UnknownCommandError(`command format ${format} is newer than this release`);
+  reader.varint();
+  const stamp = readHlc(reader);
+  return stampAfter(stamp, Math.max(0, reader.varint() - 1));
 }

@@ -1,4 +1,5 @@
-export { decodeBatch, encodeBatch, UnknownCommandError } from './batch-codec.ts';
+export { decodeBatch, encodeBatch, lastStampOf, UnknownCommandError } from './batch-codec.ts';
+export { EPHEMERAL_DEAD_MS, EPHEMERAL_VERSIONS, EphemeralTable, type EphemeralTableOptions } from './ephemeral-table.ts';
 export { isUsableKey } from './evaluate.ts';
 export { HeadCache } from './head-cache.ts';
 export { checkInvariants, createPartitionMachine, KeyValueMachine, type PartitionMachineOptions } from './machine.ts';

@@ -129,6 +129,8 @@ export interface PartitionMachine {
   readonly checksum: number;
   /** Live and dead heads known to be stored; approximate count for display. */
   readonly keyCount: number;
+  /** Last applied configuration, or that of the group row; undefined if neither had one. */
+  readonly configuration: Configuration | undefined;
   readonly system: SystemState | undefined;
   readonly meta: MetaState | undefined;
 

@@ -1,0 +1,342 @@
+import type { ByteReader, Clock, HybridClock } from '@kahuna/base';
+import { type Operation, type OperationResult, ResponseType, type Route } from '@kahuna/partition';
+import { isReservedKey, type RoutingTable } from '@kahuna/range-router';
+import type { ResultSink } from './api.ts';
+import type { LatencyHistogram } from './latency.ts';
+import type { Peer } from './peer.ts';
+import {
+  ForwardStatus,
+  type FrameHeader,
+  ItemKind,
+  readHlc,
+  readOperation,
+  readResult,
+  writeHlc,
+  writeOperation,
+  writeResult,
+} from './peer-frame.ts';
+import type { Replica } from './replica.ts';
+import { emptyResult, mustRetry, PendingRequest, type RequestOrigin } from './request.ts';
+
+/** What the dispatcher needs of its node. */
+export interface DispatchHost {
+  readonly nodeId: number;
+  readonly boot: number;
+  readonly clock: Clock;
+  readonly hlc: HybridClock;
+  /** undefined until the node is initialised. */
+  routingTable(): RoutingTable | undefined;
+  replica(partitionId: number): Replica | undefined;
+  peerByNode(nodeId: number): Peer | undefined;
+  /** Opens the frame for a peer and makes sure that it leaves at the end of this turn. */
+  writeTo(peer: Peer): ReturnType<Peer['openFrame']>;
+  /** Something was queued that the next flush must look at. */
+  scheduleFlush(): void;
+  readonly accepting: boolean;
+}
+
+export interface WaitLimits {
+  /** For a leader, an election, a transfer. Milliseconds (spec keyvalues §15.3). */
+  readonly leaderMs: number;
+  /** For the outcome of a write that was proposed or forwarded. Milliseconds. */
+  readonly outcomeMs: number;
+  /** Requests waiting or forwarded at once on this node; beyond it: MustRetry. */
+  readonly maxRequests: number;
+}
+
+/**
+ * Brings each request to the leader of its partition, here or on another node, and back; keeps what finds no leader for a while,
+ * because clients give up within milliseconds (spec keyvalues §15.3).
+ *
+ * D1 Every request that `submit` took is answered exactly once.
+ * D2 A write is sent again only under its first identity; the next leader looks for it before it proposes (design §5, Identity).
+ */
+export class Dispatcher implements RequestOrigin {
+  private readonly host: DispatchHost;
+  private readonly limits: WaitLimits;
+  private nextNumber = 1;
+  private readonly parked = new Map<number, PendingRequest[]>();
+  private parkedCount = 0;
+  private readonly forwarded = new Map<number, PendingRequest>();
+  private deferred: { sink: ResultSink; token: number; result: OperationResult }[] = [];
+  private readonly routes = new Map<number, Route>();
+  private readonly peerOrigins = new Map<Peer, ForwardedOrigin>();
+  private readonly readLatency: LatencyHistogram;
+  private readonly writeLatency: LatencyHistogram;
+  readonly counters = { reads: 0, writes: 0, retries: 0, forwards: 0, forwardsServed: 0 };
+
+  constructor(host: DispatchHost, limits: WaitLimits, readLatency: LatencyHistogram, writeLatency: LatencyHistogram) {
+    this.host = host;
+    this.limits = limits;
+    this.readLatency = readLatency;
+    this.writeLatency = writeLatency;
+  }
+
+  get waiting(): number {
+    return this.parkedCount + this.forwarded.size;
+  }
+
+  submit(operation: Operation, sink: ResultSink, token: number, deadline: number): void {
+    const table = this.host.accepting ? this.host.routingTable() : undefined;
+    if (table === undefined || this.waiting >= this.limits.maxRequests) {
+      this.defer(sink, token, mustRetry());
+      return;
+    }
+    if (operation.key === '' || isReservedKey(operation.key)) {
+      this.defer(sink, token, emptyResult(ResponseType.InvalidInput));
+      return;
+    }
+    const { partitionId } = table.lookup(operation.key);
+    const request = new PendingRequest(
+      operation,
+      partitionId,
+      this,
+      sink,
+      token,
+      this.host.clock.monotonicMs(),
+      deadline,
+      this.host.nodeId,
+      this.host.boot,
+      this.nextNumber++,
+      this.host.hlc.current(),
+      false,
+    );
+    this.route(request);
+  }
+
+  private defer(sink: ResultSink, token: number, result: OperationResult): void {
+    this.deferred.push({ sink, token, result });
+    this.host.scheduleFlush();
+  }
+
+  /** Answers what was decided inside `submit`. */
+  completeDeferred(): void {
+    if (this.deferred.length === 0) return;
+    const deferred = this.deferred;
+    this.deferred = [];
+    for (const { sink, token, result } of deferred) sink.complete(token, result);
+  }
+
+  private route(request: PendingRequest): void {
+    const replica = this.host.replica(request.partitionId);
+    if (replica?.leads) {
+      request.forwardedTo = 0;
+      replica.accept(request);
+      return;
+    }
+    const leader = replica?.leaderNode ?? 0;
+    const peer = leader === 0 ? undefined : this.host.peerByNode(leader);
+    if (peer?.connected) this.forward(request, peer);
+    else this.park(request);
+  }
+
+  private park(request: PendingRequest): void {
+    let list = this.parked.get(request.partitionId);
+    if (list === undefined) {
+      list = [];
+      this.parked.set(request.partitionId, list);
+    }
+    list.push(request);
+    this.parkedCount++;
+  }
+
+  private forward(request: PendingRequest, peer: Peer): void {
+    request.forwardedTo = peer.nodeId;
+    this.forwarded.set(request.number, request);
+    this.counters.forwards++;
+    const writer = this.host.writeTo(peer);
+    writer.u8(ItemKind.Forward);
+    writer.varint(request.number);
+    writer.varint(request.partitionId);
+    writer.u8(request.repeat ? 1 : 0);
+    writeHlc(writer, request.receipt);
+    writeOperation(writer, request.operation as Operation);
+    // Whatever happens to this attempt, the next one can not be sure that it came to nothing.
+    if (request.isWrite) request.repeat = true;
+  }
+
+  // ---- the other side of a forward --------------------------------------------------------------------------------------------
+
+  takeForward(reader: ByteReader, header: FrameHeader, peer: Peer): void {
+    const number = reader.varint();
+    const partitionId = reader.varint();
+    const repeat = reader.u8() === 1;
+    const receipt = readHlc(reader);
+    const operation = readOperation(reader);
+    let origin = this.peerOrigins.get(peer);
+    if (origin === undefined) {
+      origin = new ForwardedOrigin(this.host, peer);
+      this.peerOrigins.set(peer, origin);
+    }
+    const now = this.host.clock.monotonicMs();
+    const request = new PendingRequest(
+      operation,
+      partitionId,
+      origin,
+      undefined,
+      number,
+      now,
+      0,
+      peer.nodeId,
+      header.senderBoot,
+      number,
+      receipt,
+      repeat,
+    );
+    const replica = this.host.replica(partitionId);
+    // A request that was forwarded once is not forwarded again (spec routing §2).
+    if (!this.host.accepting || !replica?.leads) {
+      request.refuse(ForwardStatus.NotLeader);
+      return;
+    }
+    this.counters.forwardsServed++;
+    replica.accept(request);
+  }
+
+  takeForwardAnswer(reader: ByteReader): void {
+    const number = reader.varint();
+    const status = reader.u8() as ForwardStatus;
+    const result = status === ForwardStatus.Executed ? readResult(reader) : undefined;
+    const request = this.forwarded.get(number);
+    if (request === undefined) return;
+    this.forwarded.delete(number);
+    if (result !== undefined) request.answer(result);
+    else request.refuse(status);
+  }
+
+  // ---- answers to our own requests -------------------------------------------------------------------------------------------
+
+  answer(request: PendingRequest, result: OperationResult): void {
+    const sink = request.sink;
+    if (sink === undefined) return;
+    const elapsed = this.host.clock.monotonicMs() - request.startedAt;
+    if (request.isWrite) {
+      this.counters.writes++;
+      this.writeLatency.record(elapsed);
+    } else {
+      this.counters.reads++;
+      this.readLatency.record(elapsed);
+    }
+    if (result.type === ResponseType.MustRetry) this.counters.retries++;
+    else result.route = this.routeOf(request);
+    sink.complete(request.token, result);
+  }
+
+  refuse(request: PendingRequest, status: ForwardStatus): void {
+    const now = this.host.clock.monotonicMs();
+    if (status !== ForwardStatus.NotLeader || now - request.startedAt >= this.limits.leaderMs) {
+      request.answer(mustRetry());
+      return;
+    }
+    // Here or there, the leader is not where it was thought to be: look again when something changes, or at the next tick.
+    request.forwardedTo = 0;
+    this.park(request);
+  }
+
+  private routeOf(request: PendingRequest): Route {
+    const node = request.forwardedTo === 0 ? this.host.nodeId : request.forwardedTo;
+    const known = this.routes.get(request.partitionId);
+    if (known?.nodeId === node) return known;
+    const route: Route = { partitionId: request.partitionId, nodeId: node, forwarded: node !== this.host.nodeId, generation: 0 };
+    this.routes.set(request.partitionId, route);
+    return route;
+  }
+
+  // ---- changes and time ------------------------------------------------------------------------------------------------------
+
+  /** The leader of a partition is another one now, or known again: what waits for it or went to the old one is sent anew. */
+  leaderChanged(partitionId: number): void {
+    this.retryForwards(request => request.partitionId === partitionId);
+    this.retryParked(partitionId);
+  }
+
+  linkLost(nodeId: number): void {
+    this.retryForwards(request => request.forwardedTo === nodeId);
+  }
+
+  private retryForwards(lost: (request: PendingRequest) => boolean): void {
+    for (const [number, request] of this.forwarded) {
+      if (!lost(request)) continue;
+      this.forwarded.delete(number);
+      request.forwardedTo = 0;
+      this.park(request);
+    }
+  }
+
+  private retryParked(partitionId: number): void {
+    const list = this.parked.get(partitionId);
+    if (list === undefined) return;
+    this.parked.delete(partitionId);
+    this.parkedCount -= list.length;
+    for (const request of list) if (!request.done) this.route(request);
+  }
+
+  tick(now: number): void {
+    for (const partitionId of [...this.parked.keys()]) {
+      this.expireParked(partitionId, now);
+      this.retryParked(partitionId);
+    }
+    for (const [number, request] of this.forwarded) {
+      const limit = request.isWrite ? this.limits.outcomeMs : this.limits.leaderMs;
+      if (!this.isOver(request, now, limit)) continue;
+      this.forwarded.delete(number);
+      request.answer(mustRetry());
+    }
+  }
+
+  private isOver(request: PendingRequest, now: number, limitMs: number): boolean {
+    return now - request.startedAt >= limitMs || (request.deadline > 0 && now >= request.deadline);
+  }
+
+  private expireParked(partitionId: number, now: number): void {
+    const list = this.parked.get(partitionId) ?? [];
+    const kept: PendingRequest[] = [];
+    for (const request of list) {
+      // A repeat may have been executed: its outcome is worth waiting for longer.
+      const limit = request.repeat ? this.limits.outcomeMs : this.limits.leaderMs;
+      if (this.isOver(request, now, limit)) request.answer(mustRetry());
+      else kept.push(request);
+    }
+    this.parkedCount -= list.length - kept.length;
+    this.parked.set(partitionId, kept);
+  }
+
+  /** The node stops: nothing more will be decided here. */
+  refuseAll(): void {
+    for (const list of this.parked.values()) for (const request of list) request.answer(mustRetry());
+    this.parked.clear();
+    this.parkedCount = 0;
+    for (const request of this.forwarded.values()) request.answer(mustRetry());
+    this.forwarded.clear();
+    this.completeDeferred();
+  }
+}
+
+/** A request that another node received: its answer goes back over the link. */
+class ForwardedOrigin implements RequestOrigin {
+  private readonly host: DispatchHost;
+  private readonly peer: Peer;
+
+  constructor(host: DispatchHost, peer: Peer) {
+    this.host = host;
+    this.peer = peer;
+  }
+
+  answer(request: PendingRequest, result: OperationResult): void {
+    if (!this.peer.connected) return;
+    const writer = this.host.writeTo(this.peer);
+    writer.u8(ItemKind.ForwardAnswer);
+    writer.varint(request.number);
+    writer.u8(ForwardStatus.Executed);
+    writeResult(writer, result);
+  }
+
+  refuse(request: PendingRequest, status: ForwardStatus): void {
+    request.done = true;
+    if (!this.peer.connected) return;
+    const writer = this.host.writeTo(this.peer);
+    writer.u8(ItemKind.ForwardAnswer);
+    writer.varint(request.number);
+    writer.u8(status);
+  }
+}

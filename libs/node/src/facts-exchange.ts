@@ -1,0 +1,62 @@
+import { type ByteReader, DecodeError } from '@kahuna/base';
+import type { NodeFacts } from './api.ts';
+import type { NodeHost } from './host.ts';
+import type { Peer } from './peer.ts';
+import { ItemKind } from './peer-frame.ts';
+
+const ASK_EVERY_MS = 1000;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Facts of the peers for display. Gathered only while somebody holds an interest: this node asks its peers once a second, each
+ * answers with what `facts()` says. JSON, because it is for people and changes often; it is far from the hot path.
+ */
+export class FactsExchange {
+  private readonly node: NodeHost;
+  private readonly received = new Map<number, { readonly facts: NodeFacts; readonly receivedAtMs: number }>();
+  private interests = 0;
+  private askedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(node: NodeHost) {
+    this.node = node;
+  }
+
+  gather(): () => void {
+    this.interests++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.interests--;
+      if (this.interests === 0) this.received.clear();
+    };
+  }
+
+  of(nodeId: number): { readonly facts: NodeFacts; readonly receivedAtMs: number } | undefined {
+    return this.received.get(nodeId);
+  }
+
+  tick(now: number): void {
+    if (this.interests === 0 || now - this.askedAt < ASK_EVERY_MS) return;
+    this.askedAt = now;
+    for (const peer of this.node.peers.values()) if (peer.connected) this.node.writeTo(peer).u8(ItemKind.FactsRequest);
+  }
+
+  takeItem(kind: number, peer: Peer, reader: ByteReader): void {
+    if (kind === ItemKind.FactsRequest) {
+      const writer = this.node.writeTo(peer);
+      writer.u8(ItemKind.Facts);
+      writer.bytes(encoder.encode(JSON.stringify(this.node.facts())));
+      return;
+    }
+    const bytes = reader.bytes();
+    if (this.interests === 0) return;
+    try {
+      const facts = JSON.parse(decoder.decode(bytes)) as NodeFacts;
+      this.received.set(peer.nodeId, { facts, receivedAtMs: Math.floor(this.node.clock.wallMs()) });
+    } catch {
+      throw new DecodeError('facts are not JSON');
+    }
+  }
+}

@@ -1,0 +1,199 @@
+import type { ByteReader, ByteWriter, Hlc } from '@kahuna/base';
+import { DecodeError, HLC_ZERO, isZeroHlc } from '@kahuna/base';
+import type { Durability, GetOperation, Operation, OperationResult, ResponseType } from '@kahuna/partition';
+
+/**
+ * The node-to-node protocol: one frame carries everything that one node has for another at the end of one event-loop turn.
+ *
+ *     frame  = header item*
+ *     header = version, sender boot, receiver boot as known to the sender (0 = not known), number, allegiance, clock
+ *     item   = kind, body
+ *
+ * `number` grows with every frame of one boot, over reconnects too; a frame that is not above the last one is dropped. So a frame takes effect at
+ * most once and in order, whatever the network does, and a forwarded request needs no further defence against duplicates. `allegiance` counts how often the sender has left a group's leader that lives on the receiver (see `peer.ts`). A frame for another boot of
+ * the receiver than the present one is dropped: what was meant for a process that is gone must not take effect in its successor.
+ * Requests, answers and Raft messages are encoded by hand, as hot-path §4 measured.
+ */
+export const FRAME_VERSION = 1;
+
+export const ItemKind = {
+  Heartbeat: 1,
+  HeartbeatAck: 2,
+  Raft: 3,
+  Forward: 4,
+  ForwardAnswer: 5,
+  Snapshot: 6,
+  SnapshotAck: 7,
+  FactsRequest: 8,
+  Facts: 9,
+} as const;
+
+export interface FrameHeader {
+  readonly senderBoot: number;
+  readonly receiverBoot: number;
+  readonly number: number;
+  readonly allegiance: number;
+  readonly clock: Hlc;
+}
+
+export function writeHeader(writer: ByteWriter, header: FrameHeader): void {
+  writer.u8(FRAME_VERSION);
+  writer.varint(header.senderBoot);
+  writer.varint(header.receiverBoot);
+  writer.varint(header.number);
+  writer.varint(header.allegiance);
+  writer.varint(header.clock.n);
+  writer.varint(header.clock.l);
+  writer.varint(header.clock.c);
+}
+
+export function readHeader(reader: ByteReader): FrameHeader {
+  const version = reader.u8();
+  if (version !== FRAME_VERSION) throw new DecodeError(`frame version ${version}, this node speaks ${FRAME_VERSION}`);
+  const senderBoot = reader.varint();
+  const receiverBoot = reader.varint();
+  const number = reader.varint();
+  const allegiance = reader.varint();
+  const n = reader.varint();
+  const l = reader.varint();
+  const c = reader.varint();
+  return { senderBoot, receiverBoot, number, allegiance, clock: { n, l, c } };
+}
+
+export function writeHlc(writer: ByteWriter, t: Hlc): void {
+  writer.varint(t.l);
+  if (t.l === 0 && t.c === 0 && t.n === 0) return;
+  writer.varint(t.c);
+  writer.varint(t.n);
+}
+
+/** Inverse of {@link writeHlc}; a zero physical part stands for "none", which is the only timestamp with l = 0 that we write. */
+export function readHlc(reader: ByteReader): Hlc {
+  const l = reader.varint();
+  if (l === 0) return HLC_ZERO;
+  const c = reader.varint();
+  return { n: reader.varint(), l, c };
+}
+
+/** A read timestamp comes from a client and may be any triple; only "latest" is short. */
+function writeClientHlc(writer: ByteWriter, t: Hlc): void {
+  if (isZeroHlc(t)) {
+    writer.u8(0);
+    return;
+  }
+  writer.u8(1);
+  writer.varint(t.l);
+  writer.varint(t.c);
+  writer.svarint(t.n);
+}
+
+function readClientHlc(reader: ByteReader): Hlc {
+  if (reader.u8() === 0) return HLC_ZERO;
+  const l = reader.varint();
+  const c = reader.varint();
+  return { l, c, n: reader.svarint() };
+}
+
+function writeNullable(writer: ByteWriter, value: Uint8Array | null): void {
+  if (value === null) {
+    writer.varint(0);
+    return;
+  }
+  writer.varint(value.length + 1);
+  writer.raw(value);
+}
+
+function readNullable(reader: ByteReader): Uint8Array | null {
+  const length = reader.varint();
+  return length === 0 ? null : reader.raw(length - 1);
+}
+
+const OperationCode = { set: 1, delete: 2, extend: 3, get: 4, exists: 5 } as const;
+
+export function writeOperation(writer: ByteWriter, operation: Operation): void {
+  writer.u8(OperationCode[operation.kind]);
+  writer.u8(operation.durability);
+  writer.string(operation.key);
+  switch (operation.kind) {
+    case 'set':
+      writeNullable(writer, operation.value);
+      writer.varint(operation.expiresMs);
+      writer.varint(operation.flags);
+      writeNullable(writer, operation.compareValue);
+      writer.svarint(operation.compareRevision);
+      return;
+    case 'extend':
+      writer.varint(operation.expiresMs);
+      return;
+    case 'get':
+    case 'exists':
+      writer.svarint(operation.revision);
+      writeClientHlc(writer, operation.readTimestamp);
+      return;
+    case 'delete':
+      return;
+  }
+}
+
+export function readOperation(reader: ByteReader): Operation {
+  const code = reader.u8();
+  const durability = reader.u8() as Durability;
+  const key = reader.string();
+  switch (code) {
+    case OperationCode.set: {
+      const value = readNullable(reader);
+      const expiresMs = reader.varint();
+      const flags = reader.varint();
+      const compareValue = readNullable(reader);
+      return { kind: 'set', key, value, expiresMs, flags, compareValue, compareRevision: reader.svarint(), durability };
+    }
+    case OperationCode.delete:
+      return { kind: 'delete', key, durability };
+    case OperationCode.extend:
+      return { kind: 'extend', key, expiresMs: reader.varint(), durability };
+    case OperationCode.get:
+    case OperationCode.exists: {
+      const revision = reader.svarint();
+      const kind: GetOperation['kind'] = code === OperationCode.get ? 'get' : 'exists';
+      return { kind, key, revision, readTimestamp: readClientHlc(reader), durability };
+    }
+    default:
+      throw new DecodeError(`unknown operation ${code}`);
+  }
+}
+
+/** The route is not sent: the asking node knows whom it asked. */
+export function writeResult(writer: ByteWriter, result: OperationResult): void {
+  writer.u8(result.type);
+  writer.svarint(result.revision);
+  writeNullable(writer, result.value);
+  writeHlc(writer, result.expires);
+  writeHlc(writer, result.lastUsed);
+  writeHlc(writer, result.lastModified);
+  writer.u8(result.state);
+}
+
+export function readResult(reader: ByteReader): OperationResult {
+  return {
+    type: reader.u8() as ResponseType,
+    revision: reader.svarint(),
+    value: readNullable(reader),
+    expires: readHlc(reader),
+    lastUsed: readHlc(reader),
+    lastModified: readHlc(reader),
+    state: reader.u8(),
+    route: undefined,
+  };
+}
+
+/** Why a node did not execute a forwarded request; `Executed` carries a result instead. */
+export const ForwardStatus = {
+  Executed: 0,
+  /** Surely not executed: this replica does not lead, or may not yet. The asking node looks for the leader again. */
+  NotLeader: 1,
+  /** Surely not executed: a queue is full. */
+  Overloaded: 2,
+  /** May or may not have been executed in an earlier attempt, and nobody can tell any more. */
+  Unknown: 3,
+} as const;
+export type ForwardStatus = (typeof ForwardStatus)[keyof typeof ForwardStatus];

@@ -1,0 +1,550 @@
+import { assert, ByteWriter, type HybridClock, type LogIndex, type NodeId, type PartitionId, type Term } from '@kahuna/base';
+import {
+  type CommandBatch,
+  decodeBatch,
+  encodeBatch,
+  FEATURE_LEVEL,
+  type FlushBatch,
+  type OperationResult,
+  type PartitionMachine,
+  ResponseType,
+} from '@kahuna/partition';
+import {
+  type Configuration,
+  decodeConfiguration,
+  type Entry,
+  EntryKind,
+  type Member,
+  type RaftGroup,
+  type Ready,
+} from '@kahuna/raft';
+import { ForwardStatus } from './peer-frame.ts';
+import { type PendingRequest, requestBytes } from './request.ts';
+
+/** What a replica needs of its node. */
+export interface ReplicaHost {
+  readonly hlc: HybridClock;
+  readonly limits: ReplicaLimits;
+  /** This replica has something to do in the next flush. */
+  wake(replica: Replica): void;
+  monotonicMs(): number;
+  /** A promise of a quorum not to elect anybody else has not run out. */
+  hasLease(replica: Replica): boolean;
+  /** Members of a quorum, in this term, have clocks at or above the result (milliseconds). */
+  quorumClockMs(replica: Replica): number;
+  /** Reads rows of the engine for a read that could not be answered from memory; the replica is called back. */
+  fetchForRead(replica: Replica, request: PendingRequest): void;
+  /** Reads head rows that the next entry needs; `resume` follows. */
+  fetchForApply(replica: Replica, keys: readonly Uint8Array[], resume: () => void): void;
+  /** Runs `task` when the wall clock has advanced by `ms`. */
+  after(ms: number, task: () => void): void;
+  /** The log asks for something that this node cannot evaluate, or its state contradicts itself. Never returns to normal. */
+  fatal(reason: string): void;
+  /** Committed results of this replica changed what the node knows about the cluster (P0, P1). */
+  systemChanged(replica: Replica): void;
+}
+
+export interface ReplicaLimits {
+  /** Commands in one log entry. */
+  readonly maxBatchItems: number;
+  readonly maxBatchBytes: number;
+  /** Requests waiting for or under proposal. */
+  readonly maxQueuedItems: number;
+  readonly maxQueuedBytes: number;
+}
+
+interface InFlight {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly batch: CommandBatch;
+  readonly requests: readonly PendingRequest[];
+}
+
+/** How far ahead of the clock a read timestamp is waited for (spec keyvalues §8.3). Milliseconds. */
+const READ_AHEAD_MS = 5000;
+
+/**
+ * One replica of one partition on this node: its Raft group, its state machine, and the requests between the two.
+ *
+ *     accept -> queue -> propose (one entry per batch) -> in flight -> apply -> answer
+ *     accept -> reads -> lease, or a round of ReadIndex -> applied far enough -> evaluate -> answer
+ *
+ * R1 A request is in exactly one place: queue, in flight, reads, round, waiting for an index, or given back to its origin.
+ * R2 A proposed request is refused as "not executed" only when another term's entry is committed at its index.
+ * R3 A read is evaluated only while this replica leads, after the first entry of its term is applied, and after leadership was
+ *    confirmed for an instant at or after the read's arrival.
+ */
+export class Replica {
+  readonly partitionId: PartitionId;
+  readonly group: RaftGroup;
+  readonly machine: PartitionMachine;
+  private readonly host: ReplicaHost;
+
+  private queue: PendingRequest[] = [];
+  private queuedBytes = 0;
+  private readonly inFlight: InFlight[] = [];
+  private inFlightItems = 0;
+
+  private reads: PendingRequest[] = [];
+  private round: { readonly context: number; readonly requests: PendingRequest[] } | undefined;
+  private nextContext = 1;
+  private readonly waitingForApply: { readonly index: LogIndex; readonly requests: PendingRequest[] }[] = [];
+
+  private committed: Entry[] = [];
+  private committedAt = 0;
+  private fetching = false;
+  private readonly writer = new ByteWriter(256 * 1024);
+
+  /** In the host's dirty list. */
+  dirty = false;
+  /** Ticked by the host. */
+  awake = true;
+  /** Leader (replica id) at the last look, to notice changes. */
+  knownLeader = 0;
+  knownTerm: Term = 0;
+  knownLeaderNode: NodeId = 0;
+  /** Wall-clock instant of that look. */
+  leaderSinceMs = 0;
+  /** Monotonic instant at which this replica became leader. */
+  electedAt = 0;
+  /** Leads, and the first entry of its term is committed: said to those who wait for it. */
+  servesAsLeader = false;
+  /** Grows with each completed flush of state: rows fetched before it may be stale. */
+  flushSeq = 0;
+  flushedIndex: LogIndex;
+  /** Durable in the engine; the log may be compacted up to here. */
+  durableIndex: LogIndex;
+  /** A snapshot is being installed: this replica neither votes, campaigns nor serves. */
+  installing = false;
+
+  /** Boot and allegiance of each peer replica when it last answered this leadership. */
+  readonly answered = new Map<number, { boot: number; allegiance: number }>();
+  /** Lease computed from answered heartbeats; both clocks must agree that it has not run out. */
+  leaseTerm: Term = 0;
+  leaseMonotonicUntil = 0;
+  leaseWallUntil = 0;
+
+  /** No replica was found with another checksum at the same applied index. */
+  checksumAgrees = true;
+
+  readCount = 0;
+  writeCount = 0;
+
+  constructor(partitionId: PartitionId, group: RaftGroup, machine: PartitionMachine, host: ReplicaHost) {
+    this.partitionId = partitionId;
+    this.group = group;
+    this.machine = machine;
+    this.host = host;
+    this.flushedIndex = machine.appliedIndex;
+    this.durableIndex = machine.appliedIndex;
+  }
+
+  get leads(): boolean {
+    return this.group.role === 'leader';
+  }
+
+  get replicaId(): number {
+    return this.group.replicaId;
+  }
+
+  /** Node of the leader that this replica knows, 0 = none. */
+  get leaderNode(): NodeId {
+    const id = this.group.leaderId;
+    return id === 0 ? 0 : (this.memberById(id)?.nodeId ?? 0);
+  }
+
+  memberById(replicaId: number): Member | undefined {
+    const { voters, outgoing, learners } = this.group.configuration;
+    const is = (member: Member): boolean => member.replicaId === replicaId;
+    return voters.find(is) ?? outgoing.find(is) ?? learners.find(is);
+  }
+
+  get queuedItems(): number {
+    return this.queue.length + this.inFlightItems;
+  }
+
+  /** Entries decided and not yet applied. */
+  get applyBacklog(): number {
+    return this.committed.length - this.committedAt;
+  }
+
+  // ---- taking requests ------------------------------------------------------------------------------------------------------
+
+  /** A request for this partition, while this replica leads. It is refused or answered later, never inside this call. */
+  accept(request: PendingRequest): void {
+    if (request.isWrite) this.queue.push(request);
+    else this.reads.push(request);
+    this.host.wake(this);
+  }
+
+  /** Proposes what has gathered. Refuses what is beyond the bounds, so that memory stays bounded and nobody waits in vain. */
+  proposeQueued(): void {
+    if (this.queue.length === 0) return;
+    const queue = this.queue;
+    this.queue = [];
+    if (!this.leads || this.installing) {
+      for (const request of queue) request.refuse(ForwardStatus.NotLeader);
+      return;
+    }
+    const { maxBatchItems, maxBatchBytes, maxQueuedItems, maxQueuedBytes } = this.host.limits;
+    let batch: PendingRequest[] = [];
+    let bytes = 0;
+    for (const request of queue) {
+      if (request.done) continue;
+      if (request.repeat && !this.mayPropose(request, batch)) continue;
+      const size = requestBytes(request.operation);
+      if (this.inFlightItems + batch.length >= maxQueuedItems || this.queuedBytes + bytes + size > maxQueuedBytes) {
+        request.refuse(ForwardStatus.Overloaded);
+        continue;
+      }
+      if (batch.length >= maxBatchItems || (batch.length > 0 && bytes + size > maxBatchBytes)) {
+        this.propose(batch);
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(request);
+      bytes += size;
+    }
+    if (batch.length > 0) this.propose(batch);
+  }
+
+  /**
+   * A repeat may be proposed only once this leadership's first entry is applied, because every older attempt is decided by then, and
+   * only if the answers remembered since its receipt lack it. Returns false if it was answered, refused, or put back to wait.
+   */
+  private mayPropose(request: PendingRequest, batch: readonly PendingRequest[]): boolean {
+    if (!this.group.leaderReady || this.machine.appliedTerm < this.group.term) {
+      this.queue.push(request);
+      return false;
+    }
+    const same = (other: PendingRequest): boolean => sameId(other, request);
+    if (batch.some(same) || this.inFlight.some(entry => entry.requests.some(same))) {
+      // The earlier attempt is on its way here: its answer bears the same number and serves the asking node as well.
+      request.done = true;
+      return false;
+    }
+    const remembered = this.machine.remembered(request.id, request.receipt);
+    if (remembered === undefined) return true;
+    if (remembered === 'unknown') request.refuse(ForwardStatus.Unknown);
+    else request.answer(remembered);
+    return false;
+  }
+
+  private propose(requests: PendingRequest[]): void {
+    // The stamp is taken in the same synchronous step that gives the entry its index, so stamps grow with the log.
+    const batch: CommandBatch = { stamp: this.host.hlc.now(requests.length), level: FEATURE_LEVEL, proposals: requests };
+    const proposed = this.group.propose(encodeBatch(this.writer, batch));
+    if (!proposed.ok) {
+      const status = proposed.reason === 'too-many-uncommitted' ? ForwardStatus.Overloaded : ForwardStatus.NotLeader;
+      for (const request of requests) request.refuse(status);
+      return;
+    }
+    this.inFlight.push({ index: proposed.index, term: proposed.term, batch, requests });
+    this.inFlightItems += requests.length;
+    for (const request of requests) this.queuedBytes += requestBytes(request.operation);
+  }
+
+  // ---- committed entries ----------------------------------------------------------------------------------------------------
+
+  take(ready: Ready): void {
+    for (const entry of ready.committed) this.committed.push(entry);
+    for (const context of ready.droppedReads) {
+      if (this.round?.context === context) this.dropRound();
+    }
+    for (const read of ready.reads) {
+      if (this.round?.context !== read.context) continue;
+      const { requests } = this.round;
+      this.round = undefined;
+      for (const request of requests) request.needsRound = false;
+      this.waitForApply(read.index, requests);
+    }
+  }
+
+  /**
+   * Applies committed entries until there are none, a row must be fetched, or `budgetMs` is used up.
+   * Returns true if it wants to go on in a later turn.
+   */
+  pumpApply(budgetMs: number): boolean {
+    if (this.fetching || this.installing) return false;
+    const until = this.host.monotonicMs() + budgetMs;
+    let count = 0;
+    while (this.committedAt < this.committed.length) {
+      const entry = this.committed[this.committedAt] as Entry;
+      if (!this.applyOne(entry)) return false;
+      this.committedAt++;
+      if ((++count & 15) === 0 && this.host.monotonicMs() > until) {
+        this.dropAppliedPrefix();
+        return true;
+      }
+    }
+    this.committed.length = 0;
+    this.committedAt = 0;
+    return false;
+  }
+
+  private dropAppliedPrefix(): void {
+    this.committed.splice(0, this.committedAt);
+    this.committedAt = 0;
+  }
+
+  /** Returns false if rows must be fetched first; then the pump is started again when they are here. */
+  private applyOne(entry: Entry): boolean {
+    if (entry.kind === EntryKind.Command) {
+      const mine = this.inFlight[0]?.index === entry.index ? this.inFlight[0] : undefined;
+      const batch = mine?.term === entry.term ? mine.batch : this.decode(entry);
+      if (batch === undefined) return false;
+      const keys = this.machine.needs(batch);
+      if (keys.length > 0) {
+        this.fetching = true;
+        this.host.fetchForApply(this, keys, () => {
+          this.fetching = false;
+          this.host.wake(this);
+        });
+        return false;
+      }
+      const results = this.machine.apply(entry.index, entry.term, batch);
+      this.writeCount += results.length;
+      if (mine !== undefined) this.settle(mine, entry.term, results);
+    } else {
+      const configuration = entry.kind === EntryKind.Configuration ? decodeConfigurationEntry(entry) : undefined;
+      this.machine.applyEmpty(entry.index, entry.term, configuration);
+      // A first entry of a term lets repeats and reads go on; a configuration may be followed by its second half.
+      this.host.wake(this);
+      const mine = this.inFlight[0];
+      if (mine?.index === entry.index) this.settle(mine, entry.term, undefined);
+    }
+    this.group.applied(entry.index);
+    if (this.partitionId < 2) this.host.systemChanged(this);
+    return true;
+  }
+
+  private decode(entry: Entry): CommandBatch | undefined {
+    try {
+      return decodeBatch(entry.data);
+    } catch (error) {
+      // Skipping it would let replicas diverge (design §5, Commands).
+      this.host.fatal(
+        `partition ${this.partitionId}: entry ${entry.index} cannot be evaluated by this version: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      return undefined;
+    }
+  }
+
+  /** The entry at the head of the in-flight list is decided: ours if the terms agree, lost otherwise (R2). */
+  private settle(mine: InFlight, term: Term, results: readonly OperationResult[] | undefined): void {
+    this.inFlight.shift();
+    this.inFlightItems -= mine.requests.length;
+    const { requests } = mine;
+    for (const request of requests) this.queuedBytes -= requestBytes(request.operation);
+    if (mine.term === term && results !== undefined) {
+      for (let i = 0; i < requests.length; i++) (requests[i] as PendingRequest).answer(results[i] as OperationResult);
+      return;
+    }
+    for (const request of requests) request.refuse(ForwardStatus.NotLeader);
+  }
+
+  // ---- reads ----------------------------------------------------------------------------------------------------------------
+
+  private dropRound(): void {
+    const round = this.round;
+    if (round === undefined) return;
+    this.round = undefined;
+    for (const request of round.requests) request.refuse(ForwardStatus.NotLeader);
+  }
+
+  private waitForApply(index: LogIndex, requests: PendingRequest[]): void {
+    this.waitingForApply.push({ index, requests });
+  }
+
+  /** Serves what may be served now. Called after applying, so that a read sees what was decided before it. */
+  serveReads(): void {
+    if (this.reads.length === 0 && this.waitingForApply.length === 0) return;
+    if (!this.leads || this.installing) {
+      this.giveBackReads();
+      return;
+    }
+    // Before the first entry of the term is applied nobody knows what older terms committed (dissertation §6.4, step 1).
+    if (!this.group.leaderReady || this.machine.appliedTerm < this.group.term) return;
+    this.serveWaiting();
+    if (this.reads.length === 0) return;
+    const leased = this.host.hasLease(this);
+    const reads = this.reads;
+    this.reads = [];
+    const forRound: PendingRequest[] = [];
+    let direct: PendingRequest[] | undefined;
+    for (const request of reads) {
+      if (request.done) continue;
+      if (!leased || request.needsRound) forRound.push(request);
+      else if (this.machine.appliedIndex >= this.group.commitIndex) this.evaluate(request);
+      else {
+        direct ??= [];
+        direct.push(request);
+      }
+    }
+    if (direct !== undefined) this.waitForApply(this.group.commitIndex, direct);
+    if (forRound.length > 0) this.startRound(forRound);
+  }
+
+  /** One round is under way at a time; what comes meanwhile shares the next one. */
+  private startRound(requests: PendingRequest[]): void {
+    if (this.round !== undefined) {
+      for (const request of requests) this.reads.push(request);
+      return;
+    }
+    const context = this.nextContext++;
+    if (!this.group.readIndex(context)) {
+      for (const request of requests) request.refuse(ForwardStatus.NotLeader);
+      return;
+    }
+    this.round = { context, requests };
+  }
+
+  private serveWaiting(): void {
+    const applied = this.machine.appliedIndex;
+    for (let i = 0; i < this.waitingForApply.length; ) {
+      const waiting = this.waitingForApply[i] as { index: LogIndex; requests: PendingRequest[] };
+      if (waiting.index > applied) {
+        i++;
+        continue;
+      }
+      this.waitingForApply.splice(i, 1);
+      for (const request of waiting.requests) if (!request.done) this.evaluate(request);
+    }
+  }
+
+  /** True while reads wait for something that only another flush brings. */
+  get hasWork(): boolean {
+    return this.queue.length > 0 || (this.reads.length > 0 && this.round === undefined);
+  }
+
+  /** Leadership of this instant is confirmed and everything committed by then is applied (R3). */
+  private evaluate(request: PendingRequest): void {
+    const operation = request.read;
+    const now = this.host.hlc.current().l;
+    if (this.waitsForTime(request, now)) return;
+    const outcome = this.machine.read(operation, now, undefined);
+    if ('kind' in outcome) {
+      this.host.fetchForRead(this, request);
+      return;
+    }
+    this.finishRead(request, outcome, now);
+  }
+
+  /** Called by the host with the rows that `machine.read` asked for, still fresh. */
+  finishFetchedRead(request: PendingRequest, outcome: OperationResult): void {
+    this.finishRead(request, outcome, this.host.hlc.current().l);
+  }
+
+  private finishRead(request: PendingRequest, outcome: OperationResult, now: number): void {
+    if (outcome.state === 0 && outcome.type === ResponseType.DoesNotExist) {
+      const expired = this.machine.expiredAt(request.read, now);
+      if (expired > 0 && !this.timeIsSettled(request, expired + 1)) return;
+    }
+    this.readCount++;
+    request.answer(outcome);
+  }
+
+  /** As-of reads wait until no later entry can be stamped at or below their time. Returns true if the read has to wait. */
+  private waitsForTime(request: PendingRequest, now: number): boolean {
+    const { revision, readTimestamp } = request.read;
+    if (revision >= 0 || readTimestamp.l === 0) return false;
+    const ahead = readTimestamp.l - now;
+    if (ahead > READ_AHEAD_MS) return false;
+    if (ahead >= 0) {
+      this.host.after(ahead + 1, () => this.accept(request));
+      return true;
+    }
+    return !this.timeIsSettled(request, readTimestamp.l);
+  }
+
+  /**
+   * An answer about a time t (design §5): every entry of the leader's log stamped at or below t is applied, and a quorum that answered in this term has
+   * clocks at or above t, so that any successor stamps above it. If not, the request goes through a round of ReadIndex, which brings both.
+   */
+  private timeIsSettled(request: PendingRequest, t: number): boolean {
+    const applied = this.machine.appliedIndex >= this.group.lastIndex;
+    if (applied && this.host.quorumClockMs(this) >= t) return true;
+    request.needsRound = !applied ? request.needsRound : true;
+    if (applied) {
+      this.reads.push(request);
+      this.host.wake(this);
+    } else {
+      this.waitForApply(this.group.lastIndex, [request]);
+    }
+    return false;
+  }
+
+  private giveBackReads(): void {
+    const reads = this.reads;
+    this.reads = [];
+    for (const request of reads) request.refuse(ForwardStatus.NotLeader);
+    const waiting = this.waitingForApply.splice(0);
+    for (const { requests } of waiting) for (const request of requests) request.refuse(ForwardStatus.NotLeader);
+  }
+
+  /** Leadership is gone: what was not proposed goes back; what was proposed waits for its index to be decided. */
+  leadershipLost(): void {
+    this.answered.clear();
+    this.leaseTerm = 0;
+    this.dropRound();
+    this.giveBackReads();
+    this.proposeQueued();
+  }
+
+  /** Requests in flight longer than allowed: their outcome is unknown. The list is in proposal order, so the oldest come first. */
+  expireInFlight(startedBefore: number): void {
+    for (const entry of this.inFlight) {
+      const first = entry.requests[0];
+      if (first === undefined || first.startedAt > startedBefore) return;
+      for (const request of entry.requests) if (request.startedAt <= startedBefore) request.refuse(ForwardStatus.Unknown);
+    }
+  }
+
+  /** Reads that found no confirmation in time, and repeats that still wait for their leader to be ready. */
+  expireWaiting(startedBefore: number): void {
+    const expired = (request: PendingRequest): boolean => {
+      if (request.startedAt > startedBefore) return false;
+      request.refuse(ForwardStatus.NotLeader);
+      return true;
+    };
+    this.reads = this.reads.filter(request => !request.done && !expired(request));
+    this.queue = this.queue.filter(request => !request.done && !expired(request));
+    for (const waiting of this.waitingForApply) for (const request of waiting.requests) expired(request);
+    if (this.round !== undefined) for (const request of this.round.requests) expired(request);
+  }
+
+  // ---- state flush ----------------------------------------------------------------------------------------------------------
+
+  takeFlush(): FlushBatch | undefined {
+    return this.machine.takeFlush();
+  }
+
+  flushed(batch: FlushBatch): void {
+    this.machine.flushed(batch);
+    assert(batch.appliedIndex >= this.flushedIndex, 'flushes complete in order');
+    this.flushedIndex = batch.appliedIndex;
+    this.flushSeq++;
+  }
+
+  /** A snapshot replaced the state: memory of requests refers to a log that is gone. */
+  reset(): void {
+    this.committed.length = 0;
+    this.committedAt = 0;
+    this.flushedIndex = this.machine.appliedIndex;
+    this.durableIndex = this.machine.appliedIndex;
+    this.flushSeq++;
+    for (const entry of this.inFlight.splice(0)) {
+      for (const request of entry.requests) request.refuse(ForwardStatus.Unknown);
+    }
+    this.inFlightItems = 0;
+    this.queuedBytes = 0;
+  }
+}
+
+function sameId(a: PendingRequest, b: PendingRequest): boolean {
+  return a.number === b.number && a.boot === b.boot && a.node === b.node;
+}
+
+function decodeConfigurationEntry(entry: Entry): Configuration {
+  return decodeConfiguration(entry.data);
+}

@@ -1,0 +1,136 @@
+import { HLC_ZERO, type Hlc } from '@kahuna/base';
+import {
+  type Command,
+  type GetOperation,
+  type Operation,
+  type OperationResult,
+  type Proposal,
+  ResponseType,
+} from '@kahuna/partition';
+import type { ResultSink } from './api.ts';
+import type { ForwardStatus } from './peer-frame.ts';
+
+/** Where a request came from, and where its one answer goes. */
+export interface RequestOrigin {
+  /** Decided by the owner, or refused for good. */
+  answer(request: PendingRequest, result: OperationResult): void;
+  /** Not decided here; `status` says what is certain. */
+  refuse(request: PendingRequest, status: ForwardStatus): void;
+}
+
+/**
+ * One operation on its way: through waiting, forwarding, proposing and applying it is the same object, and it is its own
+ * operation id and proposal, so that the hot path allocates it once and nothing else.
+ */
+export class PendingRequest implements Proposal {
+  readonly operation: Operation | Command;
+  readonly partitionId: number;
+  readonly origin: RequestOrigin;
+  /** Who asked on this node; undefined for requests of other nodes and of the node itself. */
+  readonly sink: ResultSink | undefined;
+  /** The sink's own name for it. */
+  readonly token: number;
+  /** Monotonic instants, milliseconds. */
+  readonly startedAt: number;
+  /** The caller does not want an answer after this instant. */
+  readonly deadline: number;
+
+  // Operation id: which node received it, in which boot, its number there.
+  readonly node: number;
+  readonly boot: number;
+  readonly number: number;
+  readonly receipt: Hlc;
+
+  /** An earlier attempt may have been proposed: the leader must look for it before it proposes again. */
+  repeat: boolean;
+  /** Node that it was forwarded to, 0 = none. */
+  forwardedTo = 0;
+  /** A round of ReadIndex must confirm a time before this read may be answered. */
+  needsRound = false;
+  done = false;
+
+  constructor(
+    operation: Operation | Command,
+    partitionId: number,
+    origin: RequestOrigin,
+    sink: ResultSink | undefined,
+    token: number,
+    startedAt: number,
+    deadline: number,
+    node: number,
+    boot: number,
+    number: number,
+    receipt: Hlc,
+    repeat: boolean,
+  ) {
+    this.operation = operation;
+    this.partitionId = partitionId;
+    this.origin = origin;
+    this.sink = sink;
+    this.token = token;
+    this.startedAt = startedAt;
+    this.deadline = deadline;
+    this.node = node;
+    this.boot = boot;
+    this.number = number;
+    this.receipt = receipt;
+    this.repeat = repeat;
+  }
+
+  get id(): this {
+    return this;
+  }
+
+  /** Of a write only. */
+  get command(): Command {
+    return this.operation as Command;
+  }
+
+  /** Of a read only. */
+  get read(): GetOperation {
+    return this.operation as GetOperation;
+  }
+
+  get isWrite(): boolean {
+    return this.operation.kind !== 'get' && this.operation.kind !== 'exists';
+  }
+
+  /** Exactly once: a second answer (a late one of an earlier attempt) is dropped. */
+  answer(result: OperationResult): void {
+    if (this.done) return;
+    this.done = true;
+    this.origin.answer(this, result);
+  }
+
+  refuse(status: ForwardStatus): void {
+    if (this.done) return;
+    this.origin.refuse(this, status);
+  }
+}
+
+const REQUEST_OVERHEAD_BYTES = 200;
+
+/** Bytes that a request pins while it waits; the constant covers the object itself. */
+export function requestBytes(operation: Operation | Command): number {
+  if (!('key' in operation)) return REQUEST_OVERHEAD_BYTES;
+  const base = REQUEST_OVERHEAD_BYTES + operation.key.length;
+  if (operation.kind !== 'set') return base;
+  return base + (operation.value?.length ?? 0) + (operation.compareValue?.length ?? 0);
+}
+
+export function emptyResult(type: ResponseType): OperationResult {
+  return {
+    type,
+    revision: 0,
+    value: null,
+    expires: HLC_ZERO,
+    lastUsed: HLC_ZERO,
+    lastModified: HLC_ZERO,
+    state: 0,
+    route: undefined,
+  };
+}
+
+export function mustRetry(): OperationResult {
+  return emptyResult(ResponseType.MustRetry);
+}

@@ -1,0 +1,81 @@
+import type { ReplicaLimits } from './replica.ts';
+
+/** Times are milliseconds. Defaults are those of the flags of the same name (spec operations §13). */
+export interface NodeSettings {
+  /** One step of logical time of the Raft groups. */
+  readonly tickMs: number;
+  readonly heartbeatMs: number;
+  readonly electionMinMs: number;
+  readonly electionMaxMs: number;
+  /** A leader without answers of a quorum for this long steps down. */
+  readonly checkQuorumMs: number;
+  /** After a restart, before the first election is considered. */
+  readonly timerInitialDelayMs: number;
+  /** Time a new leader has to commit its first entry. */
+  readonly leadershipBarrierMs: number;
+  /** Applied state waits at most this long before it is written to the engine. */
+  readonly stateFlushMs: number;
+  /** The engine is made durable, and the log compacted, this often. */
+  readonly checkpointMs: number;
+  /** Entries and bytes that a group keeps behind its applied index for followers that lag; beyond them: a snapshot. */
+  readonly keepEntries: number;
+  readonly keepBytes: number;
+  readonly maxAppendBytes: number;
+  readonly maxInflightBytes: number;
+  readonly maxUncommittedBytes: number;
+  readonly limits: ReplicaLimits;
+  readonly leaderWaitMs: number;
+  readonly outcomeWaitMs: number;
+  readonly maxRequests: number;
+  readonly headCacheEntries: number;
+  readonly headCacheBytes: number;
+  /** Longest stretch of applying in one turn of the event loop. */
+  readonly applyBudgetMs: number;
+  readonly snapshotChunkBytes: number;
+}
+
+export const DEFAULT_SETTINGS: NodeSettings = {
+  tickMs: 100,
+  heartbeatMs: 500,
+  electionMinMs: 2000,
+  electionMaxMs: 4000,
+  checkQuorumMs: 4000,
+  timerInitialDelayMs: 2500,
+  leadershipBarrierMs: 10_000,
+  stateFlushMs: 200,
+  checkpointMs: 30_000,
+  keepEntries: 10_000,
+  keepBytes: 32 * 1024 * 1024,
+  maxAppendBytes: 1024 * 1024,
+  maxInflightBytes: 8 * 1024 * 1024,
+  maxUncommittedBytes: 64 * 1024 * 1024,
+  limits: { maxBatchItems: 512, maxBatchBytes: 4 * 1024 * 1024, maxQueuedItems: 8192, maxQueuedBytes: 32 * 1024 * 1024 },
+  leaderWaitMs: 5000,
+  outcomeWaitMs: 10_000,
+  maxRequests: 131_072,
+  headCacheEntries: 200_000,
+  headCacheBytes: 256 * 1024 * 1024,
+  applyBudgetMs: 5,
+  snapshotChunkBytes: 256 * 1024,
+};
+
+/** Who this node is, and whom it starts with. */
+export interface NodeOptions {
+  readonly nodeId: number;
+  /** Raft endpoint `host:port`, as other nodes reach it. */
+  readonly endpoint: string;
+  readonly name: string;
+  readonly version: string;
+  /** Of the data directory. */
+  readonly storageId: number;
+  readonly boot: number;
+  /** Raft endpoints of the initial cluster, with or without our own; empty = standalone. */
+  readonly initialCluster: readonly string[];
+  /** Hash pool size at the founding. */
+  readonly poolSize: number;
+  readonly clientUrl: string;
+  readonly consoleUrl: string;
+  /** Drawn by the caller: used only if this node founds the cluster. */
+  readonly newClusterId: string;
+  readonly settings?: Partial<NodeSettings>;
+}
