@@ -69,7 +69,7 @@ export class GroupFold {
   detach(buffer: ArrayBufferLike): void {
     for (const group of this.folded.values()) {
       for (const [index, entry] of group.entries) {
-        if (entry.data.buffer === buffer) group.entries.set(index, { ...entry, data: entry.data.slice() });
+        if (entry.data.buffer === buffer) group.entries.set(index, { ...entry, data: new Uint8Array(entry.data) });
       }
     }
   }

@@ -1,2 +1,6 @@
+export { type FileLogOptions, openFileLog } from './file-log.ts';
+export type { LogPlace } from './log-recovery.ts';
+export type { LogFaults } from './log-writer-protocol.ts';
 export { emptyMemoryEngineState, type MemoryEngineState, openMemoryEngine } from './memory-engine.ts';
 export { emptyMemoryLogState, type MemoryLogState, openMemoryLog } from './memory-log.ts';
+export { LOG_FORMAT_VERSION, LogCorruptionError } from './segment-format.ts';

@@ -108,7 +108,7 @@ function readPage(tree: Tree, { from, to, reverse = false, maxRows, maxBytes }: 
 
 /** Keys and values may view a network frame: keep the bytes, not the frame. */
 function owned(bytes: Uint8Array): Uint8Array {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }
 
 function compareKeys(a: Uint8Array, b: Uint8Array): number {

@@ -71,5 +71,5 @@ function retain(state: MemoryLogState, records: readonly LogRecord[], clockBound
 
 /** Entry data may view a network frame: keep the bytes, not the frame. */
 function owned(entry: Entry): Entry {
-  return { ...entry, data: entry.data.slice() };
+  return { ...entry, data: new Uint8Array(entry.data) };
 }

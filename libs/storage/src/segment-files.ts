@@ -1,0 +1,115 @@
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { encodeSegmentHeader, type SegmentIdentity } from './segment-format.ts';
+
+// Descriptors rather than FileHandles: the writing thread uses them by number.
+const open = promisify(fs.open);
+const close = promisify(fs.close);
+const fsync = promisify(fs.fsync);
+const fdatasync = promisify(fs.fdatasync);
+const write = promisify(fs.write);
+
+/** Zeros are written in steps, each made durable, so that filling a segment never floods the disk that a log write waits for. */
+const FILL_STEP_BYTES = 2 * 1024 * 1024;
+/** A segment being made or remade. It gets its name when it is complete, so a half-made one is never taken for part of the log. */
+const PREPARING = 'preparing.tmp';
+const SEGMENT_NAME = /^segment-(\d{16})\.log$/;
+
+export interface SegmentFile {
+  readonly sequence: number;
+  readonly path: string;
+}
+
+export function segmentPath(directory: string, sequence: number): string {
+  return join(directory, `segment-${String(sequence).padStart(16, '0')}.log`);
+}
+
+/** The segments of a log directory, oldest first. What a crash left half-made is removed. */
+export async function listSegments(directory: string): Promise<SegmentFile[]> {
+  await fs.promises.mkdir(directory, { recursive: true });
+  await fs.promises.rm(join(directory, PREPARING), { force: true });
+  const segments: SegmentFile[] = [];
+  for (const name of await fs.promises.readdir(directory)) {
+    const match = SEGMENT_NAME.exec(name);
+    if (match !== null) segments.push({ sequence: Number(match[1]), path: join(directory, name) });
+  }
+  return segments.sort((a, b) => a.sequence - b.sequence);
+}
+
+/** Makes a new segment, filled with zeros (an allocated but unwritten file would cost a journal commit at every write). Opens it for writing. */
+export async function createSegment(directory: string, identity: SegmentIdentity, bytes: number, sync: boolean): Promise<number> {
+  const preparing = join(directory, PREPARING);
+  const fd = await open(preparing, 'w');
+  try {
+    const zeros = new Uint8Array(Math.min(FILL_STEP_BYTES, bytes));
+    for (let at = 0; at < bytes; at += zeros.length) {
+      await writeAll(fd, zeros.subarray(0, Math.min(zeros.length, bytes - at)), at);
+      if (sync) await fdatasync(fd);
+    }
+  } finally {
+    await close(fd);
+  }
+  return complete(directory, identity, bytes, sync);
+}
+
+/** Makes a segment out of one that nothing needs any more: its blocks are allocated and written already. */
+export async function recycleSegment(
+  directory: string,
+  oldPath: string,
+  identity: SegmentIdentity,
+  bytes: number,
+  sync: boolean,
+): Promise<number> {
+  await fs.promises.rename(oldPath, join(directory, PREPARING));
+  // Before its header changes the file must have lost its old name for good, or a crash leaves a segment that contradicts its name.
+  if (sync) await syncDirectory(directory);
+  return complete(directory, identity, bytes, sync);
+}
+
+async function complete(directory: string, identity: SegmentIdentity, bytes: number, sync: boolean): Promise<number> {
+  const preparing = join(directory, PREPARING);
+  const fd = await open(preparing, 'r+');
+  try {
+    await writeAll(fd, encodeSegmentHeader(identity, bytes), 0);
+    if (sync) await fsync(fd);
+  } finally {
+    await close(fd);
+  }
+  const path = segmentPath(directory, identity.sequence);
+  await fs.promises.rename(preparing, path);
+  if (sync) await syncDirectory(directory);
+  return openSegment(path, sync);
+}
+
+async function writeAll(fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await write(fd, bytes, at, bytes.length - at, position + at)).bytesWritten;
+}
+
+/** For the writing thread: with `sync`, one write call is durable when it returns. */
+export function openSegment(path: string, sync: boolean): Promise<number> {
+  return open(path, fs.constants.O_WRONLY | (sync ? synchronousFlag() : 0));
+}
+
+function synchronousFlag(): number {
+  const flag: number | undefined = fs.constants.O_DSYNC;
+  if (flag === undefined) throw new Error('this platform has no O_DSYNC, which the log needs to be durable');
+  return flag;
+}
+
+export const closeSegment: (fd: number) => Promise<void> = close;
+
+export async function removeSegment(directory: string, path: string, sync: boolean): Promise<void> {
+  await fs.promises.unlink(path);
+  // Segments must go in order: a younger one may only vanish once this one has, or recovery sees a hole.
+  if (sync) await syncDirectory(directory);
+}
+
+export async function syncDirectory(directory: string): Promise<void> {
+  const fd = await open(directory, 'r');
+  try {
+    await fsync(fd);
+  } finally {
+    await close(fd);
+  }
+}
