@@ -1,6 +1,6 @@
 import { addMs, equalBytes, HLC_ZERO, type Hlc, unreachable } from '@kahuna/base';
 import { isReservedKey, isWellFormed } from '@kahuna/range-router';
-import { isExpiredAt, isLiveAt } from '@kahuna/txn';
+import { isExpiredAt, isLiveAt, isVisibleAsOf } from '@kahuna/txn';
 import type { KeyRecord } from './head-cache.ts';
 import {
   type DeleteOperation,
@@ -133,7 +133,7 @@ export function miss(revision: number): OperationResult {
   return result(ResponseType.DoesNotExist, revision);
 }
 
-export function hit(operation: GetOperation, version: Version, expires: Hlc, lastModified: Hlc, lastUsed: Hlc): OperationResult {
+function hit(operation: GetOperation, version: Version, expires: Hlc, lastModified: Hlc, lastUsed: Hlc): OperationResult {
   const exists = operation.kind === 'exists';
   return {
     type: exists ? ResponseType.Exists : ResponseType.Get,
@@ -160,6 +160,13 @@ export function readLatest(record: KeyRecord, operation: GetOperation, nowMs: nu
 export function readVersion(operation: GetOperation, version: Version, superseded: boolean): OperationResult {
   if (superseded && !version.archived) return miss(version.revision);
   return hit(operation, version, HLC_ZERO, HLC_ZERO, HLC_ZERO);
+}
+
+/** Answer of an as-of read, once the newest version at or before its time is at hand. */
+export function asOfAnswer(operation: GetOperation, version: Version, superseded: boolean): OperationResult {
+  return isVisibleAsOf(version, operation.readTimestamp, superseded)
+    ? hit(operation, version, version.expires, version.commit, HLC_ZERO)
+    : miss(version.revision);
 }
 
 /** Instant (milliseconds) of the expiry, and of nothing else, that hides the head at `nowMs`; 0 if none does. */

@@ -5,7 +5,7 @@ import type { Version } from './version.ts';
 /** Whoever holds records; told when one of its own has to go. */
 export interface RecordOwner {
   /** Last word on an eviction: false keeps the record (it is put back as if it had just been used). */
-  mayEvict(record: KeyRecord): boolean;
+  mayEvict(record: KeyRecord, nowMs: number): boolean;
   evicted(record: KeyRecord): void;
 }
 
@@ -49,14 +49,16 @@ const RECORD_BYTES = 320;
  * Bounds the records of all partitions of a node by number and by bytes. Second chance (the "clock" of Corbató 1968) on a list
  * threaded through the records: a use only sets a flag, the list moves when something must go.
  * Invariants: `entries` and `bytes` count every record added and not removed; a record that is dirty, being flushed or pinned is
- * counted but not linked, so eviction never meets it. An eighth of the entries stays for clean records whatever the others take:
- * else a flood of unflushed writes would evict each placeholder before its row arrives, and reads would never end.
+ * counted but not linked, so eviction never meets it. An eighth of both budgets stays for linked records whatever the others
+ * take: else a flood of unflushed writes would evict each placeholder before its row arrives, and reads would never end.
  */
 export class HeadCache {
   readonly maxEntries: number;
   readonly maxBytes: number;
   private readonly minLinked: number;
+  private readonly minLinkedBytes: number;
   private linked = 0;
+  private linkedBytes = 0;
   entries = 0;
   bytes = 0;
   private newest: KeyRecord | undefined = undefined;
@@ -67,6 +69,7 @@ export class HeadCache {
     this.maxEntries = options.maxEntries;
     this.maxBytes = options.maxBytes;
     this.minLinked = Math.max(1, options.maxEntries >> 3);
+    this.minLinkedBytes = options.maxBytes / 8;
   }
 
   /** Counts a new record. It is not evictable before {@link release}. */
@@ -78,9 +81,14 @@ export class HeadCache {
 
   /** The value part of the record now takes this much. */
   resize(record: KeyRecord, valueBytes: number): void {
-    const bytes = RECORD_BYTES + record.key.length + valueBytes;
-    this.bytes += bytes - record.bytes;
-    record.bytes = bytes;
+    this.grow(record, RECORD_BYTES + record.key.length + valueBytes - record.bytes);
+  }
+
+  /** The record takes so much more. */
+  grow(record: KeyRecord, bytes: number): void {
+    record.bytes += bytes;
+    this.bytes += bytes;
+    if (record.linked) this.linkedBytes += bytes;
   }
 
   /** May be evicted from now on. */
@@ -88,6 +96,7 @@ export class HeadCache {
     if (record.linked) return;
     record.linked = true;
     this.linked++;
+    this.linkedBytes += record.bytes;
     record.previous = this.newest;
     record.next = undefined;
     if (this.newest === undefined) this.oldest = record;
@@ -100,6 +109,7 @@ export class HeadCache {
     if (!record.linked) return;
     record.linked = false;
     this.linked--;
+    this.linkedBytes -= record.bytes;
     const { previous, next } = record;
     if (previous === undefined) this.oldest = next;
     else previous.next = next;
@@ -116,12 +126,12 @@ export class HeadCache {
     this.bytes -= record.bytes;
   }
 
-  /** Evicts until the bounds hold or nothing more may go. Each linked record is looked at twice at most. */
-  shrink(): void {
+  /** Evicts until the bounds hold or nothing more may go. Each linked record is looked at twice at most. `nowMs`: for owners that ask it. */
+  shrink(nowMs: number): void {
     let looks = 2 * this.linked;
-    while ((this.entries > this.maxEntries || this.bytes > this.maxBytes) && this.linked > this.minLinked && looks-- > 0) {
+    while (this.isOver() && looks-- > 0) {
       const record = this.oldest as KeyRecord;
-      if (record.used || !record.owner.mayEvict(record)) {
+      if (record.used || !record.owner.mayEvict(record, nowMs)) {
         record.used = false;
         this.hold(record);
         this.release(record);
@@ -130,5 +140,11 @@ export class HeadCache {
         record.owner.evicted(record);
       }
     }
+  }
+
+  private isOver(): boolean {
+    if (this.linked === 0) return false;
+    if (this.entries > this.maxEntries && this.linked > this.minLinked) return true;
+    return this.bytes > this.maxBytes && this.linkedBytes > this.minLinkedBytes;
   }
 }

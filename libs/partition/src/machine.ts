@@ -14,14 +14,13 @@ import {
 } from '@kahuna/base';
 import type { Configuration } from '@kahuna/raft';
 import { bucketOf, compareOrdinal } from '@kahuna/range-router';
-import { isVisibleAsOf } from '@kahuna/txn';
 import { AnswerMemory } from './answer-memory.ts';
 import { ByteHasher, mix } from './checksum.ts';
 import {
+  asOfAnswer,
   evaluateWrite,
   expiryHiding,
   hasEffect,
-  hit,
   isUsableKey,
   miss,
   readLatest,
@@ -201,7 +200,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     }
     this.state.lastStamp = stamp;
     if (this.pinned.length > 0) this.unpin();
-    this.cache.shrink();
+    this.cache.shrink(this.state.lastStamp.l);
     return results;
   }
 
@@ -367,7 +366,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     if (!record.dirty && record.flushing === undefined && !record.pinned) this.cache.release(record);
   }
 
-  mayEvict(_record: KeyRecord): boolean {
+  mayEvict(): boolean {
     return true;
   }
 
@@ -387,7 +386,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       record = this.ask(operation.key, operation.durability);
       if (record === undefined) return result(ResponseType.MustRetry, 0);
       this.cache.release(record);
-      this.cache.shrink();
+      this.cache.shrink(this.state.lastStamp.l);
     }
     if (mode === undefined || operation.durability !== Durability.Persistent) return result(ResponseType.InvalidInput, 0);
     if (record.asked !== undefined) return { kind: 'rows', keys: [record.asked] };
@@ -508,7 +507,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       this.releaseIfIdle(record);
     }
     this.flush = undefined;
-    this.cache.shrink();
+    this.cache.shrink(this.state.lastStamp.l);
   }
 
   extent(): readonly Interval[] {
@@ -554,12 +553,6 @@ function isWrite(command: Command): command is WriteOperation {
 
 function revisionIn(storedKey: Uint8Array): number {
   return storedKey[0] === Family.History ? decodeStoredKey(storedKey).revision : -1;
-}
-
-function asOfAnswer(operation: GetOperation, version: Version, superseded: boolean): OperationResult {
-  return isVisibleAsOf(version, operation.readTimestamp, superseded)
-    ? hit(operation, version, version.expires, version.commit, { n: 0, l: 0, c: 0 })
-    : miss(version.revision);
 }
 
 /** P2 to P4, for tests and the simulator; throws AssertionError. */

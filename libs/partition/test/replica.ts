@@ -1,0 +1,246 @@
+import { ByteWriter, type Hlc, type PartitionId, stampAfter } from '@kahuna/base';
+import {
+  type CommandBatch,
+  checkInvariants,
+  createPartitionMachine,
+  Durability,
+  decodeBatch,
+  EphemeralTable,
+  encodeBatch,
+  type FetchedRow,
+  type FlushBatch,
+  type GetOperation,
+  HeadCache,
+  type KeyValueMachine,
+  metaRowKey,
+  type Operation,
+  type OperationResult,
+  type ReadNeed,
+  type SetOperation,
+  type WriteOperation,
+} from '../src/index.ts';
+
+/** The engine as a replica needs it: rows by key. */
+export class MemoryRows {
+  readonly rows = new Map<string, Uint8Array>();
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.rows.get(hex(key));
+  }
+
+  write(batch: FlushBatch): void {
+    for (const row of batch.rows) {
+      if (row.value === undefined) this.rows.delete(hex(row.key));
+      else this.rows.set(hex(row.key), row.value.slice());
+    }
+  }
+
+  fetch(need: ReadNeed): FetchedRow[] {
+    if (need.kind !== 'rows') throw new Error('the machine asks for rows by key only');
+    return need.keys.map(key => ({ key, value: this.get(key) }));
+  }
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+export interface ReplicaOptions {
+  readonly partitionId?: PartitionId;
+  readonly poolSize?: number;
+  readonly maxEntries?: number;
+  readonly maxBytes?: number;
+}
+
+/** One replica of one partition over an engine in memory: what a host does, one step at a time. */
+export class Replica {
+  readonly engine = new MemoryRows();
+  readonly partitionId: PartitionId;
+  private readonly options: ReplicaOptions;
+  machine: KeyValueMachine;
+  cache: HeadCache;
+  private flushing: FlushBatch | undefined;
+
+  constructor(options: ReplicaOptions = {}) {
+    this.options = options;
+    this.partitionId = options.partitionId ?? 2;
+    this.cache = this.newCache();
+    this.machine = this.boot();
+  }
+
+  private newCache(): HeadCache {
+    return new HeadCache({ maxEntries: this.options.maxEntries ?? 1000, maxBytes: this.options.maxBytes ?? 2 ** 24 });
+  }
+
+  private boot(): KeyValueMachine {
+    return createPartitionMachine({
+      partitionId: this.partitionId,
+      poolSize: this.options.poolSize ?? 1,
+      headCache: this.cache,
+      metaRow: this.engine.get(metaRowKey(this.partitionId)),
+      answerCapacity: 256,
+    });
+  }
+
+  apply(batch: CommandBatch): OperationResult[] {
+    for (let keys = this.machine.needs(batch); keys.length > 0; keys = this.machine.needs(batch)) {
+      this.machine.supply(this.engine.fetch({ kind: 'rows', keys }));
+    }
+    const results = this.machine.apply(this.machine.appliedIndex + 1, 1, batch);
+    checkInvariants(this.machine);
+    return results;
+  }
+
+  read(operation: GetOperation, nowMs: number): OperationResult {
+    let outcome = this.machine.read(operation, nowMs, undefined);
+    for (let rounds = 0; 'kind' in outcome; rounds++) {
+      if (rounds > 64) throw new Error('the read does not come to an end');
+      outcome = this.machine.read(operation, nowMs, this.engine.fetch(outcome));
+    }
+    return outcome;
+  }
+
+  beginFlush(): void {
+    this.flushing ??= this.machine.takeFlush();
+  }
+
+  endFlush(): void {
+    if (this.flushing === undefined) return;
+    this.engine.write(this.flushing);
+    this.machine.flushed(this.flushing);
+    this.flushing = undefined;
+    checkInvariants(this.machine);
+  }
+
+  flush(): void {
+    this.endFlush();
+    this.beginFlush();
+    this.endFlush();
+  }
+
+  /** The process dies and starts again with what the engine holds; the caller replays the log from `machine.appliedIndex + 1`. */
+  restart(): void {
+    this.flushing = undefined;
+    this.cache = this.newCache();
+    this.machine = this.boot();
+  }
+}
+
+/** Commands as a client would give them, on a clock that moves only when told to. */
+export interface Bench {
+  nowMs: number;
+  run(operation: Operation): OperationResult;
+  /** Latest stamp given out. */
+  readonly lastStamp: Hlc;
+  /** Brings everything out of memory, if there is an engine. */
+  settle(): void;
+}
+
+const START_MS = 1_000_000;
+
+abstract class Clocked {
+  nowMs = START_MS;
+  lastStamp: Hlc = { n: 7, l: START_MS - 1, c: 0 };
+
+  protected mint(): Hlc {
+    this.lastStamp = this.nowMs > this.lastStamp.l ? { n: 7, l: this.nowMs, c: 0 } : stampAfter(this.lastStamp, 1);
+    return this.lastStamp;
+  }
+}
+
+export class PersistentBench extends Clocked implements Bench {
+  readonly replica: Replica;
+  private readonly writer = new ByteWriter();
+  private number = 0;
+
+  constructor(options: ReplicaOptions = {}) {
+    super();
+    this.replica = new Replica(options);
+  }
+
+  run(operation: Operation): OperationResult {
+    if ('readTimestamp' in operation) return this.replica.read(operation, this.nowMs);
+    return this.runAll([operation])[0] as OperationResult;
+  }
+
+  runAll(commands: readonly WriteOperation[]): OperationResult[] {
+    const stamp = this.mint();
+    this.lastStamp = stampAfter(stamp, commands.length - 1);
+    const proposals = commands.map(command => ({ id: { node: 1, boot: 1, number: this.number++ }, receipt: stamp, command }));
+    const batch = decodeBatch(encodeBatch(this.writer, { stamp, level: 1, proposals }));
+    return this.replica.apply(batch);
+  }
+
+  settle(): void {
+    this.replica.flush();
+    this.replica.restart();
+  }
+}
+
+export class EphemeralBench extends Clocked implements Bench {
+  readonly cache: HeadCache;
+  readonly table: EphemeralTable;
+
+  constructor(options: { readonly maxEntries?: number; readonly maxBytes?: number } = {}) {
+    super();
+    this.cache = new HeadCache({ maxEntries: options.maxEntries ?? 1000, maxBytes: options.maxBytes ?? 2 ** 24 });
+    this.table = new EphemeralTable({ partitionId: 2, poolSize: 1, cache: this.cache });
+  }
+
+  run(operation: Operation): OperationResult {
+    const durable = { ...operation, durability: Durability.Ephemeral };
+    return this.table.execute(durable, this.mint());
+  }
+
+  settle(): void {
+    // Memory is all there is.
+  }
+}
+
+const text = new TextEncoder();
+
+export function bytes(value: string | null): Uint8Array | null {
+  return value === null ? null : text.encode(value);
+}
+
+export function set(
+  key: string,
+  value: string | null,
+  options: Partial<Omit<SetOperation, 'compareValue'>> & { cmp?: string | null } = {},
+): SetOperation {
+  const { cmp, ...rest } = options;
+  return {
+    kind: 'set',
+    key,
+    value: bytes(value),
+    expiresMs: 0,
+    flags: 0,
+    compareValue: cmp === undefined ? null : bytes(cmp),
+    compareRevision: 0,
+    durability: Durability.Persistent,
+    ...rest,
+  };
+}
+
+export function del(key: string): WriteOperation {
+  return { kind: 'delete', key, durability: Durability.Persistent };
+}
+
+export function extend(key: string, expiresMs: number): WriteOperation {
+  return { kind: 'extend', key, expiresMs, durability: Durability.Persistent };
+}
+
+export const LATEST: Hlc = { n: 0, l: 0, c: 0 };
+
+export function get(key: string, at: { revision?: number; asOf?: Hlc } = {}): GetOperation {
+  return { kind: 'get', key, revision: at.revision ?? -1, readTimestamp: at.asOf ?? LATEST, durability: Durability.Persistent };
+}
+
+export function exists(key: string, at: { revision?: number; asOf?: Hlc } = {}): GetOperation {
+  return { ...get(key, at), kind: 'exists' };
+}
+
+/** Everything committed in or before this millisecond. */
+export function endOf(ms: number): Hlc {
+  return { n: 0x7fff_ffff, l: ms, c: 0xffff_ffff };
+}
