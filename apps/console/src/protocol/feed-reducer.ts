@@ -14,7 +14,9 @@ export interface FeedState {
   readonly seq: string;
   readonly rows: ReadonlyMap<string, RowValue>;
   /** Parts of a snapshot under way. */
-  readonly pending: { readonly stream: string; readonly seq: string; readonly of: number; readonly parts: readonly SnapFrame[] } | undefined;
+  readonly pending:
+    | { readonly stream: string; readonly seq: string; readonly of: number; readonly parts: readonly SnapFrame[] }
+    | undefined;
   /** Items the server dropped for this browser since the last snapshot. */
   readonly missed: number;
   readonly capacity: number;
@@ -116,7 +118,12 @@ function applyAppend(state: FeedState, frame: Extract<DataFrame, { t: 'append' }
     if (rows.size <= state.capacity) break;
     rows.delete(key);
   }
-  return { state: { ...state, seq: frame.seq, rows, missed: state.missed + frame.missed }, changed, membership: true, resync: undefined };
+  return {
+    state: { ...state, seq: frame.seq, rows, missed: state.missed + frame.missed },
+    changed,
+    membership: true,
+    resync: undefined,
+  };
 }
 
 /** Rows in the order in which the feed holds them. */

@@ -193,7 +193,15 @@ export interface TopicRows {
   series: SeriesItem;
 }
 export type Topic = keyof TopicRows;
-export type TopicParams = Readonly<Record<string, unknown>>;
+/** Parameters of the topics; each topic knows some of them (console §5.5). */
+export interface TopicParams {
+  /** A row passes when each named member has one of the listed values. */
+  readonly filter?: Readonly<Record<string, readonly unknown[]>>;
+  readonly partitionId?: number;
+  readonly names?: readonly string[];
+  /** Width of a bucket in seconds: 1, 10 or 60. */
+  readonly step?: number;
+}
 
 // ---- client to server -------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,3 @@
-import type { NodeFacts, PartitionFacts, RoutingView } from '@kahuna/node';
 import type {
   LeaderCell,
   NodeRow,
@@ -10,6 +9,7 @@ import type {
   SourceAge,
   SpaceRow,
 } from '@kahuna/console/protocol';
+import type { NodeFacts, PartitionFacts, RoutingView } from '@kahuna/node';
 import { Counter, Gauge } from './fact-names.ts';
 import type { NodeRates, RateMeter } from './rate-meter.ts';
 
@@ -140,10 +140,7 @@ function nodeRows(
     });
 }
 
-type Vitals = Pick<
-  NodeRow,
-  'cpu' | 'eventLoopP99Ms' | 'rssBytes' | 'heapBytes' | 'disk' | 'net' | 'queues' | 'traffic'
->;
+type Vitals = Pick<NodeRow, 'cpu' | 'eventLoopP99Ms' | 'rssBytes' | 'heapBytes' | 'disk' | 'net' | 'queues' | 'traffic'>;
 
 function vitals(facts: NodeFacts | undefined, rates: NodeRates): Vitals {
   const gauge = (name: string): number | null => numberOrNull(facts?.gauges[name]);
@@ -196,7 +193,10 @@ function safeToStop(
   });
   if (partitions.length === 0) return null;
   if (losing.length === 0) return { ok: true, why: [] };
-  return { ok: false, why: [`${partitionList(losing.map(p => p.partitionId))} would lose ${losing.length === 1 ? 'its' : 'their'} quorum`] };
+  return {
+    ok: false,
+    why: [`${partitionList(losing.map(p => p.partitionId))} would lose ${losing.length === 1 ? 'its' : 'their'} quorum`],
+  };
 }
 
 /** `partition 4`, `partitions 4, 7 and 9`, `340 partitions`. */
@@ -252,7 +252,8 @@ function mergePartition(
   const gauges = leads ? input.sources.get(spokesman.nodeId)?.facts.gauges : undefined;
   const flags = [...leadership.flags];
   if (quorum !== null && quorum.reachable < quorum.needed) flags.push('no-quorum');
-  else if (replicas.some(r => r.role === 'Voter' && !isReachable(states.get(r.nodeId)?.state ?? 'unknown'))) flags.push('under-replicated');
+  else if (replicas.some(r => r.role === 'Voter' && !isReachable(states.get(r.nodeId)?.state ?? 'unknown')))
+    flags.push('under-replicated');
   if (replicas.some(r => r.state === 'snapshot')) flags.push('snapshot');
   if (facts.quiescent) flags.push('quiescent');
   return {
@@ -328,7 +329,9 @@ function findLeader(
 
 function newest(accounts: readonly Account[]): Account {
   return accounts.reduce((best, a) =>
-    a.facts.term > best.facts.term || (a.facts.term === best.facts.term && a.facts.commitIndex > best.facts.commitIndex) ? a : best,
+    a.facts.term > best.facts.term || (a.facts.term === best.facts.term && a.facts.commitIndex > best.facts.commitIndex)
+      ? a
+      : best,
   );
 }
 
@@ -410,7 +413,8 @@ function reachRows(input: ViewInput): readonly ReachRow[] {
   return rows.sort((a, b) => a.from - b.from || a.to - b.to);
 }
 
-function sourceAges(input: ViewInput): readonly SourceAge[] {
+/** Freshness of every member's facts, as of the ages in `input`. */
+export function sourceAges(input: Pick<ViewInput, 'self' | 'sources'>): readonly SourceAge[] {
   return [...input.self.membership.members]
     .sort((a, b) => a.nodeId - b.nodeId)
     .map(member => {
