@@ -150,11 +150,19 @@ export class RaftCore implements RaftGroup {
     this.graceTicks = 2 * options.electionTicksMax;
     assert(options.replicaId > 0, 'replica ids begin at 1: 0 means none');
     assert(options.electionTicksMin >= 1 && options.electionTicksMin <= options.electionTicksMax, 'election timeout is a range');
-    assert(this.term >= this.log.lastTerm, 'no entry is newer than the term');
     assert(
       options.appliedIndex >= options.startIndex && options.appliedIndex <= this.log.lastIndex,
       'applied entries stand in the log or before its start',
     );
+    if (this.term < options.startTerm) {
+      // The engine is ahead of the log: it had applied what the log lost. The term that stood in the lost hard state was never
+      // promised to anyone (promises wait for the disk), so it is adopted anew, without a vote.
+      this.term = options.startTerm;
+      this.vote = 0;
+      this.hardStateChanged = true;
+      this.dirty = true;
+    }
+    assert(this.term >= this.log.lastTerm, 'no entry is newer than the term');
     this.restartElectionTimer();
   }
 
@@ -996,15 +1004,16 @@ export class RaftCore implements RaftGroup {
     }
     const hardState = this.hardStateChanged ? { term: this.term, vote: this.vote } : undefined;
     this.hardStateChanged = false;
+    // An empty list is handed out as the shared one, never as ours: what is pushed later must not show in this Ready.
     const result: Ready = {
       hardState,
       entries: this.takeUnsaved(),
-      appends: this.appends,
-      promises: this.promises,
+      appends: this.appends.length === 0 ? NO_MESSAGES : this.appends,
+      promises: this.promises.length === 0 ? NO_MESSAGES : this.promises,
       committed: this.takeCommitted(),
-      reads: this.confirmedReads,
-      droppedReads: this.droppedReads,
-      snapshots: this.snapshots,
+      reads: this.confirmedReads.length === 0 ? NO_READS : this.confirmedReads,
+      droppedReads: this.droppedReads.length === 0 ? NO_CONTEXTS : this.droppedReads,
+      snapshots: this.snapshots.length === 0 ? NO_MEMBERS : this.snapshots,
     };
     if (this.appends.length > 0) this.appends = [];
     if (this.promises.length > 0) this.promises = [];
@@ -1055,6 +1064,11 @@ export class RaftCore implements RaftGroup {
     this.electionTimeout = this.options.randomInt(this.options.electionTicksMin, this.options.electionTicksMax);
   }
 }
+
+const NO_MESSAGES: readonly Message[] = Object.freeze([]);
+const NO_READS: readonly ReadState[] = Object.freeze([]);
+const NO_CONTEXTS: readonly number[] = Object.freeze([]);
+const NO_MEMBERS: readonly Member[] = Object.freeze([]);
 
 const NOT_LEADER: ProposeResult = Object.freeze({ ok: false, reason: 'not-leader' });
 const TRANSFERRING: ProposeResult = Object.freeze({ ok: false, reason: 'transferring' });
