@@ -246,8 +246,9 @@ export class World {
     const core = replica.core;
     if (core === undefined) return;
     const promised = core.leaderId !== 0 && replica.silence < 6;
+    const deciding = core.configuration;
     core.step(transmit(message), promised);
-    this.checkCommit(replica, core);
+    this.checkCommit(replica, core, deciding);
     if (message.from === core.leaderId) replica.silence = 0;
   }
 
@@ -357,8 +358,9 @@ export class World {
     this.toDisk(replica, ready);
     const last = ready.entries.at(-1);
     if (replica.core !== undefined && last !== undefined) {
+      const deciding = replica.core.configuration;
       replica.core.persisted(last.index, last.term);
-      this.checkCommit(replica, replica.core);
+      this.checkCommit(replica, replica.core, deciding);
     }
     this.send(replica, ready.promises);
   }
@@ -493,7 +495,7 @@ export class World {
       const core = replica.core;
       if (core === undefined) continue;
       if (core.role === 'leader') this.checkLeader(core);
-      this.checkCommit(replica, core);
+      this.checkCommit(replica, core, core.configuration);
       assert(core.firstIndex - 1 <= core.appliedIndex, 'compaction stays below the applied index');
       assert(core.appliedIndex <= core.commitIndex && core.commitIndex <= core.lastIndex, 'applied <= commit <= last');
     }
@@ -514,13 +516,13 @@ export class World {
   }
 
   /** S2 committed entries never change; S5 whoever commits first does so on a durable quorum. */
-  private checkCommit(replica: Replica, core: RaftCore): void {
+  private checkCommit(replica: Replica, core: RaftCore, deciding: Configuration): void {
     assert(core.commitIndex >= replica.seenCommit, 'the commit index never falls');
     for (const entry of core.entriesBetween(replica.seenCommit + 1, core.commitIndex)) {
       const digest = digestOf(0, entry);
       const known = this.committed[entry.index - 1];
       if (known === undefined) {
-        this.checkDurableOnQuorum(core, entry);
+        this.checkDurableOnQuorum(core, entry, deciding);
         this.committed.push({ term: entry.term, digest });
         this.histories.push(digestOf(this.histories[entry.index - 1] as number, entry));
       } else {
@@ -530,10 +532,12 @@ export class World {
     replica.seenCommit = core.commitIndex;
   }
 
-  private checkDurableOnQuorum(core: RaftCore, entry: Entry): void {
-    assert(core.role === 'leader', `S5: ${core.replicaId} commits entry ${entry.index} first, but does not lead`);
+  /** `deciding`: the configuration in force when the commit index rose. */
+  private checkDurableOnQuorum(core: RaftCore, entry: Entry, deciding: Configuration): void {
+    const removed = !includes(deciding.voters, core.replicaId);
+    assert(core.role === 'leader' || removed, `S5: ${core.replicaId} commits entry ${entry.index} first, but does not lead`);
     assert(core.termAt(core.commitIndex) === core.term, 'S5: the commit index points at an entry of the own term');
-    const durable = hasQuorum(configurationAt(core, this.replicas), ({ replicaId }) => {
+    const durable = hasQuorum(deciding, ({ replicaId }) => {
       const { disk } = this.replicas[replicaId - 1] as Replica;
       const term = entry.index === disk.start.index ? disk.start.term : disk.entries[entry.index - disk.start.index - 1]?.term;
       return entry.index < disk.start.index || term === entry.term;
@@ -559,30 +563,6 @@ export class World {
       )
       .join('\n');
   }
-}
-
-/**
- * The configuration whose quorum decided a commit. The leader may have left a joint one in the same step, appending the next entry;
- * then the decision was made under the joint one.
- */
-function configurationAt(core: RaftCore, replicas: readonly Replica[]): Configuration {
-  const last = core.entriesBetween(core.commitIndex + 1, core.lastIndex).some(entry => entry.kind === EntryKind.Configuration);
-  if (!last) return core.configuration;
-  for (let index = core.commitIndex; index >= core.firstIndex; index--) {
-    const entry = core.entriesBetween(index, index)[0] as Entry;
-    if (entry.kind === EntryKind.Configuration) {
-      const before = decodeConfiguration(entry.data);
-      return before.outgoing.length > 0 ? before : core.configuration;
-    }
-  }
-  assert(
-    includes(
-      replicas.map(({ id }) => member(id)),
-      core.replicaId,
-    ),
-    'the leader is part of the world',
-  );
-  return core.configuration;
 }
 
 function checkPair(a: RaftCore, b: RaftCore): void {
