@@ -586,7 +586,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     this.scheduleFlush();
   }
 
-  private failedEngine(error: Error | undefined): boolean {
+  failedEngine(error: Error | undefined): boolean {
     if (error !== undefined) this.fatal(`state engine failed: ${error.message}`);
     return this.fatalFault !== null || !this.started;
   }
@@ -745,7 +745,8 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     });
   }
 
-  private sendMessage(replica: Replica, message: Message): void {
+  /** Every Raft message passes here; a simulation overrides it to look whether what is promised is durable. */
+  protected sendMessage(replica: Replica, message: Message): void {
     const member = replica.memberById(message.to);
     const peer = member === undefined ? undefined : this.byNode.get(member.nodeId);
     if (peer === undefined || !peer.connected) return;

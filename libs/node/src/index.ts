@@ -2,4 +2,5 @@ export * from './api.ts';
 export { createNodeHost, NodeHost } from './host.ts';
 export { MemoryNetwork, MemoryTransport } from './memory-transport.ts';
 export * from './ports.ts';
+export type { Replica } from './replica.ts';
 export { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings } from './settings.ts';
