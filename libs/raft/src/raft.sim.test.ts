@@ -5,11 +5,17 @@ const environment: { RAFT_SEEDS?: string; RAFT_SEED?: string; RAFT_VERBOSE?: str
 /** More seeds: RAFT_SEEDS=2000; one seed: RAFT_SEED=17. */
 const SEEDS = Number(environment.RAFT_SEEDS ?? 120);
 const ONLY = environment.RAFT_SEED;
-const STEPS = 2500;
+const STEPS = 4000;
+const ROUGHNESS = [0.1, 0.3, 0.6, 1];
 
 function optionsOf(seed: number): WorldOptions {
   const initialVoters = 1 + ((seed >>> 1) % 5);
-  return { seed, initialVoters, replicas: Math.max(3, Math.min(6, initialVoters + (seed % 3))) };
+  return {
+    seed,
+    initialVoters,
+    replicas: Math.max(3, Math.min(6, initialVoters + (seed % 3))),
+    roughness: ROUGHNESS[seed % 4] as number,
+  };
 }
 
 function run(seed: number): World {

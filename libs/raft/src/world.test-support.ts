@@ -62,8 +62,8 @@ export class Replica {
   readonly id: number;
   readonly disk: Disk;
   core: RaftCore | undefined;
-  /** Handed to the disk, not completed: oldest first. */
-  writes: Ready[] = [];
+  /** Handed to the disk, not completed: oldest first. A snapshot stands for "the log now begins behind it" (compaction). */
+  writes: (Ready | Snapshot)[] = [];
   state: Snapshot;
   /** Committed configurations by index, newest last. */
   configurations: { index: number; configuration: Configuration }[] = [];
@@ -83,10 +83,13 @@ export interface WorldOptions {
   readonly seed: number;
   readonly replicas: number;
   readonly initialVoters: number;
+  /** Scales crashes, losses and isolations: 0 … 1. Calm worlds get far, rough ones meet corner cases. */
+  readonly roughness: number;
 }
 
 export class World {
   readonly rng: Rng;
+  private readonly roughness: number;
   readonly replicas: Replica[] = [];
   readonly trace: string[] = [];
   private network: Message[] = [];
@@ -109,6 +112,7 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.rng = new Rng(options.seed);
+    this.roughness = options.roughness;
     const initial: Configuration = { ...NOBODY, voters: Array.from({ length: options.initialVoters }, (_, i) => member(i + 1)) };
     for (let id = 1; id <= options.replicas; id++) {
       this.replicas.push(new Replica(id, id <= options.initialVoters ? initial : NOBODY));
@@ -213,17 +217,21 @@ export class World {
     else if (roll <= 920) this.withLeader(leader => this.read(leader));
     else if (roll <= 935) this.withLeader(leader => this.change(leader));
     else if (roll <= 940) this.withLeader(leader => this.transfer(leader));
-    else if (roll <= 946) this.crash(replica);
+    else if (roll <= 946) this.ifRough(() => this.crash(replica));
     else if (roll <= 966) replica.disk.engine = replica.state;
     else if (roll <= 976) this.compact(replica, core);
     else if (roll <= 986) this.transferStep();
     else if (roll <= 990) core.peerReset(rng.int(1, this.replicas.length));
-    else if (roll <= 992) core.leaderLost();
-    else if (roll <= 993) core.campaign(true);
-    else if (roll <= 994) core.stepDown();
-    else if (roll <= 997) this.isolated.add(replica.id);
+    else if (roll <= 992) this.ifRough(() => core.leaderLost());
+    else if (roll <= 993) this.ifRough(() => core.campaign(true));
+    else if (roll <= 994) this.ifRough(() => core.stepDown());
+    else if (roll <= 997) this.ifRough(() => this.isolated.add(replica.id));
     else this.isolated.clear();
     if (replica.core !== undefined && rng.chance(0.5)) this.pump(replica);
+  }
+
+  private ifRough(act: () => void): void {
+    if (this.rng.chance(this.roughness)) act();
   }
 
   private withLeader(act: (leader: RaftCore) => void): void {
@@ -237,7 +245,7 @@ export class World {
     const at = rng.chance(0.7) ? 0 : rng.int(0, this.network.length - 1);
     const message = this.network[at] as Message;
     if (!rng.chance(0.03)) this.network.splice(at, 1);
-    if (rng.chance(0.04) || this.isolated.has(message.from) || this.isolated.has(message.to)) return;
+    if (rng.chance(0.06 * this.roughness) || this.isolated.has(message.from) || this.isolated.has(message.to)) return;
     this.deliver(message);
   }
 
@@ -333,13 +341,18 @@ export class World {
   private crash(replica: Replica): void {
     this.counts.crashes++;
     const survived = this.rng.int(0, replica.writes.length);
-    for (const ready of replica.writes.slice(0, survived)) this.toDisk(replica, ready);
+    for (const write of replica.writes.slice(0, survived)) this.toDisk(replica, write);
     replica.writes = [];
     replica.core = undefined;
   }
 
-  private toDisk(replica: Replica, ready: Ready): void {
+  private toDisk(replica: Replica, ready: Ready | Snapshot): void {
     const { disk } = replica;
+    if ('digest' in ready) {
+      disk.entries = disk.entries.filter(entry => entry.index > ready.index);
+      disk.start = ready;
+      return;
+    }
     if (ready.hardState !== undefined) {
       assert(ready.hardState.term >= disk.hardState.term, 'S7: a durable term never falls');
       disk.hardState = ready.hardState;
@@ -356,6 +369,7 @@ export class World {
     const ready = replica.writes.shift();
     if (ready === undefined) return;
     this.toDisk(replica, ready);
+    if ('digest' in ready) return;
     const last = ready.entries.at(-1);
     if (replica.core !== undefined && last !== undefined) {
       const deciding = replica.core.configuration;
@@ -393,12 +407,10 @@ export class World {
   private compact(replica: Replica, core: RaftCore): void {
     const index = Math.min(core.appliedIndex, replica.disk.engine.index) - this.rng.int(0, 3);
     if (index < core.firstIndex) return;
-    const { disk } = replica;
     const term = core.termAt(index) as number;
     const configuration = replica.configurations.findLast(version => version.index <= index)?.configuration;
     core.compact(index);
-    disk.entries = disk.entries.filter(entry => entry.index > index);
-    disk.start = { index, term, configuration: configuration ?? disk.start.configuration, digest: 0 };
+    replica.writes.push({ index, term, configuration: configuration ?? replica.disk.start.configuration, digest: 0 });
   }
 
   // ---- snapshots -----------------------------------------------------------------------------------------------------------
