@@ -43,7 +43,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     throw new DecodeError('hello is not JSON');
   }
   if (typeof value !== 'object' || value === null) throw new DecodeError('hello is not an object');
-  const members = value as Record<string, unknown>;
+  const members = value as Record<string, unknown> & { knows?: Record<string, unknown>; founded?: unknown };
   const text = (name: string): string => {
     const member = members[name];
     if (typeof member !== 'string') throw new DecodeError(`hello: ${name} is not a string`);
@@ -56,7 +56,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     return member;
   };
   const knows: Record<string, number> = {};
-  for (const [nodeId, storageId] of Object.entries((members['knows'] as Record<string, unknown> | undefined) ?? {})) {
+  for (const [nodeId, storageId] of Object.entries(members.knows ?? {})) {
     if (typeof storageId === 'number') knows[nodeId] = storageId;
   }
   return {
@@ -69,7 +69,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     storageId: count('storageId'),
     boot: count('boot'),
     poolSize: count('poolSize'),
-    founded: members['founded'] === true,
+    founded: members.founded === true,
     knows,
     clientUrl: text('clientUrl'),
     consoleUrl: text('consoleUrl'),

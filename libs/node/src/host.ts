@@ -193,25 +193,36 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
         return;
       }
       this.hlc.restart(log.clockBoundMs);
-      const keys = log.groups.map(group => metaRowKey(group.partitionId));
-      this.ports.engine.getMany(keys, (engineError, rows) => {
-        if (engineError !== undefined) {
-          done(engineError);
+      const { groups } = log;
+      const ids = groups.map(group => group.partitionId);
+      this.snapshots.recover(ids, markError => {
+        if (markError !== undefined) {
+          done(markError);
           return;
         }
-        try {
-          const system = rows[log.groups.findIndex(group => group.partitionId === SYSTEM_PARTITION)];
-          this.poolSize =
-            system === undefined ? this.options.poolSize : (decodeMetaRow(system).system?.poolSize ?? this.options.poolSize);
-          log.groups.forEach((group, i) => this.recoverGroup(group, rows[i]));
-        } catch (reason) {
-          done(reason instanceof Error ? reason : new Error(String(reason)));
-          return;
-        }
-        this.begin(log.groups.length === 0);
-        done(undefined);
+        this.ports.engine.getMany(ids.map(metaRowKey), (engineError, rows) => {
+          if (engineError !== undefined) {
+            done(engineError);
+            return;
+          }
+          try {
+            this.recoverGroups(groups, rows);
+          } catch (reason) {
+            done(reason instanceof Error ? reason : new Error(String(reason)));
+            return;
+          }
+          this.begin(groups.length === 0);
+          done(undefined);
+        });
       });
     });
+  }
+
+  private recoverGroups(groups: readonly RecoveredGroup[], metaRows: readonly (Uint8Array | undefined)[]): void {
+    const system = metaRows[groups.findIndex(group => group.partitionId === SYSTEM_PARTITION)];
+    const founded = system === undefined ? undefined : decodeMetaRow(system).system;
+    this.poolSize = founded?.poolSize ?? this.options.poolSize;
+    for (const [i, group] of groups.entries()) this.recoverGroup(group, metaRows[i]);
   }
 
   private begin(fresh: boolean): void {
@@ -296,27 +307,29 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     const machine = this.createMachine(partitionId, metaRow);
     const last = recovered.entries.at(-1)?.index ?? start.index;
     for (const entry of recovered.entries) this.observeStamp(entry);
-    if (machine.appliedIndex < start.index) {
-      // A snapshot that was being installed is completed by `resumeInstalls`; anything else is lost state.
-      if (!this.snapshots.isInstalling(partitionId, metaRow)) {
-        throw new Error(
-          `partition ${partitionId}: the state ends at ${machine.appliedIndex}, but the log begins behind ${start.index}: state was lost`,
-        );
-      }
+    const installing = this.snapshots.marked(partitionId) !== undefined;
+    if (machine.appliedIndex < start.index && !installing) {
+      throw new Error(
+        `partition ${partitionId}: the state ends at ${machine.appliedIndex}, but the log begins behind ${start.index}: state was lost`,
+      );
     }
-    const ahead = machine.appliedIndex > last;
     // The engine outlived the end of the log: the log restarts behind it, as after a snapshot.
+    const ahead = machine.appliedIndex > last && !installing;
+    const configuration = machine.configuration ?? start.configuration;
+    const begin = ahead ? { index: machine.appliedIndex, term: machine.appliedTerm, configuration } : start;
     const group = this.createGroup({
       replicaId: recovered.replicaId,
-      configuration: ahead ? (machine.configuration ?? start.configuration) : start.configuration,
+      configuration: begin.configuration,
       hardState: recovered.hardState,
-      startIndex: ahead ? machine.appliedIndex : start.index,
-      startTerm: ahead ? machine.appliedTerm : start.term,
+      startIndex: begin.index,
+      startTerm: begin.term,
       entries: ahead ? [] : recovered.entries,
-      appliedIndex: Math.max(machine.appliedIndex, start.index),
+      appliedIndex: installing ? begin.index : Math.max(machine.appliedIndex, begin.index),
     });
-    if (ahead) this.writeLogStart(partitionId, group, true);
-    this.addReplica(new Replica(partitionId, group, machine, this));
+    if (ahead) this.writeStart(partitionId, recovered.replicaId, begin.index, begin.term, configuration, true);
+    const replica = new Replica(partitionId, group, machine, begin.configuration, this);
+    replica.installing = installing;
+    this.addReplica(replica);
   }
 
   private createMachine(partitionId: PartitionId, metaRow: Uint8Array | undefined): PartitionMachine {
@@ -417,7 +430,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
           entries: [],
           appliedIndex: 0,
         });
-        this.addReplica(new Replica(partitionId, group, this.createMachine(partitionId, undefined), this));
+        this.addReplica(new Replica(partitionId, group, this.createMachine(partitionId, undefined), configuration, this));
         // Alone: no reason to wait for an election timeout.
         if (members.length === 1) group.campaign();
       }
@@ -1056,36 +1069,27 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     const fit = group.logBytes > keepBytes ? Math.floor((kept * keepBytes) / group.logBytes / 2) : keepEntries;
     const index = Math.min(replica.durableIndex, group.lastIndex - Math.min(fit, keepEntries));
     if (index < group.firstIndex || index > replica.durableIndex) return;
-    const configuration = replica.machine.configuration ?? group.configuration;
+    const configuration = replica.machine.configuration ?? replica.baseConfiguration;
     const term = group.termAt(index);
     if (term === undefined) return;
     group.compact(index);
     this.writeStart(replica.partitionId, replica.replicaId, index, term, configuration, false);
   }
 
-  /** The log of a group now begins behind its applied state. */
-  writeLogStart(partitionId: PartitionId, group: RaftGroup, reset: boolean): void {
-    const index = group.firstIndex - 1;
-    this.writeStart(partitionId, group.replicaId, index, group.termAt(index) ?? 0, group.configuration, reset);
-  }
-
-  private writeStart(
+  /** The log of a group begins behind `index` from now on; with `reset` the entries at hand are void. */
+  writeStart(
     partitionId: PartitionId,
     replicaId: number,
     index: number,
     term: number,
     configuration: Configuration,
     reset: boolean,
+    done?: () => void,
   ): void {
-    const record: LogRecord = {
-      partitionId,
-      replicaId,
-      hardState: undefined,
-      entries: [],
-      start: { index, term, configuration, reset },
-    };
-    this.ports.log.append([record], undefined, error => {
+    const start = { index, term, configuration, reset };
+    this.ports.log.append([{ partitionId, replicaId, hardState: undefined, entries: [], start }], undefined, error => {
       if (error !== undefined) this.fatal(`log write failed: ${error.message}`);
+      else done?.();
     });
   }
 

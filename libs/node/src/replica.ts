@@ -130,8 +130,18 @@ export class Replica {
   readCount = 0;
   writeCount = 0;
 
-  constructor(partitionId: PartitionId, group: RaftGroup, machine: PartitionMachine, host: ReplicaHost) {
+  /** In force while none stands in the applied state: that of the founding, or of the log's start. */
+  baseConfiguration: Configuration;
+
+  constructor(
+    partitionId: PartitionId,
+    group: RaftGroup,
+    machine: PartitionMachine,
+    baseConfiguration: Configuration,
+    host: ReplicaHost,
+  ) {
     this.partitionId = partitionId;
+    this.baseConfiguration = baseConfiguration;
     this.group = group;
     this.machine = machine;
     this.host = host;
@@ -526,8 +536,10 @@ export class Replica {
     this.flushSeq++;
   }
 
-  /** A snapshot replaced the state: memory of requests refers to a log that is gone. */
-  reset(): void {
+  /** A snapshot replaced the state: what waits refers to a log that is gone. */
+  restored(configuration: Configuration): void {
+    this.baseConfiguration = configuration;
+    this.installing = false;
     this.committed.length = 0;
     this.committedAt = 0;
     this.flushedIndex = this.machine.appliedIndex;

@@ -1,18 +1,411 @@
-import type { ByteReader } from '@kahuna/base';
-import type { Member } from '@kahuna/raft';
+import { ByteReader, type PartitionId } from '@kahuna/base';
+import { decodeMetaRow, metaRowKey } from '@kahuna/partition';
+import { type Member, readConfiguration, writeConfiguration } from '@kahuna/raft';
 import type { NodeHost } from './host.ts';
 import type { Peer } from './peer.ts';
-import type { Ports } from './ports.ts';
+import { ItemKind } from './peer-frame.ts';
+import type { EngineSnapshot, Ports, StateEngine } from './ports.ts';
 import type { Replica } from './replica.ts';
+import {
+  clearStaged,
+  decodeMark,
+  markKey,
+  markStaged,
+  putInPlace,
+  type SnapshotHead,
+  stageRows,
+  unmark,
+} from './snapshot-install.ts';
+import { decodeRows, SnapshotSource } from './snapshot-source.ts';
 
+/** Pieces sent and not acknowledged. */
+const WINDOW = 4;
+/** Snapshots that one node sends, and takes, at a time; the others wait for the leader's next attempt. */
+const MAX_SESSIONS = 8;
+/** A transfer without any progress for this long is given up. Milliseconds. */
+const STALL_MS = 30_000;
+/** A peer that could not take a snapshot is left alone this long. Milliseconds. */
+const RETRY_MS = 1000;
+
+const Status = { Staged: 0, Installed: 1, Refused: 2 } as const;
+
+interface Sending {
+  readonly replica: Replica;
+  readonly member: Member;
+  readonly peer: Peer;
+  readonly id: number;
+  readonly head: SnapshotHead;
+  readonly source: SnapshotSource;
+  sent: number;
+  acknowledged: number;
+  reading: boolean;
+  complete: boolean;
+  progressAt: number;
+}
+
+interface Receiving {
+  readonly replica: Replica;
+  readonly peer: Peer;
+  readonly from: number;
+  readonly id: number;
+  readonly head: SnapshotHead;
+  expected: number;
+  /** The mark is durable: only a restart can interrupt it now. */
+  marked: boolean;
+  progressAt: number;
+}
+
+/**
+ * Brings a replica whose log ends below the leader's first entry up to date: the rows of one frozen view of the leader's engine, in pieces, each
+ * acknowledged once it is staged on the receiver's engine. Neither side holds more than a window of pieces in memory.
+ *
+ * S1 The receiver's old state stays in force until the whole snapshot is staged and a mark says so durably; from the mark until its
+ *    log has restarted behind the snapshot the replica neither votes, campaigns nor serves, also over a restart.
+ * S2 Frames arrive at most once and in order, so a piece out of order means that one was lost: the transfer ends and begins anew.
+ */
 export class SnapshotTransfers {
-  constructor(_node: NodeHost, _ports: Ports) {}
-  isInstalling(_partitionId: number, _metaRow: Uint8Array | undefined): boolean {
-    return false;
+  private readonly node: NodeHost;
+  private readonly engine: StateEngine;
+  private readonly sending = new Map<PartitionId, Map<number, Sending>>();
+  private readonly receiving = new Map<PartitionId, Receiving>();
+  private readonly marks = new Map<PartitionId, SnapshotHead>();
+  private readonly failedAt = new Map<Replica, number>();
+  private nextId = 1;
+  private sessions = 0;
+
+  constructor(node: NodeHost, ports: Ports) {
+    this.node = node;
+    this.engine = ports.engine;
   }
-  resumeInstalls(): void {}
-  send(_replica: Replica, _member: Member): void {}
-  tick(_now: number): void {}
-  linkLost(_peer: Peer): void {}
-  takeItem(_kind: number, _peer: Peer, _reader: ByteReader): void {}
+
+  // ---- sending ---------------------------------------------------------------------------------------------------------------
+
+  send(replica: Replica, member: Member): void {
+    const peer = this.node.peerByNode(member.nodeId);
+    const toPartition = this.sending.get(replica.partitionId);
+    const now = this.node.monotonicMs();
+    const waits = now - (this.failedAt.get(replica) ?? Number.NEGATIVE_INFINITY) < RETRY_MS;
+    if (toPartition?.has(member.replicaId)) return;
+    if (peer?.connected !== true || this.sessions >= MAX_SESSIONS || waits) {
+      this.node.after(RETRY_MS, () => this.giveUp(replica, member.replicaId));
+      return;
+    }
+    this.sessions++;
+    // What is applied and not yet in the engine must be in the snapshot as far as the log may be compacted.
+    this.node.flushState(() => {
+      this.engine.snapshot((error, view) => {
+        if (this.node.failedEngine(error) || view === undefined) return;
+        this.open(replica, member, peer, view);
+      });
+    });
+  }
+
+  private giveUp(replica: Replica, replicaId: number): void {
+    if (!replica.leads) return;
+    replica.group.snapshotFailed(replicaId);
+    this.node.wake(replica);
+  }
+
+  private open(replica: Replica, member: Member, peer: Peer, view: EngineSnapshot): void {
+    view.getMany([metaRowKey(replica.partitionId)], (error, rows) => {
+      if (this.node.failedEngine(error)) return;
+      const row = rows[0];
+      if (row === undefined || !replica.leads || !peer.connected) {
+        view.close();
+        this.sessions--;
+        this.giveUp(replica, member.replicaId);
+        return;
+      }
+      const state = decodeMetaRow(row);
+      const head = {
+        index: state.appliedIndex,
+        term: state.appliedTerm,
+        configuration: state.configuration ?? replica.baseConfiguration,
+      };
+      const source = new SnapshotSource(view, replica.machine.extent(), this.node.settings.snapshotChunkBytes);
+      const sending: Sending = {
+        replica,
+        member,
+        peer,
+        id: this.nextId++,
+        head,
+        source,
+        sent: 0,
+        acknowledged: 0,
+        reading: false,
+        complete: false,
+        progressAt: this.node.monotonicMs(),
+      };
+      const toPartition = this.sending.get(replica.partitionId) ?? new Map<number, Sending>();
+      this.sending.set(replica.partitionId, toPartition);
+      toPartition.set(member.replicaId, sending);
+      this.node.events.record(
+        'snapshot-sending',
+        'info',
+        `partition/${replica.partitionId}`,
+        `sending a snapshot of partition ${replica.partitionId} to ${peer.hello?.name ?? peer.endpoint}`,
+        {
+          partitionId: replica.partitionId,
+          index: head.index,
+          nodeId: peer.nodeId,
+        },
+      );
+      this.pump(sending);
+    });
+  }
+
+  private isCurrent(sending: Sending): boolean {
+    return this.sending.get(sending.replica.partitionId)?.get(sending.member.replicaId) === sending;
+  }
+
+  private pump(sending: Sending): void {
+    if (sending.reading || sending.complete || sending.sent - sending.acknowledged >= WINDOW) return;
+    sending.reading = true;
+    sending.source.next((error, chunk, last) => {
+      if (this.node.failedEngine(error) || !this.isCurrent(sending)) return;
+      sending.reading = false;
+      sending.complete = last;
+      const writer = this.node.writeTo(sending.peer);
+      writer.u8(ItemKind.Snapshot);
+      writer.varint(sending.replica.partitionId);
+      writer.varint(sending.member.replicaId);
+      writer.varint(sending.replica.replicaId);
+      writer.varint(sending.replica.group.term);
+      writer.varint(sending.id);
+      writer.varint(sending.sent++);
+      writer.u8(last ? 1 : 0);
+      writer.varint(sending.head.index);
+      writer.varint(sending.head.term);
+      writeConfiguration(writer, sending.head.configuration);
+      writer.bytes(chunk);
+      this.pump(sending);
+    });
+  }
+
+  private takeAck(reader: ByteReader): void {
+    const partitionId = reader.varint();
+    const from = reader.varint();
+    const id = reader.varint();
+    const count = reader.varint();
+    const status = reader.u8();
+    const sending = this.sending.get(partitionId)?.get(from);
+    if (sending === undefined || sending.id !== id) return;
+    sending.acknowledged = count;
+    sending.progressAt = this.node.monotonicMs();
+    if (status === Status.Staged) {
+      this.pump(sending);
+      return;
+    }
+    this.end(sending);
+    const { replica } = sending;
+    if (!replica.leads) return;
+    if (status === Status.Installed) {
+      this.node.counters.snapshotsSent++;
+      replica.group.snapshotSent(from, sending.head.index);
+      this.node.wake(replica);
+    } else {
+      this.failedAt.set(replica, this.node.monotonicMs());
+      this.giveUp(replica, from);
+    }
+  }
+
+  private end(sending: Sending): void {
+    if (!this.isCurrent(sending)) return;
+    this.sending.get(sending.replica.partitionId)?.delete(sending.member.replicaId);
+    this.sessions--;
+    sending.source.close();
+  }
+
+  // ---- receiving -------------------------------------------------------------------------------------------------------------
+
+  takeItem(kind: number, peer: Peer, reader: ByteReader): void {
+    if (kind === ItemKind.SnapshotAck) {
+      this.takeAck(reader);
+      return;
+    }
+    const partitionId = reader.varint();
+    const to = reader.varint();
+    const from = reader.varint();
+    const senderTerm = reader.varint();
+    const id = reader.varint();
+    const seq = reader.varint();
+    const last = reader.u8() === 1;
+    const head: SnapshotHead = { index: reader.varint(), term: reader.varint(), configuration: readConfiguration(reader) };
+    const chunk = reader.bytes();
+    const replica = this.node.replica(partitionId);
+    if (replica === undefined || replica.replicaId !== to || senderTerm < replica.group.term) return;
+    const session = seq === 0 ? this.begin(replica, peer, from, id, head) : this.receiving.get(partitionId);
+    if (session === undefined || session.id !== id || session.peer !== peer || session.marked) return;
+    if (session.expected !== seq) {
+      this.drop(session);
+      this.acknowledge(session, Status.Refused);
+      return;
+    }
+    session.expected++;
+    session.progressAt = this.node.monotonicMs();
+    this.stage(session, chunk, last);
+  }
+
+  private begin(replica: Replica, peer: Peer, from: number, id: number, head: SnapshotHead): Receiving | undefined {
+    const { partitionId } = replica;
+    const session: Receiving = { replica, peer, from, id, head, expected: 0, marked: false, progressAt: this.node.monotonicMs() };
+    if (replica.installing || (this.receiving.size >= MAX_SESSIONS && !this.receiving.has(partitionId))) {
+      this.acknowledge(session, Status.Refused);
+      return undefined;
+    }
+    if (head.index <= replica.group.commitIndex) {
+      // The log has caught up meanwhile.
+      this.acknowledge(session, Status.Installed);
+      return undefined;
+    }
+    this.receiving.set(partitionId, session);
+    clearStaged(this.engine, partitionId, error => this.node.failedEngine(error));
+    return session;
+  }
+
+  private stage(session: Receiving, chunk: Uint8Array, last: boolean): void {
+    const { partitionId } = session.replica;
+    const count = session.expected;
+    stageRows(this.engine, partitionId, decodeRows(new ByteReader(chunk)), error => {
+      if (this.node.failedEngine(error) || this.receiving.get(partitionId) !== session) return;
+      if (!last) {
+        this.acknowledge(session, Status.Staged, count);
+        return;
+      }
+      this.install(session);
+    });
+  }
+
+  private install(session: Receiving): void {
+    const { replica, head } = session;
+    if (replica.leads || head.index <= replica.group.commitIndex) {
+      this.drop(session);
+      this.acknowledge(session, Status.Installed);
+      return;
+    }
+    session.marked = true;
+    replica.installing = true;
+    // A flush under way would write rows of the old state behind the new ones.
+    this.node.flushState(() => {
+      markStaged(this.engine, replica.partitionId, head, error => {
+        if (this.node.failedEngine(error)) return;
+        this.replace(replica, head, () => {
+          this.receiving.delete(replica.partitionId);
+          this.acknowledge(session, Status.Installed);
+        });
+      });
+    });
+  }
+
+  private replace(replica: Replica, head: SnapshotHead, done: () => void): void {
+    const { partitionId } = replica;
+    const fail = (error: Error | undefined): boolean => this.node.failedEngine(error);
+    putInPlace(this.engine, partitionId, replica.machine.extent(), placed => {
+      if (fail(placed)) return;
+      this.node.writeStart(partitionId, replica.replicaId, head.index, head.term, head.configuration, true, () => {
+        unmark(this.engine, partitionId, unmarked => {
+          if (fail(unmarked)) return;
+          this.engine.getMany([metaRowKey(partitionId)], (error, rows) => {
+            const row = rows[0];
+            if (fail(error)) return;
+            if (row === undefined) {
+              this.node.fatal(`partition ${partitionId}: a snapshot without its group row was installed`);
+              return;
+            }
+            this.finish(replica, head, row);
+            done();
+          });
+        });
+      });
+    });
+  }
+
+  private finish(replica: Replica, head: SnapshotHead, metaRow: Uint8Array): void {
+    const { group, machine } = replica;
+    machine.restore(metaRow);
+    group.restore(head.index, head.term, head.configuration);
+    replica.restored(head.configuration);
+    this.marks.delete(replica.partitionId);
+    this.node.counters.snapshotsInstalled++;
+    this.node.hlc.observe(machine.lastStamp);
+    this.node.events.record(
+      'snapshot-installed',
+      'info',
+      `partition/${replica.partitionId}`,
+      `installed a snapshot of partition ${replica.partitionId} at ${head.index}`,
+      {
+        partitionId: replica.partitionId,
+        index: head.index,
+      },
+    );
+    if (replica.partitionId < 2) this.node.systemChanged(replica);
+    this.node.wake(replica);
+  }
+
+  private acknowledge(session: Receiving, status: number, count = session.expected): void {
+    if (!session.peer.connected) return;
+    const writer = this.node.writeTo(session.peer);
+    writer.u8(ItemKind.SnapshotAck);
+    writer.varint(session.replica.partitionId);
+    writer.varint(session.replica.replicaId);
+    writer.varint(session.id);
+    writer.varint(count);
+    writer.u8(status);
+  }
+
+  private drop(session: Receiving): void {
+    if (session.marked || this.receiving.get(session.replica.partitionId) !== session) return;
+    this.receiving.delete(session.replica.partitionId);
+    clearStaged(this.engine, session.replica.partitionId, error => this.node.failedEngine(error));
+  }
+
+  // ---- restart, links, time --------------------------------------------------------------------------------------------------
+
+  /** Reads the marks of interrupted installs; before the groups are made. */
+  recover(partitionIds: readonly PartitionId[], done: (error: Error | undefined) => void): void {
+    this.engine.getMany(partitionIds.map(markKey), (error, rows) => {
+      if (error !== undefined) {
+        done(error);
+        return;
+      }
+      rows.forEach((row, i) => {
+        if (row !== undefined) this.marks.set(partitionIds[i] as PartitionId, decodeMark(row));
+      });
+      done(undefined);
+    });
+  }
+
+  /** The install that a crash interrupted, if any. */
+  marked(partitionId: PartitionId): SnapshotHead | undefined {
+    return this.marks.get(partitionId);
+  }
+
+  resumeInstalls(): void {
+    for (const [partitionId, head] of this.marks) {
+      const replica = this.node.replica(partitionId);
+      if (replica !== undefined) this.replace(replica, head, () => undefined);
+    }
+  }
+
+  linkLost(peer: Peer): void {
+    for (const toPartition of this.sending.values()) {
+      for (const sending of [...toPartition.values()]) {
+        if (sending.peer !== peer) continue;
+        this.end(sending);
+        this.giveUp(sending.replica, sending.member.replicaId);
+      }
+    }
+    for (const session of [...this.receiving.values()]) if (session.peer === peer) this.drop(session);
+  }
+
+  tick(now: number): void {
+    for (const toPartition of this.sending.values()) {
+      for (const sending of [...toPartition.values()]) {
+        if (sending.replica.leads && now - sending.progressAt <= STALL_MS) continue;
+        this.end(sending);
+        this.giveUp(sending.replica, sending.member.replicaId);
+      }
+    }
+    for (const session of [...this.receiving.values()]) if (now - session.progressAt > STALL_MS) this.drop(session);
+  }
 }
