@@ -32,7 +32,7 @@ export const CHANNEL_OPTIONS: grpc.ChannelOptions = {
 export class BatchStream {
   private readonly client: grpc.Client;
   private call: grpc.ClientDuplexStream<Buffer, Buffer> | undefined;
-  private frames = new EnvelopeFrames(false, MAX_BATCH_MESSAGE_BYTES);
+  private frames = new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES);
   private readonly reader = new EnvelopeReader();
   private readonly decoder = new ResponseDecoder();
   private pending = new Map<number, Received>();
@@ -74,7 +74,7 @@ export class BatchStream {
   private open(): void {
     const call = this.client.makeBidiStreamRequest(METHOD, asIs, asIs);
     this.call = call;
-    this.frames = new EnvelopeFrames(false, MAX_BATCH_MESSAGE_BYTES);
+    this.frames = new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES);
     call.on('metadata', metadata => {
       if (call === this.call && metadata.get('kahuna-batch-frames')[0] === '1') this.frames.allowFrames();
     });

@@ -6,6 +6,13 @@ import { ended, spawnOwned, until } from './processes.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 const ENTRY = join(ROOT, 'dist', 'server', 'main.mjs');
+
+/** The built server's entry file, for tests that run it in their own way. */
+export function serverEntry(): string {
+  if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is missing: run \`npm run build\``);
+  return ENTRY;
+}
+
 /** Last output of a server that is kept for error messages; all of it is in its log file. */
 const TAIL_BYTES = 16 * 1024;
 
@@ -64,12 +71,11 @@ export class ServerProcess {
 
   start(extraArgs: readonly string[] = []): void {
     if (this.running) throw new Error(`${this.options.name} runs already`);
-    if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is missing: run \`npm run build\``);
     mkdirSync(this.options.directory, { recursive: true });
     const log = createWriteStream(this.logFile, { flags: 'a' });
     this.tail = '';
     this.paused = false;
-    const child = spawnOwned(process.execPath, [ENTRY, ...this.options.args, ...extraArgs], {
+    const child = spawnOwned(process.execPath, [serverEntry(), ...this.options.args, ...extraArgs], {
       cwd: this.options.directory,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_ENV: 'production', ...this.options.env },

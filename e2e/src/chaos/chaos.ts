@@ -1,0 +1,132 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Rng } from '@kahuna/base';
+import { checkRegisters } from '@kahuna/sim';
+import { BatchKv, GrpcKv } from '../clients/grpc-kv.ts';
+import type { KvApi } from '../clients/kv-api.ts';
+import { Type } from '../clients/kv-api.ts';
+import { RestKv } from '../clients/rest-kv.ts';
+import { Cluster, type ClusterOptions } from '../harness/cluster.ts';
+import { DiskFull } from './disk-full.ts';
+import { DEAFEN, DELAY, type Fault, FaultInjector, ISOLATE, KILL, MUTE, PAUSE } from './faults.ts';
+import { Workload } from './history.ts';
+
+export interface ChaosOptions {
+  readonly seconds: number;
+  readonly seed: number;
+  readonly clientsPerNode: number;
+  /** Names of faults to confine the run to; all of them by default. */
+  readonly only?: readonly string[];
+  readonly cluster?: ClusterOptions;
+  /** Where logs and history go when something is wrong, and always if `keep` is set. */
+  readonly evidence: string;
+  readonly keep?: boolean;
+}
+
+export interface ChaosReport {
+  /** undefined = all well. */
+  readonly violation: string | undefined;
+  readonly faults: readonly string[];
+  readonly operations: number;
+  readonly unknown: number;
+  readonly broken: number;
+  readonly perSecond: number;
+  readonly keys: number;
+}
+
+/** After the last repair every key must be readable through every node within this time. */
+const RECOVERY_MS = 30_000;
+
+/** Three nodes, clients on all of them, one fault after the other; afterwards the history is checked. */
+export async function runChaos(options: ChaosOptions, say: (line: string) => void): Promise<ChaosReport> {
+  const rng = new Rng(options.seed);
+  const disk = await DiskFull.create();
+  const cluster = await Cluster.start({ ...options.cluster, dataDirectory: node => disk.directoryOf(node) });
+  const apis = clientsOf(cluster, options.clientsPerNode);
+  const workload = new Workload({ seed: options.seed, thinkMs: 10, keys: 10, epochMs: 10_000 });
+  const faults = [KILL, PAUSE, ISOLATE, MUTE, DEAFEN, DELAY, ...disk.faults()];
+  const chosen = options.only ? faults.filter(fault => options.only?.some(name => fault.kind.includes(name))) : faults;
+  const injector = new FaultInjector(cluster, planFor(chosen, options.seconds), rng, say);
+  const began = performance.now();
+  let violation: string | undefined;
+  try {
+    workload.start(apis);
+    const timer = setTimeout(() => injector.stop(), options.seconds * 1000);
+    await injector.run().finally(() => clearTimeout(timer));
+    await workload.stop();
+    cluster.network.heal();
+    await cluster.ready(60_000);
+    violation = (await everythingReadable(workload, apis)) ?? verdict(workload, injector);
+  } catch (error) {
+    violation = `the run broke off: ${error instanceof Error ? error.stack : String(error)}`;
+    await workload.stop();
+  } finally {
+    if (violation !== undefined || options.keep) keepEvidence(cluster, workload, options.evidence, violation, injector.done);
+    for (const api of apis) api.close();
+    await cluster.close();
+    await disk.remove();
+  }
+  const { answered, unknown, broken } = workload.counts;
+  const seconds = (performance.now() - began) / 1000;
+  return {
+    violation,
+    faults: injector.done,
+    operations: answered,
+    unknown,
+    broken,
+    perSecond: answered / seconds,
+    keys: workload.keys().length,
+  };
+}
+
+/** Long runs let faults last longer than a lease and an election; a short one needs to get through all of them. */
+function planFor(faults: readonly Fault[], seconds: number): ConstructorParameters<typeof FaultInjector>[1] {
+  return seconds >= 120
+    ? { faults, lastsMs: [1000, 9000], restsMs: [500, 4000] }
+    : { faults, lastsMs: [1500, 3500], restsMs: [200, 800] };
+}
+
+/** The clients of every node take turns in what they speak. */
+function clientsOf(cluster: Cluster, perNode: number): KvApi[] {
+  const make = [
+    (node: Cluster['nodes'][number]) => new BatchKv(node.options.grpcAddress),
+    (node: Cluster['nodes'][number]) => new RestKv(node.url),
+    (node: Cluster['nodes'][number]) => new GrpcKv(node.options.grpcAddress),
+  ];
+  return cluster.nodes.flatMap(node =>
+    Array.from({ length: perNode }, (_, i) => (make[i % make.length] as (typeof make)[0])(node)),
+  );
+}
+
+/** Liveness, and the end of the history: each key is read through some node once all is well. */
+async function everythingReadable(workload: Workload, apis: readonly KvApi[]): Promise<string | undefined> {
+  const keys = workload.keys();
+  for (let from = 0; from < keys.length; from += 50) {
+    const read = keys.slice(from, from + 50).map(async (key, i) => {
+      const client = (from + i) % apis.length;
+      return (await workload.readBack(client, apis[client] as KvApi, key, RECOVERY_MS)) ? undefined : key;
+    });
+    const unread = (await Promise.all(read)).filter(key => key !== undefined);
+    if (unread.length > 0) return `not readable ${RECOVERY_MS} ms after the last repair: ${unread.join(', ')}`;
+  }
+  return undefined;
+}
+
+function verdict(workload: Workload, injector: FaultInjector): string | undefined {
+  if (injector.unexpectedEnds.length > 0) return injector.unexpectedEnds.join('\n');
+  if (workload.counts.types.has(Type.WaitingForReplication)) return 'a client saw type 11 (keyvalues:C15)';
+  return checkRegisters(workload.history).violation;
+}
+
+function keepEvidence(
+  cluster: Cluster,
+  workload: Workload,
+  directory: string,
+  violation: string | undefined,
+  faults: readonly string[],
+): void {
+  mkdirSync(directory, { recursive: true });
+  cluster.keepLogs(directory);
+  writeFileSync(join(directory, 'history.jsonl'), workload.history.map(operation => JSON.stringify(operation)).join('\n'));
+  writeFileSync(join(directory, 'verdict.txt'), `${violation ?? 'no violation'}\n\n${faults.join('\n')}\n`);
+}

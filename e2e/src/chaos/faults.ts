@@ -1,0 +1,127 @@
+import type { Rng } from '@kahuna/base';
+import type { Cluster } from '../harness/cluster.ts';
+import { sleep } from '../harness/processes.ts';
+
+/** One thing that goes wrong with one node, and how it is put right again. */
+export interface Fault {
+  readonly kind: string;
+  strike(cluster: Cluster, node: number): Promise<void>;
+  repair(cluster: Cluster, node: number): Promise<void>;
+  /** The process may end by itself while this fault lasts. */
+  readonly mayEndProcess?: boolean;
+}
+
+export const KILL: Fault = {
+  kind: 'kill -9',
+  strike: (cluster, node) => cluster.node(node).kill(),
+  repair: async (cluster, node) => cluster.node(node).start(),
+};
+
+export const PAUSE: Fault = {
+  kind: 'pause (SIGSTOP)',
+  strike: async (cluster, node) => cluster.node(node).pause(),
+  repair: async (cluster, node) => cluster.node(node).resume(),
+};
+
+export const ISOLATE: Fault = {
+  kind: 'isolate',
+  strike: async (cluster, node) => cluster.network.isolate(node),
+  repair: async cluster => cluster.network.heal(),
+};
+
+/** The node hears everybody and nobody hears it. */
+export const MUTE: Fault = {
+  kind: 'mute (one-way isolation)',
+  strike: async (cluster, node) => {
+    for (let other = 1; other <= cluster.nodes.length; other++) if (other !== node) cluster.network.block(node, other);
+  },
+  repair: async cluster => cluster.network.heal(),
+};
+
+/** Everybody hears the node and it hears nobody. */
+export const DEAFEN: Fault = {
+  kind: 'deafen (one-way isolation)',
+  strike: async (cluster, node) => {
+    for (let other = 1; other <= cluster.nodes.length; other++) if (other !== node) cluster.network.block(other, node);
+  },
+  repair: async cluster => cluster.network.heal(),
+};
+
+export const DELAY: Fault = {
+  kind: 'delay of 150 ms everywhere',
+  strike: async cluster => cluster.network.delayAll(150),
+  repair: async cluster => cluster.network.heal(),
+};
+
+export interface FaultPlan {
+  readonly faults: readonly Fault[];
+  /** How long a fault lasts, and how long all is well between two. */
+  readonly lastsMs: readonly [number, number];
+  readonly restsMs: readonly [number, number];
+}
+
+/** Lets one fault follow another until told to stop; always one node at a time, so that a quorum remains. */
+export class FaultInjector {
+  /** What was done, for the report. */
+  readonly done: string[] = [];
+  /** Processes that ended though nobody killed them. */
+  readonly unexpectedEnds: string[] = [];
+  private readonly cluster: Cluster;
+  private readonly plan: FaultPlan;
+  private readonly rng: Rng;
+  private readonly say: (line: string) => void;
+  private stopping = false;
+
+  constructor(cluster: Cluster, plan: FaultPlan, rng: Rng, say: (line: string) => void) {
+    this.cluster = cluster;
+    this.plan = plan;
+    this.rng = rng;
+    this.say = say;
+  }
+
+  stop(): void {
+    this.stopping = true;
+  }
+
+  async run(): Promise<void> {
+    // The kinds take turns in a shuffled order, so that a short run has them all.
+    let waiting: Fault[] = [];
+    while (!this.stopping) {
+      await this.rest(this.plan.restsMs);
+      if (this.stopping) break;
+      if (waiting.length === 0) waiting = this.rng.shuffle([...this.plan.faults]);
+      await this.inflict(waiting.pop() as Fault);
+    }
+  }
+
+  private async inflict(fault: Fault): Promise<void> {
+    const node = await this.chooseVictim();
+    this.say(`${fault.kind}: node ${node}`);
+    this.done.push(`${fault.kind}: node ${node}`);
+    await fault.strike(this.cluster, node);
+    await this.rest(this.plan.lastsMs);
+    if (fault.mayEndProcess !== true && fault !== KILL) this.noteEnds();
+    await fault.repair(this.cluster, node);
+    await this.cluster.ready(60_000);
+    this.noteEnds();
+  }
+
+  /** Mostly a leader: that is where faults hurt. */
+  private async chooseVictim(): Promise<number> {
+    const random = this.rng.int(1, this.cluster.nodes.length);
+    if (this.rng.chance(0.3)) return random;
+    const leader = await this.cluster.leaderOf(2 + this.rng.int(0, 2));
+    return leader > 0 ? leader : random;
+  }
+
+  private noteEnds(): void {
+    for (const node of this.cluster.nodes) {
+      if (!node.running) this.unexpectedEnds.push(`${node.options.name} ended by itself:\n${node.output}`);
+    }
+  }
+
+  private async rest([from, to]: readonly [number, number]): Promise<void> {
+    const end = performance.now() + this.rng.int(from, to);
+    while (!this.stopping && performance.now() < end) await sleep(50);
+  }
+}

@@ -1,0 +1,261 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { expectRead, expectSaid } from './acceptance/case.ts';
+import { BatchKv } from './clients/grpc-kv.ts';
+import { Flag, type KvApi, Persistent } from './clients/kv-api.ts';
+import { http, putText, RestKv } from './clients/rest-kv.ts';
+import { Cluster, type ClusterOptions } from './harness/cluster.ts';
+import { freePort, sleep } from './harness/processes.ts';
+import { ServerProcess, serverEntry } from './harness/server.ts';
+
+let cluster: Cluster | undefined;
+
+afterEach(async () => {
+  await cluster?.close();
+  cluster = undefined;
+});
+
+async function one(options: ClusterOptions = {}): Promise<{ node: ServerProcess; rest: RestKv }> {
+  cluster = await Cluster.start({ nodes: 1, ...options });
+  const node = cluster.node(1);
+  return { node, rest: new RestKv(node.url) };
+}
+
+async function restarted(node: ServerProcess, way: 'stop' | 'kill'): Promise<void> {
+  await node[way]();
+  node.start();
+  await cluster?.ready();
+}
+
+describe('operations:1 a node without flags', () => {
+  const home = mkdtempSync(join(tmpdir(), 'kahuna-home-'));
+  const directory = mkdtempSync(join(tmpdir(), 'kahuna-noflags-'));
+  // Ports are the one thing that a test may not leave at its default: others may use them.
+  let node: ServerProcess;
+
+  beforeAll(async () => {
+    const [http1, grpc, raft] = [await freePort(), await freePort(), await freePort()];
+    node = new ServerProcess({
+      name: 'no-flags',
+      directory,
+      httpUrl: `http://127.0.0.1:${http1}`,
+      grpcAddress: `127.0.0.1:${grpc}`,
+      args: ['--http-ports', String(http1), '--grpc-cleartext-ports', String(grpc), '--raft-port', String(raft)],
+      env: { HOME: home, XDG_DATA_HOME: '', KAHUNA_HOME: '' },
+    });
+  });
+
+  afterAll(async () => {
+    await node.kill();
+    rmSync(home, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  test('is ready within five seconds, keeps its data under ~/.local/share/kahuna, and has it after a restart', async () => {
+    const began = performance.now();
+    node.start();
+    await node.ready(15_000);
+    expect(performance.now() - began).toBeLessThan(5000);
+    expect(readdirSync(join(home, '.local', 'share', 'kahuna')).sort()).toEqual(['data', 'wal']);
+    const rest = new RestKv(node.url);
+    await expectSaid(putText(rest, 'greeting', 'hello'), 'Set r0');
+    expect(await node.stop()).toBe(0);
+    node.start();
+    await node.ready(15_000);
+    await expectRead(rest.get({ key: 'greeting', durability: Persistent }), 'Get r0 "hello"');
+    rest.close();
+  });
+
+  test('its first lines say what a person needs: storage, log, addresses, and that there is no TLS', async () => {
+    expect(node.output).toMatch(/Storage: rocksdb at .*kahuna\/data/);
+    expect(node.output).toMatch(/WAL: file at .*kahuna\/wal/);
+    expect(node.output).toContain('HTTPS disabled: no certificate configured (pass --https-certificate to enable it)');
+    expect(node.output).toContain(node.url.replace('127.0.0.1', 'localhost').slice('http://'.length).split(':')[1]);
+  });
+});
+
+describe('durability', () => {
+  test.each(['rocksdb', 'sqlite'] as const)('%s: what was acknowledged survives stop and kill -9 under load', async storage => {
+    const { node, rest } = await one({ storage });
+    const acknowledged = new Map<string, number>();
+    const stream = new BatchKv(node.options.grpcAddress);
+    let running = true;
+    const writers = Array.from({ length: 8 }, async (_, writer) => {
+      for (let i = 0; running; i++) {
+        const key = `w${writer}/k${i % 50}`;
+        try {
+          const answer = await putText(stream, key, `${i}`);
+          if (answer.type === 0) acknowledged.set(key, Math.max(answer.revision, acknowledged.get(key) ?? -1));
+        } catch {
+          await sleep(20); // the node is gone: the next attempt finds it or not
+        }
+      }
+    });
+    await sleep(700);
+    const killed = node.kill();
+    running = false;
+    await Promise.all([killed, ...writers]);
+    node.start();
+    await cluster?.ready();
+    await expectNothingLost(rest, acknowledged);
+    expect(acknowledged.size).toBeGreaterThan(100);
+    await restarted(node, 'stop');
+    await expectNothingLost(rest, acknowledged);
+    stream.close();
+    rest.close();
+  });
+
+  test('keyvalues:D14 a deleted key keeps its counter over restarts', async () => {
+    const { node, rest } = await one();
+    for (let i = 0; i < 4; i++) await putText(rest, 'd14', String(i));
+    await expectSaid(rest.delete({ key: 'd14', durability: Persistent }), 'Deleted r3');
+    await restarted(node, 'stop');
+    await restarted(node, 'kill');
+    await expectRead(rest.get({ key: 'd14', durability: Persistent }), 'DoesNotExist r3');
+    await expectRead(rest.get({ key: 'd14', durability: Persistent, revision: 2 }), 'Get r2 "2"');
+    await expectSaid(putText(rest, 'd14', 'again'), 'Set r4');
+    rest.close();
+  });
+
+  test('history and expiry survive a restart', async () => {
+    const { node, rest } = await one();
+    const first = await putText(rest, 'h', 'old');
+    await putText(rest, 'h', 'new');
+    await rest.set({ key: 'x', value: Buffer.from('v'), expiresMs: 400, flags: Flag.Set, durability: Persistent });
+    await restarted(node, 'kill');
+    await expectRead(rest.get({ key: 'h', durability: Persistent, readTimestamp: first.lastModified }), 'Get r0 "old"');
+    await expectRead(rest.get({ key: 'x', durability: Persistent }), 'DoesNotExist r0');
+    rest.close();
+  });
+
+  test('timestamps grow over a restart', async () => {
+    const { node, rest } = await one();
+    const before = await putText(rest, 'clock', '1');
+    await restarted(node, 'kill');
+    const after = await putText(rest, 'clock', '2');
+    expect(after.lastModified.l).toBeGreaterThan(before.lastModified.l);
+    rest.close();
+  });
+
+  test('a second process on the same directory is refused and names the first', async () => {
+    const { node } = await one();
+    const [http1, grpc, raft] = [await freePort(), await freePort(), await freePort()];
+    const args = node.options.args.map((arg, i, all) => {
+      if (all[i - 1] === '--http-ports') return String(http1);
+      if (all[i - 1] === '--grpc-cleartext-ports') return String(grpc);
+      if (all[i - 1] === '--raft-port') return String(raft);
+      return arg;
+    });
+    const second = spawnSync(process.execPath, [serverEntry(), ...args], { encoding: 'utf8', timeout: 20_000 });
+    expect(second.status).toBe(1);
+    expect(second.stderr + second.stdout).toContain(String(node.pid));
+  });
+
+  test('another engine on the same directory is refused', async () => {
+    const { node } = await one();
+    await node.stop();
+    const args = node.options.args.map((arg, i, all) => (all[i - 1] === '--storage' ? 'sqlite' : arg));
+    const other = spawnSync(process.execPath, [serverEntry(), ...args], { encoding: 'utf8', timeout: 20_000 });
+    expect(other.status).toBe(1);
+    expect(other.stderr + other.stdout).toMatch(/rocksdb/);
+  });
+});
+
+async function expectNothingLost(api: KvApi, acknowledged: ReadonlyMap<string, number>): Promise<void> {
+  const lost: string[] = [];
+  for (const [key, revision] of acknowledged) {
+    const answer = await api.get({ key, durability: Persistent });
+    if (answer.revision < revision) lost.push(`${key}: acknowledged r${revision}, found r${answer.revision}`);
+  }
+  expect(lost).toEqual([]);
+}
+
+describe('operations:3 wrong flags: exit 1, the flag named, nothing written', () => {
+  test.each([
+    ['an unknown flag', ['--nonsense', '1'], '--nonsense'],
+    ['a bad number', ['--raft-port', 'many'], '--raft-port'],
+    ['https without a certificate', ['--https-ports', '2071'], '--https-ports requires --https-certificate'],
+    ['join without seeds', ['--join-existing'], '--join-existing'],
+    ['a negative replication factor', ['--raft-replication-factor', '-1'], '--raft-replication-factor'],
+    ['a settle window of 1', ['--range-split-settle-window', '1'], '--range-split-settle-window'],
+    ['no partitions', ['--initial-cluster-partitions', '0'], '--initial-cluster-partitions'],
+    ['an unknown engine', ['--storage', 'paper'], '--storage'],
+    ['a heartbeat slower than the election', ['--raft-heartbeat-interval', '2500'], '--raft-heartbeat-interval'],
+    ['a flag given twice', ['--raft-port', '2070', '--raft-port', '2071'], '--raft-port'],
+  ])('%s', (_, flags, named) => {
+    const directory = mkdtempSync(join(tmpdir(), 'kahuna-flags-'));
+    const paths = ['--storage-path', join(directory, 'data'), '--wal-path', join(directory, 'wal')];
+    const answer = spawnSync(process.execPath, [serverEntry(), ...paths, ...flags], { encoding: 'utf8', timeout: 20_000 });
+    expect(answer.status).toBe(1);
+    expect(answer.stderr).toContain(named);
+    expect(answer.stderr.trim().split('\n')).toHaveLength(1);
+    expect(existsSync(join(directory, 'data')) || existsSync(join(directory, 'wal'))).toBe(false);
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  test('--help and --version print and exit 0', () => {
+    expect(execFileSync(process.execPath, [serverEntry(), '--version'], { encoding: 'utf8' })).toMatch(/\d+\.\d+\.\d+/);
+    expect(execFileSync(process.execPath, [serverEntry(), '--help'], { encoding: 'utf8' })).toContain('--initial-cluster');
+  });
+
+  test('a port in use: exit 1 with the port and the flag', async () => {
+    const { node } = await one();
+    const directory = mkdtempSync(join(tmpdir(), 'kahuna-port-'));
+    const port = new URL(node.url).port;
+    const args = ['--host', '127.0.2.1', '--http-ports', port, '--grpc-cleartext-ports', String(await freePort())];
+    const paths = [
+      '--raft-port',
+      String(await freePort()),
+      '--storage-path',
+      join(directory, 'd'),
+      '--wal-path',
+      join(directory, 'w'),
+    ];
+    const answer = spawnSync(process.execPath, [serverEntry(), ...args, ...paths], { encoding: 'utf8', timeout: 20_000 });
+    expect(answer.status).toBe(1);
+    expect(answer.stderr + answer.stdout).toContain(port);
+    expect(answer.stderr + answer.stdout).toContain('--http-ports');
+    rmSync(directory, { recursive: true, force: true });
+  });
+});
+
+describe('health and shutdown', () => {
+  test('health is 200 with the documented members, and a member that names no fault', async () => {
+    const { node } = await one();
+    const { status, body } = await node.health();
+    expect(status).toBe(200);
+    expect(body).toEqual({ ready: true, initialized: true, localRole: 'Voter', hostedPartitions: 3, fatalFault: null });
+  });
+
+  test('GET / answers Kahuna.Server to a tool and the console to a browser', async () => {
+    const { node } = await one();
+    const plain = await http(`${node.url}/`);
+    expect([plain.status, plain.text.trim()]).toEqual([200, 'Kahuna.Server']);
+    const browser = await http(`${node.url}/`, { headers: { accept: 'text/html' } });
+    expect([200, 302, 303, 307]).toContain(browser.status);
+  });
+
+  test('metrics are there for Prometheus', async () => {
+    const { node, rest } = await one();
+    await putText(rest, 'metric', '1');
+    const metrics = await http(`${node.url}/metrics`);
+    expect(metrics.status).toBe(200);
+    expect(metrics.text).toMatch(/^kahuna_kv_write_entries_total \d+/m);
+    rest.close();
+  });
+
+  test('SIGTERM ends with 0, and what was answered before is there afterwards', async () => {
+    const { node, rest } = await one();
+    const writes = Array.from({ length: 100 }, (_, i) => putText(rest, `bye/${i}`, 'v').catch(() => undefined));
+    await sleep(20);
+    expect(await node.stop(20_000)).toBe(0);
+    const answered = (await Promise.all(writes)).flatMap((answer, i) => (answer?.type === 0 ? [`bye/${i}`] : []));
+    node.start();
+    await cluster?.ready();
+    for (const key of answered) await expectRead(rest.get({ key, durability: Persistent }), 'Get r0 "v"');
+    rest.close();
+  });
+});
