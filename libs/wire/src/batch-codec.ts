@@ -175,13 +175,13 @@ function writeEnvelopeHead(writer: ReverseWriter, type: number, requestId: numbe
 }
 
 /**
- * Collects envelopes into messages of the stream: frames of up to {@link MAX_FRAME_ITEMS} and {@link MAX_FRAME_BYTES} if
- * `framing` is on, one message each otherwise. A frame of one envelope is sent as that envelope (grpc §8.3).
+ * Collects envelopes into messages of the stream: one message each, or after `allowFrames` frames of up to
+ * {@link MAX_FRAME_ITEMS} and {@link MAX_FRAME_BYTES}. A frame of one envelope is sent as that envelope (grpc §8.3).
  *
  * The messages are views of the writer's slab: valid until `clear`.
  */
 export class EnvelopeFrames {
-  private framing: boolean;
+  private framing = false;
   private readonly maxMessageBytes: number;
   private readonly writer: ReverseWriter;
   private readonly messages: Uint8Array[] = [];
@@ -190,9 +190,8 @@ export class EnvelopeFrames {
   private firstEnvelope: Uint8Array | undefined;
   private items = 0;
 
-  /** `framing`: the other side is known to take frames. `maxMessageBytes`: no envelope may be larger. */
-  constructor(framing: boolean, maxMessageBytes: number, writer = new ReverseWriter()) {
-    this.framing = framing;
+  /** `maxMessageBytes`: no envelope may be larger. */
+  constructor(maxMessageBytes: number, writer = new ReverseWriter()) {
     this.maxMessageBytes = maxMessageBytes;
     this.writer = writer;
   }
@@ -263,8 +262,9 @@ export class EnvelopeFrames {
     return this.messages;
   }
 
-  /** The messages are sent: the slab may be used again. */
+  /** The messages are sent: slab and object may be used again, by whoever; frames must be allowed anew. */
   clear(): void {
+    this.framing = false;
     this.messages.length = 0;
     this.items = 0;
     this.firstEnvelope = undefined;

@@ -13,6 +13,9 @@ export const RESERVED_KEY_PREFIX = '__kahuna:';
 /** Longest accepted key in UTF-8 bytes: the length that the contract promises to accept (keyvalues §3), and no more, so that memory per key is bounded. */
 export const MAX_KEY_BYTES = 65_535;
 
+/** Most items in one multi-key request: it is held in memory whole, with its answer. More are refused. */
+export const MAX_MANY_ITEMS = 100_000;
+
 /** No UTF-16 code unit needs more than three bytes of UTF-8. */
 const MAX_BYTES_PER_UNIT = 3;
 

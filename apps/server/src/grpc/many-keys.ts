@@ -1,0 +1,162 @@
+import type { KahunaNode, ResultSink } from '@kahuna/node';
+import { type Operation, type OperationResult, ResponseType } from '@kahuna/partition';
+import {
+  decodeManyReads,
+  decodeManyWrites,
+  keyValueMessages,
+  type ManyKind,
+  type ManyRequest,
+  type RequestedOperation,
+  ReverseWriter,
+  writeManyResponse,
+} from '@kahuna/wire';
+import { invalidInput, isValidOperation, MAX_MANY_ITEMS, refusal } from '../gateway/validate.ts';
+import type { RouteHints } from './route-hints.ts';
+
+/** Items of one request that are under way at the node at a time: bounds memory and the turn that a huge request takes. */
+const WINDOW = 1024;
+
+/** Throws `DecodeError`, or `TooManyItemsError` for a request that would not fit in memory decently. */
+export function decodeMany(kind: ManyKind, bytes: Uint8Array, start: number, end: number): ManyRequest {
+  return kind === 'set' || kind === 'delete'
+    ? decodeManyWrites(kind, bytes, start, end, MAX_MANY_ITEMS)
+    : decodeManyReads(kind, bytes, start, end, MAX_MANY_ITEMS);
+}
+
+/**
+ * Executes a multi-key request (grpc §7.2, keyvalues §14). `payload` is the message that `request` was decoded from.
+ * `done` gets one result per item, in their order; it may be called before this function returns.
+ */
+export function runMany(
+  node: KahunaNode,
+  kind: ManyKind,
+  request: ManyRequest,
+  payload: Uint8Array,
+  deadlineMs: number,
+  done: (results: readonly OperationResult[]) => void,
+): void {
+  const refused = request.transactional ? transactionalRefusal(kind, payload) : badBatch(kind, request);
+  if (refused !== undefined) {
+    done(request.items.map(() => refused));
+    return;
+  }
+  new ManyRun(node, request.items, kind === 'set' || kind === 'delete', deadlineMs, done).advance();
+}
+
+/** One bad item refuses a whole set-many; elsewhere it fails alone. */
+function badBatch(kind: ManyKind, request: ManyRequest): OperationResult | undefined {
+  return kind === 'set' && !request.items.every(isValidOperation) ? invalidInput() : undefined;
+}
+
+/** Only delete-many can belong to a session, if it says so in full (grpc §4.2); and no session is known here. */
+function transactionalRefusal(kind: ManyKind, payload: Uint8Array): OperationResult {
+  return kind === 'delete' && isRegisteredDelete(payload) ? refusal(ResponseType.Aborted) : invalidInput();
+}
+
+function isRegisteredDelete(payload: Uint8Array): boolean {
+  const request = keyValueMessages.GrpcTryDeleteManyKeyValueRequest.decode(payload);
+  const operationId = request.OperationIdHigh !== undefined && request.OperationIdLow !== undefined;
+  if (!request.CoordinatorKey || !operationId || (request.OperationIdHigh === 0n && request.OperationIdLow === 0n)) return false;
+  const [first] = request.Items;
+  return request.Items.every(
+    item =>
+      item.TransactionIdNode === first?.TransactionIdNode &&
+      item.TransactionIdPhysical === first.TransactionIdPhysical &&
+      item.TransactionIdCounter === first.TransactionIdCounter,
+  );
+}
+
+/**
+ * Runs the items window after window. Items of one key take effect in their order: a window of writes ends before a key comes up
+ * for the second time, because two writes under way at once may be reordered by a change of leader.
+ */
+class ManyRun implements ResultSink {
+  private readonly node: KahunaNode;
+  private readonly items: readonly RequestedOperation[];
+  private readonly ordered: boolean;
+  private readonly deadlineMs: number;
+  private readonly done: (results: readonly OperationResult[]) => void;
+  private readonly results: OperationResult[] = [];
+  private outstanding = 0;
+
+  constructor(
+    node: KahunaNode,
+    items: readonly RequestedOperation[],
+    ordered: boolean,
+    deadlineMs: number,
+    done: (results: readonly OperationResult[]) => void,
+  ) {
+    this.node = node;
+    this.items = items;
+    this.ordered = ordered;
+    this.deadlineMs = deadlineMs;
+    this.done = done;
+  }
+
+  advance(): void {
+    while (this.outstanding === 0 && this.results.length < this.items.length) this.submitWindow();
+    if (this.outstanding === 0) this.done(this.results);
+  }
+
+  private submitWindow(): void {
+    const start = this.results.length;
+    const end = this.windowEnd(start);
+    const admitted: { readonly operation: Operation; readonly index: number }[] = [];
+    for (let index = start; index < end; index++) {
+      const operation = this.items[index] as RequestedOperation;
+      this.results.push(PENDING);
+      if (isValidOperation(operation)) admitted.push({ operation, index });
+      else this.results[index] = invalidInput();
+    }
+    this.outstanding = admitted.length;
+    for (const { operation, index } of admitted) this.node.submit(operation, this, index, this.deadlineMs);
+  }
+
+  private windowEnd(start: number): number {
+    const limit = Math.min(this.items.length, start + WINDOW);
+    if (!this.ordered) return limit;
+    const seen = new Set<string>();
+    for (let index = start; index < limit; index++) {
+      const { key, durability } = this.items[index] as RequestedOperation;
+      const record = `${durability}/${key}`;
+      if (seen.has(record)) return index;
+      seen.add(record);
+    }
+    return limit;
+  }
+
+  complete(index: number, result: OperationResult): void {
+    this.results[index] = result;
+    this.outstanding -= 1;
+    this.advance();
+  }
+}
+
+/** Holds the place of a result that is on its way; never sent. */
+const PENDING: OperationResult = Object.freeze(refusal(ResponseType.Errored));
+
+/** The encoded response. */
+export function encodeMany(
+  kind: ManyKind,
+  request: ManyRequest,
+  results: readonly OperationResult[],
+  elapsedMs: number,
+  hints: RouteHints,
+): Uint8Array {
+  const writer = new ReverseWriter();
+  const start = writer.mark;
+  writeManyResponse(writer, kind, request, results, elapsedMs, hints.table(results));
+  return writer.since(start);
+}
+
+/** The encoded response in which every item has the same refusal. */
+export function encodeManyRefusal(kind: ManyKind, request: ManyRequest, type: ResponseType, hints: RouteHints): Uint8Array {
+  const refused = refusal(type);
+  return encodeMany(
+    kind,
+    request,
+    request.items.map(() => refused),
+    0,
+    hints,
+  );
+}
