@@ -65,6 +65,10 @@ export class EphemeralTable implements RecordOwner {
     if (record === undefined && bucketOf(operation.key, this.poolSize) !== this.bucket) return result(ResponseType.MustRetry, 0);
     if (record !== undefined) record.used = true;
     if (isRead(operation)) return this.read(record, operation, stamp.l);
+    if (record === undefined && this.cache.overloaded) {
+      this.cache.shrink(stamp.l);
+      return result(ResponseType.MustRetry, 0);
+    }
     const answer = this.write(record ?? new KeyRecord(operation.key, this), operation, stamp);
     this.cache.shrink(stamp.l);
     return answer;

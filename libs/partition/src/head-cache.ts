@@ -44,6 +44,7 @@ export class KeyRecord {
 
 /** Estimated cost of a record beside its value: objects, map entry, key text. */
 const RECORD_BYTES = 320;
+const LOOKS_PER_CALL = 256;
 
 /**
  * Bounds the records of all partitions of a node by number and by bytes. Second chance (the "clock" of Corbató 1968) on a list
@@ -126,9 +127,13 @@ export class HeadCache {
     this.bytes -= record.bytes;
   }
 
-  /** Evicts until the bounds hold or nothing more may go. Each linked record is looked at twice at most. `nowMs`: for owners that ask it. */
+  /**
+   * Evicts until the bounds hold, nothing more may go, or enough was looked at for one call: a list full of used or refused records
+   * must not stall the caller. The looks exceed what one call can add, so the cache catches up. No record is looked at twice and the
+   * newest one not at all: what was used since the last call, or has just come, survives this one. `nowMs`: for owners that ask it.
+   */
   shrink(nowMs: number): void {
-    let looks = 2 * this.linked;
+    let looks = Math.min(this.linked - 1, LOOKS_PER_CALL + 2 * Math.max(0, this.entries - this.maxEntries));
     while (this.isOver() && looks-- > 0) {
       const record = this.oldest as KeyRecord;
       if (record.used || !record.owner.mayEvict(record, nowMs)) {
@@ -140,6 +145,11 @@ export class HeadCache {
         record.owner.evicted(record);
       }
     }
+  }
+
+  /** Far over budget, because what is held or refused cannot go: whoever can must refuse to add more. */
+  get overloaded(): boolean {
+    return this.entries > 2 * this.maxEntries || this.bytes > 2 * this.maxBytes;
   }
 
   private isOver(): boolean {

@@ -841,6 +841,21 @@ describe('ephemeral memory (keyvalues §16)', () => {
     expect(show(bench.run(get('dead')))).toBe('DoesNotExist r-1');
   });
 
+  test('keyvalues:§15.3 dead heads that may not go yet cannot fill the memory: new keys are told to retry', () => {
+    const bench = new EphemeralBench({ maxEntries: 8 });
+    const answers = Array.from({ length: 40 }, (_, i) => {
+      const written = show(bench.run(set(`k${i}`, 'x')));
+      bench.run(del(`k${i}`));
+      return written;
+    });
+    expect(answers.filter(answer => answer === 'Set r0').length).toBe(17);
+    expect(answers.at(-1)).toBe('MustRetry r0');
+    expect(show(bench.run(get('k0')))).toBe('DoesNotExist r0');
+    bench.nowMs += 60_001;
+    bench.run(set('a', 'x'));
+    expect(show(bench.run(set('b', 'x')))).toBe('Set r0');
+  });
+
   test('the byte budget counts the versions that are kept', () => {
     const bench = new EphemeralBench({ maxBytes: 400_000 });
     const value = 'x'.repeat(10_000);
