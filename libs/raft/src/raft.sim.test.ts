@@ -24,9 +24,12 @@ function run(seed: number): World {
     world.runChaos(STEPS);
     world.runUntilHealed(600);
   } catch (error) {
-    throw new Error(`seed ${seed} (rerun: RAFT_SEED=${seed} npx vitest run --project sim libs/raft): ${String(error)}`, {
-      cause: error,
-    });
+    throw new Error(
+      `seed ${seed} (rerun: RAFT_SEED=${seed} npx vitest run --project sim libs/raft): ${String(error)}\n${world.recentEvents}`,
+      {
+        cause: error,
+      },
+    );
   }
   return world;
 }

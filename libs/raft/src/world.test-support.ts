@@ -91,7 +91,8 @@ export class World {
   readonly rng: Rng;
   private readonly roughness: number;
   readonly replicas: Replica[] = [];
-  readonly trace: string[] = [];
+  /** The latest events worth reading, for the message of a failure. */
+  private readonly trace: string[] = [];
   private network: Message[] = [];
   private transfers: Transfer[] = [];
   private readonly isolated = new Set<number>();
@@ -99,7 +100,7 @@ export class World {
   private contexts = 0;
   private chaos = true;
   /** S2: what stands at each committed index, for ever. */
-  private readonly committed: { term: number; digest: number }[] = [];
+  private readonly committed: { term: number; digest: number; committedIn: number }[] = [];
   /** Digest of the whole history up to each committed index. */
   private readonly histories = [0];
   /** S1 */
@@ -297,6 +298,7 @@ export class World {
     const result = leader.proposeChange({ kind, voters: [...chosen].map(member), learners: learners.map(member) });
     if (!result.ok) return;
     this.counts.changes++;
+    this.note(`${leader.replicaId} appends a ${kind} change at ${result.index}: ${votersOf(leader.configuration)}`);
     if (kind === 'joint') this.counts.joint++;
   }
 
@@ -335,12 +337,17 @@ export class World {
       maxUncommittedBytes: 4000,
     });
     replica.seenCommit = replica.core.commitIndex;
+    const { firstIndex, lastIndex, lastTerm, term } = replica.core;
+    this.note(
+      `${replica.id} starts in term ${term} with ${firstIndex}..${lastIndex} (term ${lastTerm}), applied ${engine.index}`,
+    );
     if (!this.chaos) for (const other of this.replicas) other.core?.peerReset(replica.id);
   }
 
   private crash(replica: Replica): void {
     this.counts.crashes++;
     const survived = this.rng.int(0, replica.writes.length);
+    this.note(`${replica.id} crashes; ${survived} of ${replica.writes.length} writes survive`);
     for (const write of replica.writes.slice(0, survived)) this.toDisk(replica, write);
     replica.writes = [];
     replica.core = undefined;
@@ -409,8 +416,10 @@ export class World {
     if (index < core.firstIndex) return;
     const term = core.termAt(index) as number;
     const configuration = replica.configurations.findLast(version => version.index <= index)?.configuration;
+    // A log that began with an older configuration than was in force there would bring removed voters back at the next start.
+    if (configuration === undefined) return;
     core.compact(index);
-    replica.writes.push({ index, term, configuration: configuration ?? replica.disk.start.configuration, digest: 0 });
+    replica.writes.push({ index, term, configuration, digest: 0 });
   }
 
   // ---- snapshots -----------------------------------------------------------------------------------------------------------
@@ -445,6 +454,7 @@ export class World {
       replica.configurations = [{ index: snapshot.index, configuration: snapshot.configuration }];
       assert(core.restore(snapshot.index, snapshot.term, snapshot.configuration), 'a newer snapshot is taken');
       this.counts.snapshots++;
+      this.note(`${to} installs snapshot ${snapshot.index}:t${snapshot.term} from ${from}`);
     }
     sender?.snapshotSent(to, snapshot.index);
   }
@@ -485,6 +495,7 @@ export class World {
       const before = this.votes.get(key) ?? candidate;
       assert(before === candidate, `S6: replica ${replica.id} voted for ${before} and ${candidate} in term ${message.term}`);
       this.votes.set(key, candidate);
+      if (before !== candidate || granted) this.note(`${replica.id} votes for ${candidate} in term ${message.term}`);
       assert(
         disk.hardState.term >= message.term,
         `S7: replica ${replica.id} sent ${JSON.stringify(message)} with ${JSON.stringify(disk.hardState)} on disk`,
@@ -506,7 +517,8 @@ export class World {
     for (const replica of this.replicas) {
       const core = replica.core;
       if (core === undefined) continue;
-      if (core.role === 'leader') this.checkLeader(core);
+      // A leader by its own vote alone is one to the world only once that vote is durable: before, nothing leaves it.
+      if (core.role === 'leader' && replica.disk.hardState.term === core.term) this.checkLeader(core);
       this.checkCommit(replica, core, core.configuration);
       assert(core.firstIndex - 1 <= core.appliedIndex, 'compaction stays below the applied index');
       assert(core.appliedIndex <= core.commitIndex && core.commitIndex <= core.lastIndex, 'applied <= commit <= last');
@@ -521,9 +533,15 @@ export class World {
     if (known !== undefined) return;
     this.leaders.set(core.term, core.replicaId);
     this.counts.elections++;
+    this.note(`${core.replicaId} leads term ${core.term} from ${core.lastIndex}, voters ${votersOf(core.configuration)}`);
     for (let index = core.firstIndex; index <= this.committed.length; index++) {
-      const term = this.committed[index - 1]?.term;
-      assert(core.termAt(index) === term, `S3: leader ${core.replicaId} of term ${core.term} lacks committed entry ${index}`);
+      const entry = this.committed[index - 1];
+      // A leader elected late, by delayed votes, need not know what a later term has committed meanwhile.
+      if (entry === undefined || entry.committedIn >= core.term) continue;
+      assert(
+        core.termAt(index) === entry.term,
+        `S3: leader ${core.replicaId} of term ${core.term} lacks committed entry ${index}`,
+      );
     }
   }
 
@@ -535,7 +553,8 @@ export class World {
       const known = this.committed[entry.index - 1];
       if (known === undefined) {
         this.checkDurableOnQuorum(core, entry, deciding);
-        this.committed.push({ term: entry.term, digest });
+        this.committed.push({ term: entry.term, digest, committedIn: core.term });
+        this.note(`${core.replicaId} commits ${entry.index}:t${entry.term} in term ${core.term} by ${votersOf(deciding)}`);
         this.histories.push(digestOf(this.histories[entry.index - 1] as number, entry));
       } else {
         assert(known.term === entry.term && known.digest === digest, `S2: committed entry ${entry.index} changed`);
@@ -566,6 +585,15 @@ export class World {
     }
   }
 
+  private note(event: string): void {
+    this.trace.push(event);
+    if (this.trace.length > 200) this.trace.splice(0, 100);
+  }
+
+  get recentEvents(): string {
+    return this.trace.slice(-40).join('\n');
+  }
+
   describe(): string {
     return this.replicas
       .map(({ id, core, state }) =>
@@ -575,6 +603,11 @@ export class World {
       )
       .join('\n');
   }
+}
+
+function votersOf(configuration: Configuration): string {
+  const ids = (members: readonly Member[]): string => members.map(({ replicaId }) => replicaId).join(',');
+  return `[${ids(configuration.voters)}]${configuration.outgoing.length > 0 ? ` and [${ids(configuration.outgoing)}]` : ''}`;
 }
 
 function checkPair(a: RaftCore, b: RaftCore): void {
