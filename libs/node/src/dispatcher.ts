@@ -151,8 +151,6 @@ export class Dispatcher implements RequestOrigin {
     writer.u8(request.repeat ? 1 : 0);
     writeHlc(writer, request.receipt);
     writeOperation(writer, request.operation as Operation);
-    // Whatever happens to this attempt, the next one can not be sure that it came to nothing.
-    if (request.isWrite) request.repeat = true;
   }
 
   // ---- the other side of a forward --------------------------------------------------------------------------------------------
@@ -259,6 +257,8 @@ export class Dispatcher implements RequestOrigin {
       if (!lost(request)) continue;
       this.forwarded.delete(number);
       request.forwardedTo = 0;
+      // The attempt was not refused: the next one can not be sure that it came to nothing.
+      if (request.isWrite) request.repeat = true;
       this.park(request);
     }
   }

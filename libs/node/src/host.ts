@@ -2,6 +2,7 @@ import { ByteReader, DecodeError, HybridClock, META_PARTITION, type PartitionId,
 import {
   createPartitionMachine,
   decodeMetaRow,
+  EphemeralTable,
   type FlushBatch,
   type FoundCluster,
   type FoundRangeMap,
@@ -89,6 +90,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
   readonly logLatency = new LatencyHistogram();
   readonly startedWallMs: number;
   readonly headCache: HeadCache;
+  private readonly ephemeralCache: HeadCache;
   fatalFault: string | null = null;
   stopping = false;
   readonly counters = {
@@ -147,6 +149,10 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     this.hlc = new HybridClock(options.nodeId, ports.clock);
     this.events = new EventRing(ports.clock);
     this.headCache = new HeadCache({ maxEntries: this.settings.headCacheEntries, maxBytes: this.settings.headCacheBytes });
+    this.ephemeralCache = new HeadCache({
+      maxEntries: this.settings.ephemeralEntries,
+      maxBytes: this.settings.ephemeralBytes,
+    });
     this.startedWallMs = Math.floor(ports.clock.wallMs());
     this.dispatcher = new Dispatcher(
       this,
@@ -431,8 +437,11 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
           appliedIndex: 0,
         });
         this.addReplica(new Replica(partitionId, group, this.createMachine(partitionId, undefined), configuration, this));
-        // Alone: no reason to wait for an election timeout.
+        // Alone: no reason to wait for an election timeout. Together each begins with its share of the leaders.
         if (members.length === 1) group.campaign();
+        else if (members[partitionId % members.length]?.nodeId === this.nodeId) {
+          this.after(this.settings.heartbeatMs, () => this.campaignIfLeaderless(partitionId));
+        }
       }
       this.events.record(
         'founded',
@@ -441,6 +450,14 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
         `created ${records.length} partitions with ${members.length} voter(s)`,
       );
     });
+  }
+
+  private campaignIfLeaderless(partitionId: PartitionId): void {
+    const replica = this.replicas.get(partitionId);
+    if (!this.accepting || replica === undefined || replica.group.leaderId !== 0 || replica.group.term > 0) return;
+    replica.group.campaign();
+    this.observe(replica);
+    this.wake(replica);
   }
 
   private reportWaiting(now: number, text: string): void {
@@ -533,6 +550,10 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
 
   after(ms: number, task: () => void): void {
     this.ports.scheduler.after(ms, task);
+  }
+
+  createEphemeralTable(replica: Replica): EphemeralTable {
+    return new EphemeralTable({ partitionId: replica.partitionId, poolSize: this.poolSize, cache: this.ephemeralCache });
   }
 
   fetchForApply(replica: Replica, keys: readonly Uint8Array[], resume: () => void): void {

@@ -2,9 +2,11 @@ import { assert, ByteWriter, type HybridClock, type LogIndex, type NodeId, type 
 import {
   type CommandBatch,
   decodeBatch,
+  type EphemeralTable,
   encodeBatch,
   FEATURE_LEVEL,
   type FlushBatch,
+  type Operation,
   type OperationResult,
   type PartitionMachine,
   ResponseType,
@@ -36,6 +38,7 @@ export interface ReplicaHost {
   fetchForRead(replica: Replica, request: PendingRequest): void;
   /** Reads head rows that the next entry needs; `resume` follows. */
   fetchForApply(replica: Replica, keys: readonly Uint8Array[], resume: () => void): void;
+  createEphemeralTable(replica: Replica): EphemeralTable;
   /** Runs `task` when the wall clock has advanced by `ms`. */
   after(ms: number, task: () => void): void;
   /** The log asks for something that this node cannot evaluate, or its state contradicts itself. Never returns to normal. */
@@ -93,6 +96,7 @@ export class Replica {
   private committed: Entry[] = [];
   private committedAt = 0;
   private fetching = false;
+  private ephemeral: EphemeralTable | undefined;
   private readonly writer = new ByteWriter(256 * 1024);
 
   /** In the host's dirty list. */
@@ -182,7 +186,8 @@ export class Replica {
 
   /** A request for this partition, while this replica leads. It is refused or answered later, never inside this call. */
   accept(request: PendingRequest): void {
-    if (request.isWrite) this.queue.push(request);
+    if (request.isEphemeral) this.reads.push(request);
+    else if (request.isWrite) this.queue.push(request);
     else this.reads.push(request);
     this.host.wake(this);
   }
@@ -265,8 +270,13 @@ export class Replica {
       if (this.round?.context !== read.context) continue;
       const { requests } = this.round;
       this.round = undefined;
-      for (const request of requests) request.needsRound = false;
-      this.waitForApply(read.index, requests);
+      const reads: PendingRequest[] = [];
+      for (const request of requests) {
+        request.needsRound = false;
+        if (request.evaluated === undefined) reads.push(request);
+        else request.answer(request.evaluated);
+      }
+      this.waitForApply(read.index, reads);
     }
   }
 
@@ -359,7 +369,9 @@ export class Replica {
     const round = this.round;
     if (round === undefined) return;
     this.round = undefined;
-    for (const request of round.requests) request.refuse(ForwardStatus.NotLeader);
+    for (const request of round.requests) {
+      request.refuse(request.evaluated === undefined ? ForwardStatus.NotLeader : ForwardStatus.Unknown);
+    }
   }
 
   private waitForApply(index: LogIndex, requests: PendingRequest[]): void {
@@ -384,7 +396,9 @@ export class Replica {
     let direct: PendingRequest[] | undefined;
     for (const request of reads) {
       if (request.done) continue;
-      if (!leased || request.needsRound) forRound.push(request);
+      if (request.isEphemeral) {
+        if (this.executeEphemeral(request, leased)) forRound.push(request);
+      } else if (!leased || request.needsRound) forRound.push(request);
       else if (this.machine.appliedIndex >= this.group.commitIndex) this.evaluate(request);
       else {
         direct ??= [];
@@ -395,6 +409,31 @@ export class Replica {
     if (forRound.length > 0) this.startRound(forRound);
   }
 
+  /**
+   * Ephemeral state is evaluated at once; its answer leaves under a lease, or after a round that began later. Returns true if it
+   * needs that round.
+   */
+  private executeEphemeral(request: PendingRequest, leased: boolean): boolean {
+    if (request.evaluated !== undefined) return true;
+    if (request.isWrite && request.repeat) {
+      // An earlier attempt may stand in this very table, and nothing remembers it.
+      request.refuse(ForwardStatus.Unknown);
+      return false;
+    }
+    const operation = request.operation as Operation;
+    if (!request.isWrite && this.waitsForClock(request, this.host.hlc.current().l)) return false;
+    this.ephemeral ??= this.host.createEphemeralTable(this);
+    const result = this.ephemeral.execute(operation, this.host.hlc.now());
+    if (request.isWrite) this.writeCount++;
+    else this.readCount++;
+    if (leased) {
+      request.answer(result);
+      return false;
+    }
+    request.evaluated = result;
+    return true;
+  }
+
   /** One round is under way at a time; what comes meanwhile shares the next one. */
   private startRound(requests: PendingRequest[]): void {
     if (this.round !== undefined) {
@@ -402,11 +441,8 @@ export class Replica {
       return;
     }
     const context = this.nextContext++;
-    if (!this.group.readIndex(context)) {
-      for (const request of requests) request.refuse(ForwardStatus.NotLeader);
-      return;
-    }
     this.round = { context, requests };
+    if (!this.group.readIndex(context)) this.dropRound();
   }
 
   private serveWaiting(): void {
@@ -457,14 +493,17 @@ export class Replica {
   /** As-of reads wait until no later entry can be stamped at or below their time. Returns true if the read has to wait. */
   private waitsForTime(request: PendingRequest, now: number): boolean {
     const { revision, readTimestamp } = request.read;
-    if (revision >= 0 || readTimestamp.l === 0) return false;
+    if (revision >= 0 || readTimestamp.l === 0 || readTimestamp.l - now > READ_AHEAD_MS) return false;
+    return this.waitsForClock(request, now) || !this.timeIsSettled(request, readTimestamp.l);
+  }
+
+  /** A read timestamp a little ahead is waited for; one far ahead is answered from the present state. */
+  private waitsForClock(request: PendingRequest, now: number): boolean {
+    const { revision, readTimestamp } = request.read;
     const ahead = readTimestamp.l - now;
-    if (ahead > READ_AHEAD_MS) return false;
-    if (ahead >= 0) {
-      this.host.after(ahead + 1, () => this.accept(request));
-      return true;
-    }
-    return !this.timeIsSettled(request, readTimestamp.l);
+    if (revision >= 0 || ahead < 0 || ahead > READ_AHEAD_MS || readTimestamp.l === 0) return false;
+    this.host.after(ahead + 1, () => this.accept(request));
+    return true;
   }
 
   /**
@@ -496,6 +535,9 @@ export class Replica {
   leadershipLost(): void {
     this.answered.clear();
     this.leaseTerm = 0;
+    // Ephemeral state belongs to one term and goes with it (design §2).
+    this.ephemeral?.drop();
+    this.ephemeral = undefined;
     this.dropRound();
     this.giveBackReads();
     this.proposeQueued();

@@ -1,6 +1,7 @@
 import { HLC_ZERO, type Hlc } from '@kahuna/base';
 import {
   type Command,
+  Durability,
   type GetOperation,
   type Operation,
   type OperationResult,
@@ -47,6 +48,8 @@ export class PendingRequest implements Proposal {
   forwardedTo = 0;
   /** A round of ReadIndex must confirm a time before this read may be answered. */
   needsRound = false;
+  /** Evaluated against ephemeral state; leaves once leadership is confirmed for an instant after that. */
+  evaluated: OperationResult | undefined = undefined;
   done = false;
 
   constructor(
@@ -79,6 +82,10 @@ export class PendingRequest implements Proposal {
 
   get id(): this {
     return this;
+  }
+
+  get isEphemeral(): boolean {
+    return 'durability' in this.operation && this.operation.durability === Durability.Ephemeral;
   }
 
   /** Of a write only. */

@@ -29,6 +29,9 @@ export interface NodeSettings {
   readonly maxRequests: number;
   readonly headCacheEntries: number;
   readonly headCacheBytes: number;
+  /** Ephemeral records of all partitions that this node leads. */
+  readonly ephemeralEntries: number;
+  readonly ephemeralBytes: number;
   /** Longest stretch of applying in one turn of the event loop. */
   readonly applyBudgetMs: number;
   readonly snapshotChunkBytes: number;
@@ -55,6 +58,8 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   maxRequests: 131_072,
   headCacheEntries: 200_000,
   headCacheBytes: 256 * 1024 * 1024,
+  ephemeralEntries: 200_000,
+  ephemeralBytes: 256 * 1024 * 1024,
   applyBudgetMs: 5,
   snapshotChunkBytes: 256 * 1024,
 };
