@@ -1,0 +1,131 @@
+import { parentPort } from 'node:worker_threads';
+import { assert, ByteReader, ByteWriter, DecodeError } from '@kahuna/base';
+import type { BlockingEngine, BlockingReader } from './blocking-engine.ts';
+import {
+  AnswerStatus,
+  decodeKeys,
+  decodeRange,
+  decodeRows,
+  decodeScan,
+  EngineCall,
+  encodePage,
+  encodeValues,
+  takeMessage,
+} from './engine-protocol.ts';
+
+/** Serves an engine to the node's thread: the main function of an engine's worker. `open` may throw. */
+export function serveEngine(open: () => Promise<BlockingEngine>): void {
+  assert(parentPort !== null, 'an engine runs as a worker thread');
+  const port = parentPort;
+  const opening = open();
+  // A failure to open answers each request; nothing else may report it.
+  opening.catch(() => undefined);
+  let host: Promise<EngineHost> | undefined;
+  port.on('message', (message: ArrayBuffer) => {
+    host ??= opening.then(engine => new EngineHost(engine));
+    host.then(
+      ready => {
+        const answer = ready.serve(message);
+        port.postMessage(answer, [answer]);
+      },
+      (error: Error) => {
+        throw error; // ends the thread; the node's end fails everything that waits with this error
+      },
+    );
+  });
+}
+
+class EngineHost {
+  private readonly engine: BlockingEngine;
+  private readonly snapshots = new Map<number, BlockingReader>();
+  private readonly out = new ByteWriter(256 * 1024);
+  private readonly body = new ByteWriter(256 * 1024);
+
+  constructor(engine: BlockingEngine) {
+    this.engine = engine;
+  }
+
+  /** Runs the requests of one message in order. */
+  serve(message: ArrayBuffer): ArrayBuffer {
+    const input = new ByteReader(new Uint8Array(message));
+    while (input.remaining > 0) {
+      const call = input.u8();
+      const length = input.u32();
+      this.answer(call, new ByteReader(input.raw(length)));
+    }
+    return takeMessage(this.out);
+  }
+
+  /** An answer is status, length, body; the body of a failure is its code and message. */
+  private answer(call: number, input: ByteReader): void {
+    const { body } = this;
+    let status: number = AnswerStatus.Done;
+    try {
+      this.run(call, input, body);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      status = AnswerStatus.Failed;
+      body.finish(); // what was answered before it failed
+      body.string(code ?? '');
+      body.string(message);
+    }
+    this.out.u8(status);
+    this.out.bytes(body.finish());
+  }
+
+  private run(call: number, input: ByteReader, result: ByteWriter): void {
+    switch (call) {
+      case EngineCall.GetMany:
+        readKeys(this.engine, input, result);
+        return;
+      case EngineCall.Write:
+        this.engine.write(sink => decodeRows(input, sink));
+        return;
+      case EngineCall.DeleteRange:
+        this.engine.deleteRange(decodeRange(input));
+        return;
+      case EngineCall.Scan:
+        encodePage(result, this.engine.scan(decodeScan(input)));
+        return;
+      case EngineCall.Snapshot:
+        this.snapshots.set(input.varint(), this.engine.snapshot());
+        return;
+      case EngineCall.SnapshotGetMany:
+        readKeys(this.snapshot(input.varint()), input, result);
+        return;
+      case EngineCall.SnapshotScan:
+        encodePage(result, this.snapshot(input.varint()).scan(decodeScan(input)));
+        return;
+      case EngineCall.SnapshotClose:
+        this.closeSnapshot(input.varint());
+        return;
+      case EngineCall.Sync:
+        this.engine.sync();
+        return;
+      case EngineCall.Close:
+        for (const number of [...this.snapshots.keys()]) this.closeSnapshot(number);
+        this.engine.close();
+        return;
+      default:
+        throw new DecodeError(`unknown engine call ${call}`);
+    }
+  }
+
+  private snapshot(number: number): BlockingReader {
+    const snapshot = this.snapshots.get(number);
+    if (snapshot === undefined) throw new Error('the engine snapshot is closed');
+    return snapshot;
+  }
+
+  private closeSnapshot(number: number): void {
+    this.snapshots.get(number)?.close();
+    this.snapshots.delete(number);
+  }
+}
+
+function readKeys(reader: BlockingReader, input: ByteReader, result: ByteWriter): void {
+  encodeValues(
+    result,
+    decodeKeys(input).map(key => reader.get(key)),
+  );
+}

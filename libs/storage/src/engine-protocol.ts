@@ -1,0 +1,104 @@
+import type { ByteReader, ByteWriter } from '@kahuna/base';
+import type { EngineRange, EngineRow, ScanOptions, ScanPage } from '@kahuna/node';
+import type { RowSink } from './blocking-engine.ts';
+
+/**
+ * Requests to an engine's thread and its answers. Each message is one transferred ArrayBuffer that holds all requests of an event-loop
+ * turn (posting objects costs ten times as much); answers come in the order of the requests, so neither carries a number.
+ */
+export const EngineCall = {
+  GetMany: 1,
+  Write: 2,
+  DeleteRange: 3,
+  Scan: 4,
+  Snapshot: 5,
+  SnapshotGetMany: 6,
+  SnapshotScan: 7,
+  SnapshotClose: 8,
+  Sync: 9,
+  Close: 10,
+} as const;
+
+export const AnswerStatus = { Done: 0, Failed: 1 } as const;
+
+/** The bytes of a writer's message in a buffer of their own, fit to be transferred. */
+export function takeMessage(out: ByteWriter): ArrayBuffer {
+  return new Uint8Array(out.finish()).buffer;
+}
+
+export function encodeKeys(out: ByteWriter, keys: readonly Uint8Array[]): void {
+  out.varint(keys.length);
+  for (const key of keys) out.bytes(key);
+}
+
+export function decodeKeys(input: ByteReader): Uint8Array[] {
+  return Array.from({ length: input.varint() }, () => input.bytes());
+}
+
+export function encodeValues(out: ByteWriter, values: readonly (Uint8Array | undefined)[]): void {
+  out.varint(values.length);
+  for (const value of values) encodeValue(out, value);
+}
+
+export function decodeValues(input: ByteReader): (Uint8Array | undefined)[] {
+  return Array.from({ length: input.varint() }, () => decodeValue(input));
+}
+
+function encodeValue(out: ByteWriter, value: Uint8Array | undefined): void {
+  out.varint(value === undefined ? 0 : value.length + 1);
+  if (value !== undefined) out.raw(value);
+}
+
+function decodeValue(input: ByteReader): Uint8Array | undefined {
+  const length = input.varint();
+  return length === 0 ? undefined : input.raw(length - 1);
+}
+
+export function encodeRows(out: ByteWriter, rows: readonly EngineRow[]): void {
+  out.varint(rows.length);
+  for (const row of rows) {
+    out.bytes(row.key);
+    encodeValue(out, row.value);
+  }
+}
+
+export function decodeRows(input: ByteReader, sink: RowSink): void {
+  for (let left = input.varint(); left > 0; left--) {
+    const key = input.bytes();
+    sink(key, decodeValue(input));
+  }
+}
+
+export function encodeRange(out: ByteWriter, range: EngineRange): void {
+  out.bytes(range.from);
+  out.bytes(range.to);
+}
+
+export function decodeRange(input: ByteReader): EngineRange {
+  return { from: input.bytes(), to: input.bytes() };
+}
+
+export function encodeScan(out: ByteWriter, options: ScanOptions): void {
+  encodeRange(out, options);
+  out.u8(options.reverse ? 1 : 0);
+  out.varint(Math.min(options.maxRows, Number.MAX_SAFE_INTEGER));
+  out.varint(Math.min(options.maxBytes, Number.MAX_SAFE_INTEGER));
+}
+
+export function decodeScan(input: ByteReader): ScanOptions {
+  return { ...decodeRange(input), reverse: input.u8() === 1, maxRows: input.varint(), maxBytes: input.varint() };
+}
+
+export function encodePage(out: ByteWriter, page: ScanPage): void {
+  out.u8(page.more ? 1 : 0);
+  out.varint(page.rows.length);
+  for (const { key, value } of page.rows) {
+    out.bytes(key);
+    out.bytes(value);
+  }
+}
+
+export function decodePage(input: ByteReader): ScanPage {
+  const more = input.u8() === 1;
+  return { rows: Array.from({ length: input.varint() }, () => ({ key: input.bytes(), value: input.bytes() })), more };
+}

@@ -1,0 +1,140 @@
+import { closeSync, fdatasyncSync, fsyncSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { workerData } from 'node:worker_threads';
+import type { EngineRange, ScanOptions, ScanPage } from '@kahuna/node';
+import Database from 'libsql';
+import { type BlockingEngine, type BlockingReader, PageBuilder, type RowSink } from './blocking-engine.ts';
+import { serveEngine } from './engine-host.ts';
+
+export interface SqliteEngineData {
+  readonly file: string;
+}
+
+interface Row {
+  readonly k: Buffer;
+  readonly v: Buffer;
+}
+const STEP_ROWS = 128;
+
+type Connection = InstanceType<typeof Database>;
+type Statement = ReturnType<Connection['prepare']>;
+
+/** Reads of one connection. Blobs compare as unsigned bytes, a prefix first (SQLite, "Datatypes", §4.1). */
+class SqliteReader implements BlockingReader {
+  protected readonly connection: Connection;
+  private readonly selectOne: Statement;
+  private readonly selectUp: Statement;
+  private readonly selectDown: Statement;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+    this.selectOne = connection.prepare('SELECT v FROM rows WHERE k = ?');
+    this.selectUp = connection.prepare('SELECT k, v FROM rows WHERE k >= ? AND k < ? ORDER BY k LIMIT ?');
+    this.selectDown = connection.prepare('SELECT k, v FROM rows WHERE k >= ? AND k < ? ORDER BY k DESC LIMIT ?');
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return (this.selectOne.get([blob(key)]) as Pick<Row, 'v'> | undefined)?.v;
+  }
+
+  /** In steps that are read to their end: a statement left half-way would hold its read transaction open. */
+  scan(options: ScanOptions): ScanPage {
+    const page = new PageBuilder(options);
+    const step = Math.min(options.maxRows + 1, STEP_ROWS);
+    let { from, to } = options;
+    for (;;) {
+      const rows = (options.reverse ? this.selectDown : this.selectUp).all([blob(from), blob(to), step]) as Row[];
+      for (const { k, v } of rows) if (!page.add(k, v)) return page.page(true);
+      const last = rows[rows.length - 1];
+      if (last === undefined || rows.length < step) return page.page(false);
+      if (options.reverse) to = last.k;
+      else from = successor(last.k);
+    }
+  }
+
+  close(): void {
+    this.connection.close();
+  }
+}
+
+class SqliteEngine extends SqliteReader implements BlockingEngine {
+  private readonly file: string;
+  private readonly upsert: Statement;
+  private readonly remove: Statement;
+  private readonly removeRange: Statement;
+  private journal: number | undefined;
+
+  constructor(file: string) {
+    const connection = new Database(file);
+    connection.pragma('journal_mode = WAL');
+    connection.pragma('synchronous = NORMAL');
+    connection.pragma('cache_size = -65536'); // KiB
+    connection.exec('CREATE TABLE IF NOT EXISTS rows (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID');
+    super(connection);
+    this.file = file;
+    this.upsert = connection.prepare('INSERT INTO rows (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v');
+    this.remove = connection.prepare('DELETE FROM rows WHERE k = ?');
+    this.removeRange = connection.prepare('DELETE FROM rows WHERE k >= ? AND k < ?');
+  }
+
+  write(rows: (sink: RowSink) => void): void {
+    this.connection.exec('BEGIN');
+    try {
+      rows((key, value) => {
+        if (value === undefined) this.remove.run([blob(key)]);
+        else this.upsert.run([blob(key), blob(value)]);
+      });
+      this.connection.exec('COMMIT');
+    } catch (error) {
+      if (this.connection.inTransaction) this.connection.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  deleteRange(range: EngineRange): void {
+    this.removeRange.run([blob(range.from), blob(range.to)]);
+  }
+
+  /** A second connection in a read transaction. It begins with its first read, so that is made at once. */
+  snapshot(): BlockingReader {
+    const connection = new Database(this.file);
+    connection.exec('BEGIN');
+    connection.prepare('SELECT count(*) FROM (SELECT 1 FROM rows LIMIT 1)').get([]);
+    return new SqliteReader(connection);
+  }
+
+  /**
+   * With synchronous=NORMAL commits go to the journal unsynced. What a checkpoint has moved to the database is durable, so the journal is what
+   * is left to sync. A checkpoint itself would not do: while a snapshot holds it back, it may sync nothing.
+   */
+  sync(): void {
+    this.journal ??= openJournal(this.file);
+    fdatasyncSync(this.journal);
+  }
+
+  override close(): void {
+    super.close();
+    if (this.journal !== undefined) closeSync(this.journal);
+  }
+}
+
+/** SQLite holds no locks on this file that closing another descriptor of it would drop, and keeps it as long as a connection is open. */
+function openJournal(file: string): number {
+  const directory = openSync(dirname(file), 'r');
+  fsyncSync(directory); // the file must be found after a power loss, too
+  closeSync(directory);
+  return openSync(`${file}-wal`, 'r');
+}
+
+/** The key that comes next after `key`. */
+function successor(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}
+
+function blob(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+serveEngine(async () => new SqliteEngine((workerData as SqliteEngineData).file));
