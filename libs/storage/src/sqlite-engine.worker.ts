@@ -10,9 +10,11 @@ export interface SqliteEngineData {
   readonly file: string;
 }
 
+/** The library gives blobs in whole rows as ArrayBuffers, and alone as Buffers. */
+type Blob = ArrayBuffer | Uint8Array;
 interface Row {
-  readonly k: Buffer;
-  readonly v: Buffer;
+  readonly k: Blob;
+  readonly v: Blob;
 }
 const STEP_ROWS = 128;
 
@@ -34,7 +36,8 @@ class SqliteReader implements BlockingReader {
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
-    return (this.selectOne.get([blob(key)]) as Pick<Row, 'v'> | undefined)?.v;
+    const row = this.selectOne.get([blob(key)]) as Pick<Row, 'v'> | undefined;
+    return row === undefined ? undefined : bytesOf(row.v);
   }
 
   /** In steps that are read to their end: a statement left half-way would hold its read transaction open. */
@@ -44,11 +47,11 @@ class SqliteReader implements BlockingReader {
     let { from, to } = options;
     for (;;) {
       const rows = (options.reverse ? this.selectDown : this.selectUp).all([blob(from), blob(to), step]) as Row[];
-      for (const { k, v } of rows) if (!page.add(k, v)) return page.page(true);
+      for (const { k, v } of rows) if (!page.add(bytesOf(k), bytesOf(v))) return page.page(true);
       const last = rows[rows.length - 1];
       if (last === undefined || rows.length < step) return page.page(false);
-      if (options.reverse) to = last.k;
-      else from = successor(last.k);
+      if (options.reverse) to = bytesOf(last.k);
+      else from = successor(bytesOf(last.k));
     }
   }
 
@@ -135,6 +138,10 @@ function successor(key: Uint8Array): Uint8Array {
 
 function blob(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function bytesOf(value: Blob): Uint8Array {
+  return value instanceof ArrayBuffer ? new Uint8Array(value) : value;
 }
 
 serveEngine(async () => new SqliteEngine((workerData as SqliteEngineData).file));
