@@ -1,6 +1,7 @@
 import { assert } from './assert.ts';
 
-const decoder = new TextDecoder('utf-8');
+/** Keeps a leading U+FEFF: it is part of the text, not a mark of its encoding. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /**
