@@ -8,7 +8,7 @@ import { Workload } from './chaos/history.ts';
 import { BatchKv, GrpcKv } from './clients/grpc-kv.ts';
 import { type Answer, type KvApi, Persistent, Type } from './clients/kv-api.ts';
 import { putText, RestKv } from './clients/rest-kv.ts';
-import { Cluster, type ClusterOptions } from './harness/cluster.ts';
+import { Cluster, type ClusterOptions, FAST_ELECTIONS } from './harness/cluster.ts';
 import { sleep, until } from './harness/processes.ts';
 
 let cluster: Cluster | undefined;
@@ -27,7 +27,7 @@ afterEach(async context => {
 });
 
 async function three(options: ClusterOptions = {}): Promise<{ cluster: Cluster; rest: RestKv[] }> {
-  cluster = await Cluster.start(options);
+  cluster = await Cluster.start({ ...options, args: [...FAST_ELECTIONS, ...(options.args ?? [])] });
   const rest = cluster.nodes.map(node => new RestKv(node.url));
   apis.push(...rest);
   return { cluster, rest };

@@ -1,12 +1,16 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { FAST_ELECTIONS } from '../harness/cluster.ts';
 import { runChaos } from './chaos.ts';
 
 test('operations:2 operations:9 keyvalues:C7 keyvalues:C15 forty seconds of kills, pauses, isolations and full disks', async () => {
   const seed = Date.now() % 1_000_000;
   const evidence = join(tmpdir(), `kahuna-chaos-${seed}`);
-  const report = await runChaos({ seconds: 40, seed, clientsPerNode: 3, evidence }, () => undefined);
+  const report = await runChaos(
+    { seconds: 40, seed, clientsPerNode: 3, evidence, cluster: { args: FAST_ELECTIONS } },
+    () => undefined,
+  );
   const told = `seed ${seed}, faults: ${report.faults.join('; ')}\nlogs and history in ${evidence}`;
   expect(report.violation === undefined ? undefined : `${report.violation}\n${told}`).toBeUndefined();
   expect(report.faults.length, told).toBeGreaterThanOrEqual(4);
