@@ -58,7 +58,7 @@ export class SimClock implements Clock {
 }
 
 /** What runs after every turn of a process: the place where checkers look. */
-export type AfterTurn = (process: SimProcess) => void;
+export type AfterTurn = () => void;
 
 /**
  * One life of a node's process. Whatever happens to it (timer, frame, disk completion) goes through {@link deliver}: nothing
@@ -69,6 +69,10 @@ export class SimProcess implements Scheduler {
   /** Counts the lives of this machine's process. */
   readonly incarnation: number;
   readonly clock: SimClock;
+  /** What a turn throws; a real process would end with it. */
+  onError: (error: Error) => void = error => {
+    throw error;
+  };
   private readonly simulation: Simulation;
   private readonly afterTurn: AfterTurn;
   private readonly backlog: { readonly task: () => void; readonly timer: boolean }[] = [];
@@ -98,8 +102,13 @@ export class SimProcess implements Scheduler {
       this.backlog.push({ task, timer });
       return;
     }
-    task();
-    this.afterTurn(this);
+    try {
+      task();
+    } catch (error) {
+      this.onError(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    this.afterTurn();
   }
 
   soon(task: () => void): void {
