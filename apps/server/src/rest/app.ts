@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock } from '@kahuna/base';
 import type { KahunaNode } from '@kahuna/node';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type HTTPMethods } from 'fastify';
+import type { HintOptions } from '../grpc/index.ts';
 import { healthDocument, membershipDocument, placementDocument, rangesDocument, routingDocument } from './cluster-views.ts';
 import { addConsoleHeaders, registerConsoleFiles } from './console-files.ts';
 import { Fields } from './fields.ts';
@@ -20,7 +21,7 @@ import {
   type TypedAnswer,
   unregisterRange,
 } from './range-refusals.ts';
-import { type HintOptions, RouteHints } from './route-hints.ts';
+import { RouteHints } from './route-hints.ts';
 import { UNAVAILABLE } from './unavailable.ts';
 
 export interface RestOptions {

@@ -1,14 +1,6 @@
 import type { KahunaNode } from '@kahuna/node';
 import type { Route } from '@kahuna/partition';
-
-export interface HintOptions {
-  /** Advertised URL of this node. */
-  readonly localUrl: string;
-  /** Leave hints out of all answers. */
-  readonly disabled: boolean;
-  /** Never name another node. */
-  readonly hidePeers: boolean;
-}
+import type { HintOptions } from '../grpc/index.ts';
 
 /** Turns where an operation was served into what the client is told about it (spec rest §5.2, routing §4.2). */
 export class RouteHints {

@@ -92,8 +92,5 @@ export const UNAVAILABLE: readonly Unavailable[] = [
   notBuilt('POST', '/v1/console/operations/:id/cancel', 'Cancelling an operation of the console'),
   notBuilt('GET', '/v1/console/tree', 'The key tree'),
   notBuilt('GET', '/v1/console/history', 'The history of a key'),
-  notBuilt('GET', '/v1/console/events', 'Reading older events'),
   notBuilt('GET', '/v1/console/heat/cell', 'The heat map'),
-  notBuilt('GET', '/v1/console/locate', 'Locating a key'),
-  notBuilt('GET', '/v1/console/diagnosis', 'The diagnosis bundle'),
 ];

@@ -64,6 +64,8 @@ export class PeerStream {
     socket.setNoDelay(true);
     socket.on('data', chunk => this.onData(chunk));
     socket.on('error', error => this.close(error.message));
+    // Client ports keep half-open connections for HTTP; between nodes an end is an end.
+    socket.on('end', () => this.close('connection closed'));
     socket.on('close', () => this.close('connection closed'));
     socket.resume();
     if (dialled) this.sendHello();

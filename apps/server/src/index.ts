@@ -1,0 +1,4 @@
+export { parseFlags } from './config/parse-flags.ts';
+export { resolveSettings, type ServerSettings } from './config/settings.ts';
+export { createLogger } from './runtime/logger.ts';
+export { type RunningServer, startServer } from './server.ts';
