@@ -1,4 +1,4 @@
-import { type Clock, compareHlc, type Hlc, HLC_ZERO, isZeroHlc } from '@kahuna/base';
+import { type Clock, compareHlc, HLC_ZERO, type Hlc, isZeroHlc } from '@kahuna/base';
 import type { HealthView, KahunaNode, MembershipView, NodeFacts, ResultSink, RoutingView } from '@kahuna/node';
 import { type GetOperation, type Operation, type OperationResult, ResponseType, SetFlag } from '@kahuna/partition';
 
@@ -32,9 +32,9 @@ const NO_RESULT = {
 export class FakeNode implements KahunaNode {
   /** Submitted and not answered. */
   pending = 0;
-  /** Keys whose operations are answered only when `let go`. */
-  readonly held = new Map<string, () => void>();
+  /** Operations on this key are answered only by {@link releaseHeld}. */
   holdKey: string | undefined;
+  private held: (() => void)[] = [];
   forwarded = false;
   ready = true;
   readonly events: KahunaNode['events'] = { recent: () => [], subscribe: () => () => undefined };
@@ -52,8 +52,14 @@ export class FakeNode implements KahunaNode {
       this.pending -= 1;
       sink.complete(token, this.evaluate(operation));
     };
-    if (operation.key === this.holdKey) this.held.set(operation.key, answer);
+    if (operation.key === this.holdKey) this.held.push(answer);
     else setImmediate(answer);
+  }
+
+  /** Answers what was held back, and holds nothing back any more. */
+  releaseHeld(): void {
+    this.holdKey = undefined;
+    for (const answer of this.held.splice(0)) setImmediate(answer);
   }
 
   private now(): Hlc {
@@ -107,13 +113,13 @@ export class FakeNode implements KahunaNode {
 
   private read(operation: GetOperation, record: StoredRecord | undefined): OperationResult {
     const hit = operation.kind === 'get' ? ResponseType.Get : ResponseType.Exists;
-    const valueOf = (version: Version): Uint8Array | null => (operation.kind === 'get' ? version.value : null);
+    const shown = (version: Version): Uint8Array | null => (operation.kind === 'get' ? version.value : null);
     if (operation.revision >= 0) {
       const version = record?.versions.find(candidate => candidate.revision === operation.revision);
       if (version === undefined) return this.result(ResponseType.DoesNotExist, { revision: operation.revision });
       return this.result(hit, {
         revision: version.revision,
-        value: valueOf(version),
+        value: shown(version),
         lastModified: version.commit,
         state: 1,
       });
@@ -123,7 +129,7 @@ export class FakeNode implements KahunaNode {
       if (version === undefined) return this.result(ResponseType.DoesNotExist, { revision: -1 });
       return this.result(hit, {
         revision: version.revision,
-        value: valueOf(version),
+        value: shown(version),
         lastModified: version.commit,
         state: 1,
       });
@@ -134,7 +140,7 @@ export class FakeNode implements KahunaNode {
     const head = record.versions.at(-1) as Version;
     return this.result(hit, {
       revision: head.revision,
-      value: valueOf(head),
+      value: shown(head),
       expires: record.expires,
       lastModified: record.lastModified,
       state: 1,
@@ -187,7 +193,10 @@ export class FakeNode implements KahunaNode {
       mapVersion: 7,
       coherent: true,
       keySpaces: keySpace === undefined ? [] : [{ keySpace, mode: 'Hash', ranges: [] }],
-      leaders: [2, 3, 4].map(partitionId => ({ partitionId, url: partitionId === 4 ? '' : `https://node-${partitionId - 1}:8082` })),
+      leaders: [2, 3, 4].map(partitionId => ({
+        partitionId,
+        url: partitionId === 4 ? '' : `https://node-${partitionId - 1}:8082`,
+      })),
     };
   }
 

@@ -1,8 +1,4 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { Server, type ServerOptions, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
 import type { KahunaNode } from '@kahuna/node';
 import { HealthImplementation } from 'grpc-health-check';
 import { backupCalls } from './backup-calls.ts';
@@ -11,6 +7,7 @@ import { clusterCalls } from './cluster-calls.ts';
 import { widenFlowControl } from './flow-control.ts';
 import type { GrpcSettings } from './grpc-settings.ts';
 import { KeyValueCalls, type UnaryHandler } from './key-value-calls.ts';
+import { addReflection } from './reflection.ts';
 import { RouteHints } from './route-hints.ts';
 
 /** Largest message in either direction (grpc §1.2). Bytes. */
@@ -162,14 +159,4 @@ function addHealth(server: Server, node: KahunaNode): () => void {
     clearInterval(timer);
     report(false);
   };
-}
-
-/** Reflection for tools, without `locks`: it cannot share a pool with `keyvalues` (grpc §2). */
-function addReflection(server: Server, folder: string): void {
-  const files = readdirSync(folder).filter(name => name.endsWith('.proto') && name !== 'locks.proto');
-  const definition = loadSync(
-    files.map(name => join(folder, name)),
-    { keepCase: true, includeDirs: [folder] },
-  );
-  new ReflectionService(definition).addToServer(server);
 }
