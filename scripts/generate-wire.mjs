@@ -34,9 +34,7 @@ const options = [
 function generateInto(folder) {
   const template = JSON.stringify({
     version: 'v2',
-    plugins: [
-      { local: ['node', join(root, 'node_modules/ts-proto/protoc-gen-ts_proto')], out: folder, opt: options },
-    ],
+    plugins: [{ local: ['node', join(root, 'node_modules/ts-proto/protoc-gen-ts_proto')], out: folder, opt: options }],
   });
   for (const file of protoFiles()) {
     execFileSync(
