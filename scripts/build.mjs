@@ -1,0 +1,67 @@
+// npm run build: the server's bundle into dist/server, the console's pages into apps/console/dist.
+//   --server    only the server
+//   --console   only the console
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { build } from 'esbuild';
+import { CONSOLE_STAMP, SERVER_STAMP } from './lib/freshness.mjs';
+import { sourceFiles } from './lib/house-rules.mjs';
+import { inRoot, nodeTool, run } from './lib/run.mjs';
+
+const only = process.argv.includes('--server') ? 'server' : process.argv.includes('--console') ? 'console' : undefined;
+const OUT = inRoot('dist', 'server');
+
+/**
+ * One file for the process and one for each thread, with our own packages inside. What npm installs stays outside: native packages
+ * cannot be bundled, and several of the others read files beside themselves.
+ */
+async function buildServer() {
+  const started = Date.now();
+  const workers = sourceFiles(inRoot('libs', 'storage', 'src'), ['.worker.ts']);
+  rmSync(OUT, { recursive: true, force: true });
+  mkdirSync(OUT, { recursive: true });
+  await build({
+    entryPoints: [
+      { in: inRoot('apps', 'server', 'src', 'main.ts'), out: 'main' },
+      ...workers.map(file => ({ in: file, out: basename(file, '.worker.ts') })),
+    ],
+    outdir: OUT,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    platform: 'node',
+    target: 'node20.11',
+    format: 'esm',
+    sourcemap: 'linked',
+    legalComments: 'none',
+    external: installedPackages(),
+    logLevel: 'warning',
+  });
+  cpSync(inRoot('proto'), `${OUT}/proto`, { recursive: true });
+  writeFileSync(SERVER_STAMP, '');
+  console.log(`server built in ${Date.now() - started} ms: dist/server/main.mjs`);
+}
+
+/** Every dependency of the server that is not one of our packages, with the paths inside it. */
+function installedPackages() {
+  const manifests = [
+    inRoot('apps', 'server', 'package.json'),
+    inRoot('libs', 'storage', 'package.json'),
+    inRoot('libs', 'wire', 'package.json'),
+  ];
+  const names = manifests.flatMap(file => Object.keys(JSON.parse(readFileSync(file, 'utf8')).dependencies ?? {}));
+  return [...new Set(names)].filter(name => !name.startsWith('@kahuna/')).flatMap(name => [name, `${name}/*`]);
+}
+
+async function buildConsole() {
+  const started = Date.now();
+  const vite = nodeTool('vite', 'bin', 'vite.js');
+  const { code, output } = await run([...vite, 'build', '--logLevel', 'warn'], { cwd: inRoot('apps', 'console') });
+  if (code !== 0 || !existsSync(inRoot('apps', 'console', 'dist', 'index.html'))) {
+    throw new Error(`the console could not be built:\n${output}`);
+  }
+  writeFileSync(CONSOLE_STAMP, '');
+  console.log(`console built in ${Date.now() - started} ms: apps/console/dist`);
+}
+
+if (only !== 'console') await buildServer();
+if (only !== 'server') await buildConsole();
