@@ -145,7 +145,8 @@ export interface PartitionMachine {
 
   /**
    * Evaluates a read at the applied state. `nowMs`: physical part of the leader's clock, for expiry of latest reads. Returns the
-   * answer, or what must be fetched first; then call again with `fetched`.
+   * answer, or what must be fetched first; then call again with `fetched`. That call may ask again: fetch *its* need and pass those
+   * rows. Asking anew without rows starts the search over (an as-of read of a long history takes several rounds).
    */
   read(operation: GetOperation, nowMs: number, fetched: readonly FetchedRow[] | undefined): OperationResult | ReadNeed;
   /** Expiry instant (ms) that made this key answer as expired at `nowMs`, or 0: such an answer needs a quorum's clocks at or above it. */
