@@ -49,7 +49,7 @@ export async function startServer(settings: ServerSettings, logger: Logger): Pro
   for (const warning of settings.warnings) log.warn(warning);
 
   const storage = await openStorage(settings, log);
-  for (const line of startupLines(settings, { nodeId: storage.nodeId, ...storage.places })) log.info(line);
+  for (const line of startupLines(settings, { nodeId: storage.directory.nodeId, ...storage.places })) log.info(line);
 
   const failure = deferred<string>();
   const readiness = deferred<void>();
@@ -135,14 +135,14 @@ function createNode(
   const { flags } = settings;
   return createNodeHost(
     {
-      nodeId: storage.nodeId,
+      nodeId: storage.directory.nodeId,
       endpoint: settings.raftEndpoint,
       name: settings.nodeName,
       version: VERSION,
-      storageId: storage.storageId,
-      boot: storage.boot,
+      storageId: storage.directory.storageId,
+      boot: storage.directory.boot,
       initialCluster: settings.standalone ? [] : [...settings.peers, settings.raftEndpoint],
-      poolSize: flags['initial-cluster-partitions'],
+      poolSize: storage.directory.partitions,
       clientUrl: settings.clientUrl,
       consoleUrl: settings.consoleUrl,
       newClusterId: randomUUID(),

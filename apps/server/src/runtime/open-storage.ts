@@ -1,100 +1,106 @@
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { LogStore, StateEngine } from '@kahuna/node';
-import { openFileLog, openMemoryEngine, openMemoryLog, openRocksEngine, openSqliteEngine } from '@kahuna/storage';
+import {
+  type DataDirectory,
+  DataDirectoryError,
+  openDataDirectory,
+  openFileLog,
+  openMemoryEngine,
+  openMemoryLog,
+  openRocksEngine,
+  openSqliteEngine,
+} from '@kahuna/storage';
 import type { ServerSettings } from '../config/settings.ts';
 import type { ComponentLog } from './logger.ts';
 
-/** The directories cannot be used; the message says which and why. */
+/** The directories cannot be used; the message says which option, which directory and why. */
 export class StorageError extends Error {
   override name = 'StorageError';
 }
 
+/** State engine, log and identity of the node, from its locked directories. */
 export interface OpenedStorage {
   readonly log: LogStore;
   readonly engine: StateEngine;
-  readonly nodeId: number;
-  readonly storageId: number;
-  readonly boot: number;
+  readonly directory: DataDirectory;
   /** For the start-up lines. */
   readonly places: { readonly storagePath: string; readonly walPath: string };
-  /** After the node has closed log and engine. */
+  /** Gives the directories back, after the node has closed log and engine. */
   release(): Promise<void>;
-  /** The node never started: closes log and engine too. */
+  /** The node never ran: closes log and engine, then as `release`. */
   abandon(): Promise<void>;
 }
 
-interface Identity {
-  readonly nodeId: number;
-  readonly storageId: number;
-  readonly boot: number;
-}
-
-export async function openStorage(settings: ServerSettings, log: ComponentLog): Promise<OpenedStorage> {
-  const storagePath = join(settings.storage.path, settings.storage.revision);
-  const walPath = join(settings.wal.path, settings.wal.revision);
-  const identity = settings.storage.engine === 'memory' ? fresh(settings) : loadIdentity(storagePath, settings);
-  const engine = await openEngine(settings, storagePath);
-  const store =
-    settings.wal.engine === 'memory'
+/** Throws {@link StorageError}; then nothing stays open. */
+export async function openStorage(settings: ServerSettings, report: ComponentLog): Promise<OpenedStorage> {
+  const { storage, wal, flags } = settings;
+  const directory = await openDirectory(settings);
+  if (directory.partitions !== flags['initial-cluster-partitions']) {
+    report.warn(`--initial-cluster-partitions is ignored: this data set was founded with ${directory.partitions}`);
+  }
+  let engine: StateEngine;
+  try {
+    engine = await openEngine(settings, directory);
+  } catch (error) {
+    await directory.close();
+    throw new StorageError(engineFailure(storage.engine, directory, error));
+  }
+  const log =
+    directory.logDirectory === undefined
       ? openMemoryLog()
       : openFileLog({
-          directory: walPath,
-          sync: settings.wal.sync,
-          onTornTail: place => log.warn('the log ended in a torn write, which is left out', { ...place }),
+          directory: directory.logDirectory,
+          sync: wal.sync,
+          onTornTail: place => report.warn('the log ended in a torn write, which was never acknowledged', { ...place }),
         });
   return {
-    log: store,
+    log,
     engine,
-    ...identity,
+    directory,
     places: {
-      storagePath: settings.storage.engine === 'memory' ? 'memory' : storagePath,
-      walPath: settings.wal.engine === 'memory' ? 'memory' : walPath,
+      storagePath: directory.stateDirectory ?? 'nowhere (memory)',
+      walPath: directory.logDirectory ?? 'nowhere (memory)',
     },
-    release: async () => undefined,
-    abandon: () => new Promise(resolve => store.close(() => engine.close(() => resolve()))),
+    release: () => directory.close(),
+    abandon: async () => {
+      await new Promise<void>(resolve => log.close(() => engine.close(() => resolve())));
+      await directory.close();
+    },
   };
 }
 
-async function openEngine(settings: ServerSettings, directory: string): Promise<StateEngine> {
-  switch (settings.storage.engine) {
-    case 'memory':
-      return openMemoryEngine();
-    case 'rocksdb':
-      return openRocksEngine({ directory: join(directory, 'state') });
-    case 'sqlite':
-      return openSqliteEngine({ directory: join(directory, 'state') });
-  }
-}
-
-function fresh(settings: ServerSettings): Identity {
-  const nodeId = settings.flags['raft-nodeid'];
-  return {
-    nodeId: nodeId === 0 ? derivedNodeId(settings.raftEndpoint) : nodeId,
-    storageId: randomBytes(6).readUIntBE(0, 6),
-    boot: 1,
-  };
-}
-
-function loadIdentity(directory: string, settings: ServerSettings): Identity {
-  const file = join(directory, 'node.json');
-  let identity: Identity;
+async function openDirectory({ storage, wal, flags, raftEndpoint }: ServerSettings): Promise<DataDirectory> {
   try {
-    mkdirSync(directory, { recursive: true });
-    const known = JSON.parse(readFileSync(file, 'utf8')) as Identity;
-    identity = { ...known, boot: known.boot + 1 };
+    return await openDataDirectory({
+      statePath: storage.path,
+      walPath: wal.path,
+      stateRevision: storage.revision,
+      walRevision: wal.revision,
+      engine: storage.engine,
+      log: wal.engine,
+      partitions: flags['initial-cluster-partitions'],
+      nodeId: flags['raft-nodeid'],
+      derivedNodeId: derivedNodeId(raftEndpoint),
+    });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw new StorageError(`--storage-path ${directory}: ${String(error)}`);
-    identity = fresh(settings);
+    if (!(error instanceof DataDirectoryError)) throw error;
+    throw new StorageError(`${error.message} (--storage-path, --wal-path)`);
   }
-  writeFileSync(`${file}.new`, JSON.stringify(identity), { flush: true });
-  renameSync(`${file}.new`, file);
-  return identity;
 }
 
-/** FNV-1a over the endpoint, in 1 … 2^31 − 1: the same on every start, and as good as unique. */
+async function openEngine({ storage }: ServerSettings, { stateDirectory }: DataDirectory): Promise<StateEngine> {
+  if (storage.engine === 'memory' || stateDirectory === undefined) return openMemoryEngine();
+  return storage.engine === 'rocksdb'
+    ? openRocksEngine({ directory: stateDirectory })
+    : openSqliteEngine({ directory: stateDirectory });
+}
+
+function engineFailure(engine: string, { stateDirectory }: DataDirectory, error: unknown): string {
+  const reason = error instanceof Error ? error.message : String(error);
+  const cure = engine === 'rocksdb' ? '; where RocksDB has no build for this platform, use --storage sqlite' : '';
+  return `--storage ${engine} cannot be opened at ${stateDirectory}: ${reason}${cure}`;
+}
+
+/** FNV-1a over the endpoint, in 1 … 2^31 − 1: the same on every start, and as good as unique in a cluster. */
 export function derivedNodeId(endpoint: string): number {
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(endpoint)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
