@@ -258,8 +258,9 @@ export class ConsoleHub implements FeedSource {
   }
 
   private tickIfDue(now: number): void {
-    if (this.sessions.size === 0 || this.picture === undefined) return;
-    const sources = sourceAges({ self: this.picture.input.self, sources: this.sourcesNow(now, this.picture.input.self) });
+    if (this.sessions.size === 0) return;
+    const self = this.picture?.input.self;
+    const sources = self === undefined ? [] : sourceAges({ self, sources: this.sourcesNow(now, self) });
     const shown = sources.map(s => `${s.nodeId}${s.state}`).join();
     if (now - this.tickedAtMs < TICK_MS && shown === this.sourcesShown) return;
     this.tickedAtMs = now;

@@ -1,0 +1,182 @@
+import { applyFrame, connectionLost, EMPTY_FEED, type FeedState } from '../protocol/feed-reducer.ts';
+import type { DataFrame, ErrorFrame, RowValue, TopicParams } from '../protocol/messages.ts';
+import type { FrameSink, LiveConnection, Subscription } from './connection.ts';
+import { Emitter } from './emitter.ts';
+
+/** A second resync is asked for when the first one brought nothing for this long. Milliseconds. */
+const RESYNC_AGAIN_MS = 5_000;
+
+export type FeedPhase = 'loading' | 'ready' | 'refused';
+
+/** Runs the flush of all feeds that have something, once per animation frame. */
+export interface FrameScheduler {
+  request(flush: () => void): void;
+}
+
+export interface FeedSurroundings {
+  readonly connection: Pick<LiveConnection, 'subscribe'>;
+  readonly scheduler: FrameScheduler;
+  monotonicMs(): number;
+  isFrozen(): boolean;
+  /** Changes that wait behind the freeze have become more. */
+  waitingChanged(): void;
+}
+
+/**
+ * Rows of one topic with one set of parameters, shared by every component that shows them. Frames are queued as they arrive and
+ * reduced once per animation frame; only the listeners of rows that changed are called.
+ *
+ * What is shown and what is known are kept apart: while the page is frozen, frames are reduced and acknowledged as ever, but
+ * `rows` stays what it was.
+ */
+export class FeedStore implements FrameSink {
+  readonly topic: string;
+  readonly params: TopicParams;
+  private known: FeedState = EMPTY_FEED;
+  private shown: ReadonlyMap<string, RowValue> = EMPTY_FEED.rows;
+  private shownKeys: readonly string[] = [];
+  private shownRows: readonly RowValue[] | undefined;
+  private error: ErrorFrame | undefined;
+  private queue: DataFrame[] = [];
+  private readonly behindFreeze = new Set<string>();
+  private readonly rowListeners = new Map<string, Set<() => void>>();
+  /** Membership or phase changed. */
+  readonly keysChanged = new Emitter();
+  /** Anything changed. */
+  readonly changed = new Emitter();
+  private subscription: Subscription | undefined;
+  private resyncSentMs = Number.NEGATIVE_INFINITY;
+  private readonly around: FeedSurroundings;
+
+  constructor(topic: string, params: TopicParams, around: FeedSurroundings) {
+    this.topic = topic;
+    this.params = params;
+    this.around = around;
+  }
+
+  start(): void {
+    this.subscription ??= this.around.connection.subscribe(this.topic, this.params, this);
+  }
+
+  stop(): void {
+    this.subscription?.close();
+    this.subscription = undefined;
+    this.queue = [];
+  }
+
+  // ---- reading ------------------------------------------------------------------------------------------------------------------
+
+  get phase(): FeedPhase {
+    if (this.error !== undefined) return 'refused';
+    return this.known.stream === undefined ? 'loading' : 'ready';
+  }
+
+  get refusal(): ErrorFrame | undefined {
+    return this.error;
+  }
+
+  row(key: string): RowValue | undefined {
+    return this.shown.get(key);
+  }
+
+  /** The same array until a row is added or removed. */
+  get keys(): readonly string[] {
+    return this.shownKeys;
+  }
+
+  /** The same array until any row changes. */
+  get rows(): readonly RowValue[] {
+    this.shownRows ??= [...this.shown.values()];
+    return this.shownRows;
+  }
+
+  get waiting(): number {
+    return this.behindFreeze.size;
+  }
+
+  onRow(key: string, listener: () => void): () => void {
+    const listeners = this.rowListeners.get(key) ?? new Set();
+    this.rowListeners.set(key, listeners);
+    listeners.add(listener);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.rowListeners.delete(key);
+    };
+  }
+
+  // ---- frames (FrameSink) ---------------------------------------------------------------------------------------------------------
+
+  resumeFrom(): { readonly stream: string; readonly seq: string } | undefined {
+    const { stream, seq } = this.known;
+    return stream === undefined ? undefined : { stream, seq };
+  }
+
+  receive(frame: DataFrame): void {
+    this.queue.push(frame);
+    this.around.scheduler.request(this.flush);
+  }
+
+  refused(error: ErrorFrame): void {
+    this.error = error;
+    this.keysChanged.emit();
+    this.changed.emit();
+  }
+
+  connectionLost(): void {
+    this.flush();
+    this.known = connectionLost(this.known);
+  }
+
+  private readonly flush = (): void => {
+    const frames = this.queue;
+    if (frames.length === 0) return;
+    this.queue = [];
+    const changed = new Set<string>();
+    let all = false;
+    let membership = false;
+    for (const frame of frames) {
+      const step = applyFrame(this.known, frame);
+      this.known = step.state;
+      if (step.changed === 'all') all = true;
+      else for (const key of step.changed) changed.add(key);
+      membership ||= step.membership;
+      if (step.resync !== undefined) this.askForSnapshot(step.resync);
+    }
+    if (this.known.phase === 'awaiting-snapshot') this.askForSnapshot('still waiting');
+    else this.subscription?.ack(this.known.seq);
+    if (all) for (const key of [...this.shown.keys(), ...this.known.rows.keys()]) changed.add(key);
+    this.show(changed, membership, all);
+  };
+
+  private askForSnapshot(reason: string): void {
+    const now = this.around.monotonicMs();
+    if (now - this.resyncSentMs < RESYNC_AGAIN_MS) return;
+    this.resyncSentMs = now;
+    this.subscription?.resync(reason);
+  }
+
+  private show(changed: ReadonlySet<string>, membership: boolean, all: boolean): void {
+    const first = this.shown === EMPTY_FEED.rows;
+    if (this.around.isFrozen() && !first) {
+      for (const key of changed) this.behindFreeze.add(key);
+      this.around.waitingChanged();
+      return;
+    }
+    this.shown = this.known.rows;
+    this.shownRows = undefined;
+    if (membership || all) {
+      this.shownKeys = [...this.shown.keys()];
+      this.keysChanged.emit();
+    }
+    for (const key of changed) for (const listener of [...(this.rowListeners.get(key) ?? [])]) listener();
+    if (changed.size > 0 || all) this.changed.emit();
+  }
+
+  /** The freeze ended: everything that waited is shown in one step. */
+  thaw(): void {
+    if (this.behindFreeze.size === 0) return;
+    const changed = new Set(this.behindFreeze);
+    this.behindFreeze.clear();
+    this.show(changed, true, false);
+  }
+}

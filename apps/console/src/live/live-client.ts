@@ -1,0 +1,117 @@
+import type { TopicParams } from '../protocol/messages.ts';
+import { LiveConnection, type Surroundings } from './connection.ts';
+import { Emitter } from './emitter.ts';
+import { FeedStore, type FrameScheduler } from './feed-store.ts';
+
+/** A feed nobody shows is kept this long: going from one page to the next does not drop what both show. Milliseconds. */
+const RELEASE_AFTER_MS = 1_000;
+/** A hidden tab keeps only the overview after this long (console §4.5). Milliseconds. */
+export const HIDDEN_AFTER_MS = 60_000;
+
+interface Held {
+  readonly feed: FeedStore;
+  holders: number;
+  cancelRelease: (() => void) | undefined;
+}
+
+/** Everything live on a page: the connection, the feeds by topic and parameters (counted by their users), and the freeze. */
+export class LiveClient {
+  readonly connection: LiveConnection;
+  readonly freezeChanged = new Emitter();
+  private readonly feeds = new Map<string, Held>();
+  private frozenNow = false;
+  private waitingNow = 0;
+  private asleep = false;
+  private readonly around: Surroundings;
+  private readonly scheduler: FrameScheduler;
+
+  constructor(around: Surroundings, scheduler: FrameScheduler) {
+    this.around = around;
+    this.scheduler = scheduler;
+    this.connection = new LiveConnection(around);
+  }
+
+  /** The shared feed. It does nothing until somebody {@link hold}s it. */
+  feed(topic: string, params: TopicParams = {}): FeedStore {
+    const known = this.feeds.get(keyOf(topic, params));
+    if (known !== undefined) return known.feed;
+    const feed = new FeedStore(topic, params, {
+      connection: this.connection,
+      scheduler: this.scheduler,
+      monotonicMs: () => this.around.monotonicMs(),
+      isFrozen: () => this.frozenNow,
+      waitingChanged: () => this.countWaiting(),
+    });
+    this.adopt(feed);
+    return feed;
+  }
+
+  /** Keeps a feed subscribed until the returned function is called. */
+  hold(feed: FeedStore): () => void {
+    const held = this.feeds.get(keyOf(feed.topic, feed.params)) ?? this.adopt(feed);
+    held.cancelRelease?.();
+    held.cancelRelease = undefined;
+    held.holders++;
+    if (!this.asleep || feed.topic === 'overview') held.feed.start();
+    return () => {
+      held.holders--;
+      if (held.holders === 0) held.cancelRelease = this.around.after(RELEASE_AFTER_MS, () => this.release(held));
+    };
+  }
+
+  private adopt(feed: FeedStore): Held {
+    const held: Held = { feed, holders: 0, cancelRelease: undefined };
+    this.feeds.set(keyOf(feed.topic, feed.params), held);
+    return held;
+  }
+
+  private release(held: Held): void {
+    held.feed.stop();
+    this.feeds.delete(keyOf(held.feed.topic, held.feed.params));
+  }
+
+  // ---- freeze -------------------------------------------------------------------------------------------------------------------
+
+  get frozen(): boolean {
+    return this.frozenNow;
+  }
+
+  /** Rows that changed behind the freeze. */
+  get waiting(): number {
+    return this.waitingNow;
+  }
+
+  setFrozen(frozen: boolean): void {
+    if (frozen === this.frozenNow) return;
+    this.frozenNow = frozen;
+    if (!frozen) for (const { feed } of this.feeds.values()) feed.thaw();
+    this.countWaiting();
+    this.freezeChanged.emit();
+  }
+
+  private countWaiting(): void {
+    let waiting = 0;
+    for (const { feed } of this.feeds.values()) waiting += feed.waiting;
+    if (waiting === this.waitingNow) return;
+    this.waitingNow = waiting;
+    this.freezeChanged.emit();
+  }
+
+  // ---- hidden tab ---------------------------------------------------------------------------------------------------------------
+
+  /** The tab has been hidden for {@link HIDDEN_AFTER_MS}: everything but the overview is unsubscribed, and resumed on return. */
+  sleep(): void {
+    this.asleep = true;
+    for (const { feed } of this.feeds.values()) if (feed.topic !== 'overview') feed.stop();
+  }
+
+  wake(): void {
+    if (!this.asleep) return;
+    this.asleep = false;
+    for (const { feed, holders } of this.feeds.values()) if (holders > 0) feed.start();
+  }
+}
+
+function keyOf(topic: string, params: TopicParams): string {
+  return `${topic} ${JSON.stringify(params)}`;
+}

@@ -1,0 +1,27 @@
+/** One timer for all ages and countdowns of the page; runs only while something reads it. */
+export class SharedClock {
+  private readonly listeners = new Set<() => void>();
+  private timer: ReturnType<typeof setInterval> | undefined;
+  private now = Date.now();
+  private readonly stepMs: number;
+
+  constructor(stepMs: number) {
+    this.stepMs = stepMs;
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    this.timer ??= setInterval(() => {
+      this.now = Date.now();
+      for (const each of [...this.listeners]) each();
+    }, this.stepMs);
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size > 0) return;
+      clearInterval(this.timer);
+      this.timer = undefined;
+    };
+  };
+
+  readonly read = (): number => this.now;
+}

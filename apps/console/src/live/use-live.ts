@@ -1,0 +1,93 @@
+import { createContext, useContext, useEffect, useMemo, useSyncExternalStore } from 'react';
+import type { Topic, TopicParams, TopicRows } from '../protocol/messages.ts';
+import type { ConnectionStatus } from './connection.ts';
+import { isDown } from './connection-state.ts';
+import type { FeedPhase, FeedStore } from './feed-store.ts';
+import type { LiveClient } from './live-client.ts';
+import { SharedClock } from './shared-clock.ts';
+
+export const LiveContext = createContext<LiveClient | undefined>(undefined);
+
+export function useLive(): LiveClient {
+  const client = useContext(LiveContext);
+  if (client === undefined) throw new Error('LiveContext is missing');
+  return client;
+}
+
+/** A feed whose rows are of type `T`. */
+export interface Feed<T> {
+  readonly store: FeedStore;
+  /** Never set: carries the row type. */
+  readonly row?: T;
+}
+
+/** The shared feed of a topic, subscribed while the component is mounted. */
+export function useFeed<T extends Topic>(topic: T, params?: TopicParams): Feed<TopicRows[T]> {
+  const client = useLive();
+  const text = JSON.stringify(params ?? {});
+  const store = useMemo(() => client.feed(topic, JSON.parse(text) as TopicParams), [client, topic, text]);
+  useEffect(() => client.hold(store), [client, store]);
+  return useMemo(() => ({ store }), [store]);
+}
+
+export function useRow<T>({ store }: Feed<T>, key: string): T | undefined {
+  return useSyncExternalStore(
+    useMemo(() => (listener: () => void) => store.onRow(key, listener), [store, key]),
+    () => store.row(key) as T | undefined,
+  );
+}
+
+export function useKeys<T>({ store }: Feed<T>): readonly string[] {
+  return useSyncExternalStore(store.keysChanged.subscribe, () => store.keys);
+}
+
+/** All rows: for topics with few of them. Large tables take keys, and each row subscribes itself. */
+export function useRows<T>({ store }: Feed<T>): readonly T[] {
+  return useSyncExternalStore(store.changed.subscribe, () => store.rows) as readonly T[];
+}
+
+export function usePhase<T>({ store }: Feed<T>): FeedPhase {
+  return useSyncExternalStore(store.keysChanged.subscribe, () => store.phase);
+}
+
+export function useConnection(): ConnectionStatus {
+  const { connection } = useLive();
+  return useSyncExternalStore(connection.changed.subscribe, () => connection.status);
+}
+
+export function useFreeze(): { readonly frozen: boolean; readonly waiting: number } {
+  const client = useLive();
+  const frozen = useSyncExternalStore(client.freezeChanged.subscribe, () => client.frozen);
+  const waiting = useSyncExternalStore(client.freezeChanged.subscribe, () => client.waiting);
+  return { frozen, waiting };
+}
+
+const seconds = new SharedClock(1_000);
+
+/** Wall clock in milliseconds, stepping once a second, the same step for every component. */
+export function useNow(): number {
+  return useSyncExternalStore(seconds.subscribe, seconds.read);
+}
+
+export type Staleness = 'fresh' | 'stale' | 'lost';
+
+export interface SourceFreshness {
+  readonly level: Staleness;
+  /** null: it never reported. */
+  readonly ageMs: number | null;
+}
+
+const STALE_MS = 3_000;
+const LOST_MS = 15_000;
+const FRESH: SourceFreshness = { level: 'fresh', ageMs: 0 };
+
+/** How old the facts of a source are. While the connection is down the age stands still: the banner tells how old the screen is. */
+export function useFreshness(nodeId: number): SourceFreshness {
+  const { sources, sourcesAtMs, state } = useConnection();
+  useNow();
+  const source = sources.find(s => s.nodeId === nodeId);
+  if (source === undefined || source.state === 'self') return FRESH;
+  if (source.ageMs === null) return { level: 'lost', ageMs: null };
+  const ageMs = source.ageMs + (isDown(state) ? 0 : Math.max(0, performance.now() - sourcesAtMs));
+  return { ageMs, level: ageMs > LOST_MS ? 'lost' : ageMs > STALE_MS ? 'stale' : 'fresh' };
+}
