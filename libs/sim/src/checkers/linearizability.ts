@@ -13,9 +13,10 @@
  * At the answer `a` only {state a, "set a" done} is left; at `absent` no configuration explains the answer: not linearizable.
  *
  * Operations whose outcome is unknown (no answer, or "perhaps") stay pending for ever: they may take effect at any time after their
- * call, or never. Five observations keep their number from blowing up the search, and none of them changes the verdict: an unknown
+ * call, or never. Six observations keep their number from blowing up the search, and none of them changes the verdict: an unknown
  * operation that would not change the state need not be tried; one whose answer fits and that changes nothing is taken at once; of several that the model calls interchangeable only one is
- * tried; a state from which the model says a pending answer can never be reached is left alone; and of two configurations with the
+ * tried; a state from which the model says a pending answer can never be reached is left alone; whether an unknown
+ * operation took effect is forgotten once it could change nothing any more; and of two configurations with the
  * same state, one that has used up a superset of the other's unknown operations can be dropped, since the other can do all that it can.
  *
  * Memory is bounded by the number of configurations alive at a time, not by the length of the history. The loops are iterative.
@@ -44,6 +45,8 @@ export interface SequentialModel<State, Call, Answer> {
   interchangeable?(call: Call): string | undefined;
   /** No sequence of calls leads from `state` to one where a call is answered with `answer`. Spares the search dead ends. */
   hopeless?(state: State, answer: Answer): boolean;
+  /** `call`, of unknown outcome, can change nothing any more, from this state on and for ever. */
+  exhausted?(state: State, call: Call): boolean;
 }
 
 export type Verdict<Call, Answer> =
@@ -145,7 +148,7 @@ class Search<State, Call, Answer> {
       const at = configuration.done.indexOf(target);
       if (at >= 0) {
         const rest = configuration.done.filter(x => x !== target);
-        const left = { ...configuration, done: rest };
+        const left = { state: configuration.state, done: rest, spent: this.stillRelevant(configuration) };
         explained.set(this.keyOf(left), left);
         continue;
       }
@@ -196,7 +199,9 @@ class Search<State, Call, Answer> {
         if (tried.has(kind)) continue;
         tried.add(kind);
       }
-      const after = this.model.step(state, (this.history[operation] as Operation<Call, Answer>).call, undefined);
+      const { call } = this.history[operation] as Operation<Call, Answer>;
+      if (this.model.exhausted?.(state, call) === true) continue;
+      const after = this.model.step(state, call, undefined);
       if (after === undefined || this.model.key(after) === stateKey) continue;
       next.push({ state: after, done, spent: inserted(spent, operation) });
     }
@@ -205,6 +210,13 @@ class Search<State, Call, Answer> {
 
   private keyOf(configuration: Configuration<State>): string {
     return `${this.model.key(configuration.state)}|${configuration.done.join()}|${configuration.spent.join()}`;
+  }
+
+  /** The operations of unknown outcome that are used up and could otherwise still have changed something. */
+  private stillRelevant({ state, spent }: Configuration<State>): readonly number[] {
+    if (this.model.exhausted === undefined) return spent;
+    const { exhausted } = this.model;
+    return spent.filter(i => !exhausted(state, (this.history[i] as Operation<Call, Answer>).call));
   }
 
   private withoutDominated(all: Configuration<State>[]): Configuration<State>[] {

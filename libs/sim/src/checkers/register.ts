@@ -110,7 +110,7 @@ export function checkRegisters(history: readonly RegisterOperation[], maxConfigu
 function checkRegister(key: string, operations: readonly RegisterOperation[], maxConfigurations?: number): string | undefined {
   const quick = checkRevisions(key, operations);
   if (quick !== undefined) return quick;
-  const model = { ...registerModel, step: stepWithin(valuesByRevision(operations)), interchangeable: unseenWrites(operations) };
+  const model = modelOf(operations);
   const verdict = checkLinearizable(operations, model, maxConfigurations === undefined ? {} : { maxConfigurations });
   switch (verdict.kind) {
     case 'linearizable':
@@ -126,42 +126,40 @@ function checkRegister(key: string, operations: readonly RegisterOperation[], ma
   }
 }
 
-/** The values that answers show for revisions. */
-function valuesByRevision(operations: readonly RegisterOperation[]): Map<number, string | null> {
-  const values = new Map<number, string | null>();
-  for (const operation of operations) {
-    const value = valueSeen(operation);
-    if (value !== undefined) values.set((operation.answer as RegisterAnswer).revision, value);
-  }
-  return values;
-}
-
-/** The model, confined to what the history shows anyway: each revision is made by one set, so no other value can have made it. */
-function stepWithin(values: ReadonlyMap<number, string | null>): typeof registerModel.step {
-  return (state, call, answer) => {
-    const next = registerModel.step(state, call, answer);
-    if (next === undefined || next.counter === state.counter) return next;
-    const shown = values.get(next.counter);
-    return shown === undefined || shown === next.value ? next : undefined;
-  };
-}
+const CONDITIONS = SetFlag.IfExists | SetFlag.IfNotExists | SetFlag.IfEqualToValue | SetFlag.IfEqualToRevision;
 
 /**
- * Unconditional sets and deletes of unknown outcome whose values nobody ever saw or compared with differ in nothing that the history
- * could tell.
+ * The model, confined to what the history shows anyway, so that the search has less to try: each revision is made by one set, so no other value than the
+ * one that an answer shows for it can have made it; and values that nobody ever saw or compared with are one and the same.
  */
-function unseenWrites(operations: readonly RegisterOperation[]): (call: RegisterCall) => string | undefined {
+function modelOf(operations: readonly RegisterOperation[]): typeof registerModel {
+  const shownAt = new Map<number, string | null>();
   const seen = new Set<string>();
-  for (const { call, answer } of operations) {
-    if (answer !== undefined && call.kind === 'get') seen.add(answer.value ?? '');
+  for (const operation of operations) {
+    const { call, answer } = operation;
     if (call.kind === 'set' && (call.flags & SetFlag.IfEqualToValue) !== 0) seen.add(call.compareValue ?? '');
+    const value = valueSeen(operation);
+    if (value === undefined || answer === undefined) continue;
+    shownAt.set(answer.revision, value);
+    if (call.kind === 'get') seen.add(value ?? '');
   }
-  const conditions = SetFlag.IfExists | SetFlag.IfNotExists | SetFlag.IfEqualToValue | SetFlag.IfEqualToRevision;
-  return call => {
-    if (call.kind !== 'set') return call.kind;
-    if (seen.has(call.value ?? '')) return undefined;
-    const unconditional = (call.flags & conditions) === 0;
-    return unconditional ? 'set' : undefined;
+  const isSeen = (value: string | null): boolean => seen.has(value ?? '');
+  return {
+    ...registerModel,
+    step(state, call, answer) {
+      const next = registerModel.step(state, call, answer);
+      if (next === undefined || next.counter === state.counter) return next;
+      const shown = shownAt.get(next.counter);
+      return shown === undefined || shown === next.value ? next : undefined;
+    },
+    key: state => (state.live && !isSeen(state.value) ? `${state.counter}=?` : registerModel.key(state)),
+    interchangeable(call) {
+      if (call.kind !== 'set') return call.kind;
+      if (isSeen(call.value)) return undefined;
+      return `${call.flags & CONDITIONS} ${call.compareValue} ${call.compareRevision}`;
+    },
+    exhausted: (state, call) =>
+      call.kind === 'set' && (call.flags & SetFlag.IfEqualToRevision) !== 0 && call.compareRevision < state.counter,
   };
 }
 
