@@ -63,5 +63,10 @@ async function buildConsole() {
   console.log(`console built in ${Date.now() - started} ms: apps/console/dist`);
 }
 
-if (only !== 'console') await buildServer();
-if (only !== 'server') await buildConsole();
+try {
+  if (only !== 'console') await buildServer();
+  if (only !== 'server') await buildConsole();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -13,13 +13,19 @@ export async function prepareServer() {
   }
   const missing = await ensureDependencies();
   if (missing !== undefined) return missing;
-  const server = serverIsFresh();
-  const pages = consoleIsFresh();
-  if (server && pages) return undefined;
-  const part = server ? ['--console'] : pages ? ['--server'] : [];
-  console.log(`building ${server ? 'the console' : pages ? 'the server' : 'server and console'} …`);
-  const { code, output } = await run([process.execPath, inRoot('scripts', 'build.mjs'), ...part]);
-  if (code !== 0) return `the build failed:\n${output}`;
-  console.log(output.trimEnd());
+  if (!serverIsFresh()) {
+    const { code, output } = await built('server');
+    if (code !== 0) return `the server could not be built:\n${output}`;
+  }
+  // A node without its pages is still a node: this is a warning, and the console's address says what to do.
+  if (!consoleIsFresh()) {
+    const { code, output } = await built('console');
+    if (code !== 0) console.warn(`the node starts without its console:\n${output}`);
+  }
   return undefined;
+}
+
+async function built(part) {
+  console.log(`building the ${part} …`);
+  return run([process.execPath, inRoot('scripts', 'build.mjs'), `--${part}`]);
 }
