@@ -1,3 +1,12 @@
+export {
+  DATA_FORMAT_VERSION,
+  type DataDirectory,
+  DataDirectoryError,
+  type DataDirectoryOptions,
+  type EngineKind,
+  type LogKind,
+  openDataDirectory,
+} from './data-directory.ts';
 export { type FileLogOptions, openFileLog } from './file-log.ts';
 export type { LogPlace } from './log-recovery.ts';
 export type { LogFaults } from './log-writer-protocol.ts';
