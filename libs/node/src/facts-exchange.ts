@@ -1,8 +1,9 @@
 import { type ByteReader, DecodeError } from '@kahuna/base';
 import type { NodeFacts } from './api.ts';
-import type { NodeHost } from './host.ts';
+import type { NodeInternals } from './internals.ts';
 import type { Peer } from './peer.ts';
 import { ItemKind } from './peer-frame.ts';
+import { nodeFacts } from './views.ts';
 
 const ASK_EVERY_MS = 1000;
 const encoder = new TextEncoder();
@@ -13,12 +14,12 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
  * answers with what `facts()` says. JSON, because it is for people and changes often; it is far from the hot path.
  */
 export class FactsExchange {
-  private readonly node: NodeHost;
+  private readonly node: NodeInternals;
   private readonly received = new Map<number, { readonly facts: NodeFacts; readonly receivedAtMs: number }>();
   private interests = 0;
   private askedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(node: NodeHost) {
+  constructor(node: NodeInternals) {
     this.node = node;
   }
 
@@ -47,7 +48,7 @@ export class FactsExchange {
     if (kind === ItemKind.FactsRequest) {
       const writer = this.node.writeTo(peer);
       writer.u8(ItemKind.Facts);
-      writer.bytes(encoder.encode(JSON.stringify(this.node.facts())));
+      writer.bytes(encoder.encode(JSON.stringify(nodeFacts(this.node))));
       return;
     }
     const bytes = reader.bytes();

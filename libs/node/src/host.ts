@@ -3,15 +3,13 @@ import {
   createPartitionMachine,
   decodeMetaRow,
   EphemeralTable,
-  type FlushBatch,
-  type FoundCluster,
-  type FoundRangeMap,
-  type GetOperation,
+  type FetchedRow,
   HeadCache,
   lastStampOf,
   metaRowKey,
   type Operation,
   type PartitionMachine,
+  type ReadNeed,
   type SystemState,
 } from '@kahuna/partition';
 import {
@@ -21,7 +19,6 @@ import {
   type Entry,
   EntryKind,
   encodeMessage,
-  type Member,
   type Message,
   MessageType,
   type RaftGroup,
@@ -31,21 +28,20 @@ import type { HealthView, KahunaNode, MembershipView, NodeFacts, ResultSink, Rou
 import { Dispatcher, type DispatchHost } from './dispatcher.ts';
 import { EventRing } from './events.ts';
 import { FactsExchange } from './facts-exchange.ts';
+import { Founding } from './founding.ts';
 import { decodeHello, encodeHello, type Hello, PROTOCOL_VERSION } from './hello.ts';
+import { type NodeInternals, newCounters } from './internals.ts';
 import { LatencyHistogram } from './latency.ts';
+import { Leases } from './leases.ts';
 import { Peer } from './peer.ts';
 import { type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
 import type { LogRecord, Ports, RecoveredGroup, TransportListener } from './ports.ts';
 import { Replica, type ReplicaHost } from './replica.ts';
-import { PendingRequest, type RequestOrigin } from './request.ts';
+import type { PendingRequest } from './request.ts';
 import { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings } from './settings.ts';
 import { SnapshotTransfers } from './snapshots.ts';
+import { StateKeeper } from './state-keeper.ts';
 import { healthView, membershipView, nodeFacts, routingView } from './views.ts';
-
-/** A promise of a peer is trusted for this share of its length: the two monotonic clocks may run at different rates. */
-const LEASE_DRIFT_MARGIN = 0.9;
-/** Share of the lower election timeout that a heartbeat asks to be promised (design §5, Lease). */
-const PROMISE_SHARE = 0.75;
 
 /** One group's part of a log write under way. */
 interface PendingPersist {
@@ -75,7 +71,7 @@ interface LogWrite {
  *    engine has made durable.
  * N4 After a failed write of log or engine nothing is acknowledged or sent any more.
  */
-export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, TransportListener {
+export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, DispatchHost, TransportListener {
   readonly options: NodeOptions;
   readonly settings: NodeSettings;
   readonly clock: Ports['clock'];
@@ -91,23 +87,17 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
   readonly startedWallMs: number;
   readonly headCache: HeadCache;
   private readonly ephemeralCache: HeadCache;
+  poolSize: number;
   fatalFault: string | null = null;
   stopping = false;
-  readonly counters = {
-    framesIn: 0,
-    framesOut: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    logWrites: 0,
-    logRecords: 0,
-    elections: 0,
-    snapshotsSent: 0,
-    snapshotsInstalled: 0,
-  };
+  readonly counters = newCounters();
 
   private readonly ports: Ports;
   private readonly byNode = new Map<number, Peer>();
-  private readonly facts$: FactsExchange;
+  private readonly leases: Leases;
+  private readonly founding: Founding;
+  private readonly keeper: StateKeeper;
+  private readonly exchange: FactsExchange;
   private readonly snapshots: SnapshotTransfers;
   private readonly onFatal: ((reason: string) => void) | undefined;
   private dirty: Replica[] = [];
@@ -117,26 +107,11 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
   private flushing = false;
   private started = false;
   private table: RoutingTable | undefined;
-  private poolSize: number;
-  private electionsFrom = 0;
   private boundRequested = 0;
-  /** When the founding command of P0 and P1 was last proposed. */
-  private readonly founding = new Map<PartitionId, number>();
-  private unfoundedSince = 0;
-  private lastFoundingReport = 0;
   private readonly lastWrite = new Map<Replica, LogWrite>();
-  private stateFlushInFlight = false;
-  private stateFlushDue = 0;
-  private stateDirty = new Set<Replica>();
-  private checkpointDue = 0;
-  private checkpointInFlight = false;
   private cancelTick: (() => void) | undefined;
-  private readFetches: {
-    readonly replica: Replica;
-    readonly request: PendingRequest;
-    readonly keys: readonly Uint8Array[];
-    readonly flushSeq: number;
-  }[] = [];
+  private readFetches: { readonly replica: Replica; readonly request: PendingRequest; readonly keys: readonly Uint8Array[] }[] =
+    [];
 
   constructor(options: NodeOptions, ports: Ports, onFatal?: (reason: string) => void) {
     this.options = options;
@@ -160,8 +135,11 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
       this.readLatency,
       this.writeLatency,
     );
-    this.facts$ = new FactsExchange(this);
-    this.snapshots = new SnapshotTransfers(this, ports);
+    this.leases = new Leases(this);
+    this.founding = new Founding(this, ports.log, (partitionId, configuration) => this.createReplica(partitionId, configuration));
+    this.keeper = new StateKeeper(this, ports.engine, ports.log);
+    this.exchange = new FactsExchange(this);
+    this.snapshots = new SnapshotTransfers(this, ports.engine, this.keeper);
     ports.transport.listener = this;
   }
 
@@ -206,7 +184,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
           done(markError);
           return;
         }
-        this.ports.engine.getMany(ids.map(metaRowKey), (engineError, rows) => {
+        this.readDurable(ids.map(metaRowKey), (engineError, rows) => {
           if (engineError !== undefined) {
             done(engineError);
             return;
@@ -224,6 +202,17 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     });
   }
 
+  /** What a killed process left in the engine is made durable before anything is based on it: a log may be restarted behind it. */
+  private readDurable(
+    keys: readonly Uint8Array[],
+    done: (error: Error | undefined, rows: readonly (Uint8Array | undefined)[]) => void,
+  ): void {
+    this.ports.engine.sync(error => {
+      if (error !== undefined) done(error, []);
+      else this.ports.engine.getMany(keys, done);
+    });
+  }
+
   private recoverGroups(groups: readonly RecoveredGroup[], metaRows: readonly (Uint8Array | undefined)[]): void {
     const system = metaRows[groups.findIndex(group => group.partitionId === SYSTEM_PARTITION)];
     const founded = system === undefined ? undefined : decodeMetaRow(system).system;
@@ -234,11 +223,10 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
   private begin(fresh: boolean): void {
     const now = this.clock.monotonicMs();
     this.started = true;
-    this.unfoundedSince = now;
-    this.checkpointDue = now + this.settings.checkpointMs;
+    this.keeper.begin(now);
     // A restarted node may have promised its votes in its former life (design §5, Lease); alone there is nobody to wait for.
     const grace = fresh || this.standalone ? 0 : Math.max(this.settings.electionMinMs, this.settings.timerInitialDelayMs);
-    this.electionsFrom = now + Math.max(grace, this.hlc.waitBeforeServingMs());
+    this.leases.restarted(now + Math.max(grace, this.hlc.waitBeforeServingMs()));
     this.requestClockBound();
     for (const endpoint of this.otherEndpoints()) this.addPeer(endpoint);
     for (const member of this.system?.members ?? []) {
@@ -269,7 +257,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     for (const replica of this.replicas.values()) if (replica.leads) this.handOver(replica);
     const finish = (): void => {
       this.cancelTick?.();
-      this.flushState(() => {
+      this.keeper.flush(() => {
         this.started = false;
         this.ports.engine.sync(() => {
           this.ports.transport.close(() => this.ports.log.close(() => this.ports.engine.close(() => done())));
@@ -332,7 +320,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
       entries: ahead ? [] : recovered.entries,
       appliedIndex: installing ? begin.index : Math.max(machine.appliedIndex, begin.index),
     });
-    if (ahead) this.writeStart(partitionId, recovered.replicaId, begin.index, begin.term, configuration, true);
+    if (ahead) this.keeper.writeStart(partitionId, recovered.replicaId, begin.index, begin.term, configuration, true);
     const replica = new Replica(partitionId, group, machine, begin.configuration, this);
     replica.installing = installing;
     this.addReplica(replica);
@@ -364,6 +352,22 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     });
   }
 
+  /** A replica of a group that begins now. */
+  private createReplica(partitionId: PartitionId, configuration: Configuration): Replica {
+    const group = this.createGroup({
+      replicaId: this.options.storageId,
+      configuration,
+      hardState: { term: 0, vote: 0 },
+      startIndex: 0,
+      startTerm: 0,
+      entries: [],
+      appliedIndex: 0,
+    });
+    const replica = new Replica(partitionId, group, this.createMachine(partitionId, undefined), configuration, this);
+    this.addReplica(replica);
+    return replica;
+  }
+
   private addReplica(replica: Replica): void {
     this.replicas.set(replica.partitionId, replica);
     this.awake.add(replica);
@@ -378,143 +382,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     return this.byNode.get(nodeId);
   }
 
-  // ---- founding --------------------------------------------------------------------------------------------------------------
-
-  /**
-   * First boot: once every listed node has said hello, all of them create the same groups with the same members; no messages are
-   * needed for that. A node whose peers have a cluster already waits, unless they count this very data directory as a member.
-   */
-  private tryFound(now: number): void {
-    const peers = this.otherEndpoints().map(endpoint => this.peers.get(endpoint));
-    const missing = this.otherEndpoints().filter(endpoint => this.peers.get(endpoint)?.hello === undefined);
-    if (missing.length > 0) {
-      this.reportWaiting(now, `waiting for ${missing.join(', ')} to found the cluster`);
-      return;
-    }
-    const hellos = peers.map(peer => peer?.hello).filter(hello => hello !== undefined);
-    const stranger = hellos.find(hello => hello.founded && hello.knows[this.nodeId] !== this.options.storageId);
-    if (stranger !== undefined) {
-      this.reportWaiting(
-        now,
-        `${stranger.endpoint} belongs to a cluster that does not know this data directory; remove this node there and let it join anew`,
-      );
-      return;
-    }
-    const members: Member[] = [
-      { replicaId: this.options.storageId, nodeId: this.nodeId },
-      ...hellos.map(hello => ({ replicaId: hello.storageId, nodeId: hello.nodeId })),
-    ].sort((a, b) => a.replicaId - b.replicaId);
-    if (new Set(members.map(member => member.nodeId)).size !== members.length) {
-      this.reportWaiting(now, 'two nodes have the same node id; give each its own --raft-nodeid');
-      return;
-    }
-    const configuration: Configuration = { voters: members, outgoing: [], learners: [] };
-    const records: LogRecord[] = [];
-    for (let id = 0; id < this.poolSize + 2; id++) {
-      records.push({
-        partitionId: id,
-        replicaId: this.options.storageId,
-        hardState: { term: 0, vote: 0 },
-        entries: [],
-        start: { index: 0, term: 0, configuration, reset: true },
-      });
-    }
-    this.unfoundedSince = 0;
-    this.ports.log.append(records, undefined, error => {
-      if (error !== undefined) {
-        this.fatal(`log write failed: ${error.message}`);
-        return;
-      }
-      for (const record of records) {
-        const { partitionId } = record;
-        const group = this.createGroup({
-          replicaId: this.options.storageId,
-          configuration,
-          hardState: { term: 0, vote: 0 },
-          startIndex: 0,
-          startTerm: 0,
-          entries: [],
-          appliedIndex: 0,
-        });
-        this.addReplica(new Replica(partitionId, group, this.createMachine(partitionId, undefined), configuration, this));
-        // Alone: no reason to wait for an election timeout. Together each begins with its share of the leaders.
-        if (members.length === 1) group.campaign();
-        else if (members[partitionId % members.length]?.nodeId === this.nodeId) {
-          this.after(this.settings.heartbeatMs, () => this.campaignIfLeaderless(partitionId));
-        }
-      }
-      this.events.record(
-        'founded',
-        'info',
-        `node/${this.nodeId}`,
-        `created ${records.length} partitions with ${members.length} voter(s)`,
-      );
-    });
-  }
-
-  private campaignIfLeaderless(partitionId: PartitionId): void {
-    const replica = this.replicas.get(partitionId);
-    if (!this.accepting || replica === undefined || replica.group.leaderId !== 0 || replica.group.term > 0) return;
-    replica.group.campaign();
-    this.observe(replica);
-    this.wake(replica);
-  }
-
-  private reportWaiting(now: number, text: string): void {
-    if (now - this.lastFoundingReport < 10_000) return;
-    this.lastFoundingReport = now;
-    this.events.record('waiting', 'warning', `node/${this.nodeId}`, text);
-  }
-
-  /** The first leaders of P0 and P1 write the state that makes the cluster initialised. */
-  private proposeFoundingState(now: number): void {
-    const system = this.replicas.get(SYSTEM_PARTITION);
-    const meta = this.replicas.get(META_PARTITION);
-    if (system?.leads && system.group.leaderReady && system.machine.system === undefined) {
-      const command = this.foundCluster(system);
-      if (command !== undefined) this.proposeInternal(system, command, now);
-    }
-    if (meta?.leads && meta.group.leaderReady && meta.machine.meta === undefined) {
-      this.proposeInternal(meta, { kind: 'found-range-map' }, now);
-    }
-  }
-
-  private foundCluster(system: Replica): FoundCluster | undefined {
-    const members = system.group.configuration.voters.map(voter => {
-      if (voter.nodeId === this.nodeId) {
-        const { endpoint, name, clientUrl, consoleUrl, storageId, nodeId } = this.options;
-        return { endpoint, nodeId, name, storageId, clientUrl, consoleUrl };
-      }
-      const hello = this.byNode.get(voter.nodeId)?.hello;
-      if (hello === undefined) return undefined;
-      const { endpoint, name, clientUrl, consoleUrl, storageId, nodeId } = hello;
-      return { endpoint, nodeId, name, storageId, clientUrl, consoleUrl };
-    });
-    const known = members.filter(member => member !== undefined);
-    if (known.length !== members.length) return undefined;
-    known.sort((a, b) => (a.endpoint < b.endpoint ? -1 : 1));
-    return { kind: 'found-cluster', clusterId: this.options.newClusterId, poolSize: this.poolSize, members: known };
-  }
-
-  private proposeInternal(replica: Replica, command: FoundCluster | FoundRangeMap, now: number): void {
-    if (now - (this.founding.get(replica.partitionId) ?? Number.NEGATIVE_INFINITY) < FOUNDING_RETRY_MS) return;
-    this.founding.set(replica.partitionId, now);
-    const request = new PendingRequest(
-      command,
-      replica.partitionId,
-      INTERNAL_ORIGIN,
-      undefined,
-      0,
-      now,
-      0,
-      this.nodeId,
-      this.boot,
-      0,
-      this.hlc.current(),
-      false,
-    );
-    replica.accept(request);
-  }
+  // ---- what the cluster says of itself ---------------------------------------------------------------------------------------
 
   systemChanged(replica: Replica): void {
     const { system } = this;
@@ -564,25 +432,16 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     });
   }
 
-  fetchForRead(replica: Replica, request: PendingRequest): void {
-    const need = replica.machine.read(request.read, this.hlc.current().l, undefined);
-    if (!('kind' in need)) {
-      replica.finishFetchedRead(request, need);
-      return;
-    }
-    const { flushSeq } = replica;
+  fetchForRead(replica: Replica, request: PendingRequest, need: ReadNeed): void {
     if (need.kind === 'rows') {
-      this.readFetches.push({ replica, request, keys: need.keys, flushSeq });
+      this.readFetches.push({ replica, request, keys: need.keys });
       this.scheduleFlush();
       return;
     }
-    this.ports.engine.scan(
-      { from: need.from, to: need.to, reverse: need.reverse, maxRows: need.maxRows, maxBytes: 64 * 1024 * 1024 },
-      (error, page) => {
-        if (this.failedEngine(error)) return;
-        this.readFetched(replica, request, page.rows, flushSeq);
-      },
-    );
+    const { from, to, reverse, maxRows } = need;
+    this.ports.engine.scan({ from, to, reverse, maxRows, maxBytes: READ_SCAN_BYTES }, (error, page) => {
+      if (!this.failedEngine(error)) this.readFetched(replica, request, page.rows);
+    });
   }
 
   /** All rows that reads of this turn need are asked for in one call. */
@@ -594,29 +453,22 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     this.ports.engine.getMany(keys, (error, values) => {
       if (this.failedEngine(error)) return;
       let at = 0;
-      for (const fetch of fetches) {
-        const rows = fetch.keys.map(key => ({ key, value: values[at++] }));
-        this.readFetched(fetch.replica, fetch.request, rows, fetch.flushSeq);
+      for (const { replica, request, keys: asked } of fetches) {
+        // The machine tells late rows from fresh ones by the key objects that it asked with.
+        this.readFetched(
+          replica,
+          request,
+          asked.map(key => ({ key, value: values[at++] })),
+        );
       }
-      this.scheduleFlush();
     });
   }
 
-  /** A flush that ended meanwhile may have moved newer rows from memory to the engine: then the rows at hand are stale and are read again. */
-  private readFetched(
-    replica: Replica,
-    request: PendingRequest,
-    rows: readonly { key: Uint8Array; value: Uint8Array | undefined }[],
-    flushSeq: number,
-  ): void {
-    if (request.done) return;
-    if (replica.flushSeq !== flushSeq || !replica.leads) {
-      replica.accept(request);
-      return;
+  private readFetched(replica: Replica, request: PendingRequest, rows: readonly FetchedRow[]): void {
+    if (!request.done) {
+      if (replica.leads) replica.evaluateWith(request, rows);
+      else replica.accept(request);
     }
-    const outcome = replica.machine.read(request.read as GetOperation, this.hlc.current().l, rows);
-    if ('kind' in outcome) this.fetchForRead(replica, request);
-    else replica.finishFetchedRead(request, outcome);
     this.scheduleFlush();
   }
 
@@ -625,57 +477,12 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     return this.fatalFault !== null || !this.started;
   }
 
-  // ---- leases ----------------------------------------------------------------------------------------------------------------
-
   hasLease(replica: Replica): boolean {
-    const { group } = replica;
-    if (group.leaseForfeited) return false;
-    const monotonic = this.clock.monotonicMs();
-    const wall = this.clock.wallMs();
-    if (replica.leaseTerm === group.term && monotonic < replica.leaseMonotonicUntil && wall < replica.leaseWallUntil) return true;
-    const promise = this.promiseMs() * LEASE_DRIFT_MARGIN;
-    // The monotonic clock stops while a machine is suspended, the wall clock may be set back: the greater of the two has passed.
-    const remaining = group.quorumValue(member => {
-      if (member.nodeId === this.nodeId) return promise;
-      const peer = this.followingPeer(replica, member);
-      if (peer === undefined || peer.answeredBoot !== peer.boot) return Number.NEGATIVE_INFINITY;
-      const answered = replica.answered.get(member.replicaId);
-      if (answered?.allegiance !== peer.answeredAllegiance) return Number.NEGATIVE_INFINITY;
-      return promise - Math.max(monotonic - peer.answeredMonotonic, wall - peer.answeredWall);
-    });
-    if (remaining <= 0) return false;
-    replica.leaseTerm = group.term;
-    replica.leaseMonotonicUntil = monotonic + remaining;
-    replica.leaseWallUntil = wall + remaining;
-    return true;
+    return this.leases.hasLease(replica);
   }
 
   quorumClockMs(replica: Replica): number {
-    return replica.group.quorumValue(member => {
-      if (member.nodeId === this.nodeId) return this.hlc.current().l;
-      return this.followingPeer(replica, member)?.clockMs ?? 0;
-    });
-  }
-
-  /** The peer of a member, if it has answered this leadership in its present boot and left no leader of ours since. */
-  private followingPeer(replica: Replica, member: Member): Peer | undefined {
-    const peer = this.byNode.get(member.nodeId);
-    const answered = replica.answered.get(member.replicaId);
-    if (peer === undefined || answered === undefined) return undefined;
-    return answered.boot === peer.boot && answered.allegiance === peer.allegiance ? peer : undefined;
-  }
-
-  private promiseMs(): number {
-    return Math.floor(this.settings.electionMinMs * PROMISE_SHARE);
-  }
-
-  /** Votes are bound: by a promise to the leader's node, by a lease of our own, or by what a former life may have promised. */
-  private votesAreBound(replica: Replica): boolean {
-    const now = this.clock.monotonicMs();
-    if (now < this.electionsFrom || replica.installing) return true;
-    if (replica.leads) return this.hasLease(replica);
-    const leader = replica.leaderNode;
-    return leader !== 0 && now < (this.byNode.get(leader)?.promisedUntil ?? 0);
+    return this.leases.quorumClockMs(replica);
   }
 
   // ---- the turn --------------------------------------------------------------------------------------------------------------
@@ -817,10 +624,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
 
   /** What follows from having applied: the state goes to the engine behind us; leadership may be usable now. */
   private afterApply(replica: Replica): void {
-    if (replica.machine.appliedIndex > replica.flushedIndex) {
-      this.stateDirty.add(replica);
-      if (this.stateFlushDue === 0) this.stateFlushDue = this.clock.monotonicMs() + this.settings.stateFlushMs;
-    }
+    this.keeper.applied(replica);
     this.observe(replica);
     if (replica.leads && replica.group.leaderReady && !replica.servesAsLeader) {
       replica.servesAsLeader = true;
@@ -906,18 +710,14 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     this.cancelTick = this.ports.scheduler.after(this.settings.tickMs, this.tick);
     if (this.stopping && this.standalone) return;
     this.requestClockBound();
-    if (this.replicas.size === 0) {
-      if (this.unfoundedSince !== 0) this.tryFound(now);
-    } else if (this.table === undefined) {
-      this.proposeFoundingState(now);
-    }
+    if (this.replicas.size === 0) this.founding.tryFound(now, this.otherEndpoints());
+    else if (this.table === undefined) this.founding.proposeState(now);
     this.tickPeers(now);
     this.tickGroups(now);
     this.dispatcher.tick(now);
     this.snapshots.tick(now);
-    this.facts$.tick(now);
-    if (this.stateFlushDue !== 0 && now >= this.stateFlushDue) this.flushState();
-    if (now >= this.checkpointDue) this.checkpoint(now);
+    this.exchange.tick(now);
+    this.keeper.tick(now);
     this.scheduleFlush();
   };
 
@@ -935,7 +735,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     const { heartbeatMs, tickMs } = this.settings;
     for (const peer of this.peers.values()) {
       if (peer.connected && now - peer.lastHeartbeatSentAt >= heartbeatMs) {
-        peer.writeHeartbeat(this.writeTo(peer), now, this.clock.wallMs(), this.promiseMs());
+        peer.writeHeartbeat(this.writeTo(peer), now, this.clock.wallMs(), this.leases.promiseMs);
       }
       const silent = now - peer.heartbeatReceivedAt;
       if (peer.alive && silent > heartbeatMs * 1.5 + tickMs) this.peerSilent(peer, silent);
@@ -982,7 +782,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
       if (group.role === 'leader') {
         this.checkLeadership(replica, now);
         group.tick();
-      } else if (now >= this.electionsFrom) {
+      } else if (this.leases.mayCampaign(now)) {
         group.tick();
       }
       this.observe(replica);
@@ -1014,104 +814,6 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     return group.configuration.voters.every(
       member => member.nodeId === this.nodeId || this.byNode.get(member.nodeId)?.alive === true,
     );
-  }
-
-  // ---- state and log housekeeping --------------------------------------------------------------------------------------------
-
-  /** Writes what was applied to the engine: all partitions in one atomic batch; one batch under way at a time. */
-  flushState(done?: () => void): void {
-    if (this.stateFlushInFlight) {
-      if (done !== undefined) this.afterStateFlush.push(() => this.flushState(done));
-      return;
-    }
-    this.stateFlushDue = 0;
-    const batches: { replica: Replica; batch: FlushBatch }[] = [];
-    const rows: FlushBatch['rows'][number][] = [];
-    for (const replica of this.stateDirty) {
-      if (replica.installing) continue;
-      const batch = replica.takeFlush();
-      if (batch === undefined) continue;
-      batches.push({ replica, batch });
-      for (const row of batch.rows) rows.push(row);
-    }
-    this.stateDirty.clear();
-    if (rows.length === 0) {
-      done?.();
-      return;
-    }
-    this.stateFlushInFlight = true;
-    this.ports.engine.write(rows, error => {
-      this.stateFlushInFlight = false;
-      if (error !== undefined) {
-        this.fatal(`state engine failed: ${error.message}`);
-        return;
-      }
-      for (const { replica, batch } of batches) replica.flushed(batch);
-      done?.();
-      for (const next of this.afterStateFlush.splice(0)) next();
-    });
-  }
-
-  private readonly afterStateFlush: (() => void)[] = [];
-
-  /** Makes the engine durable, then compacts every log up to what it holds (N3). */
-  checkpoint(now: number, done?: () => void): void {
-    this.checkpointDue = now + this.settings.checkpointMs;
-    if (this.checkpointInFlight) return;
-    this.checkpointInFlight = true;
-    this.flushState(() => {
-      const flushed = new Map<PartitionId, number>();
-      for (const replica of this.replicas.values()) flushed.set(replica.partitionId, replica.flushedIndex);
-      this.ports.engine.sync(error => {
-        this.checkpointInFlight = false;
-        if (error !== undefined) {
-          this.fatal(`state engine failed: ${error.message}`);
-          return;
-        }
-        for (const [partitionId, index] of flushed) {
-          const replica = this.replicas.get(partitionId);
-          if (replica === undefined || replica.installing) continue;
-          replica.durableIndex = Math.max(replica.durableIndex, index);
-          this.compact(replica);
-        }
-        this.ports.log.release(flushed);
-        done?.();
-      });
-    });
-  }
-
-  private compact(replica: Replica): void {
-    const { group } = replica;
-    const { keepEntries, keepBytes } = this.settings;
-    const kept = group.lastIndex - group.firstIndex + 1;
-    const tooMany = kept > keepEntries * 1.1 || group.logBytes > keepBytes;
-    if (!tooMany) return;
-    // Bytes are spread evenly enough over entries to estimate how many fit.
-    const fit = group.logBytes > keepBytes ? Math.floor((kept * keepBytes) / group.logBytes / 2) : keepEntries;
-    const index = Math.min(replica.durableIndex, group.lastIndex - Math.min(fit, keepEntries));
-    if (index < group.firstIndex || index > replica.durableIndex) return;
-    const configuration = replica.machine.configuration ?? replica.baseConfiguration;
-    const term = group.termAt(index);
-    if (term === undefined) return;
-    group.compact(index);
-    this.writeStart(replica.partitionId, replica.replicaId, index, term, configuration, false);
-  }
-
-  /** The log of a group begins behind `index` from now on; with `reset` the entries at hand are void. */
-  writeStart(
-    partitionId: PartitionId,
-    replicaId: number,
-    index: number,
-    term: number,
-    configuration: Configuration,
-    reset: boolean,
-    done?: () => void,
-  ): void {
-    const start = { index, term, configuration, reset };
-    this.ports.log.append([{ partitionId, replicaId, hardState: undefined, entries: [], start }], undefined, error => {
-      if (error !== undefined) this.fatal(`log write failed: ${error.message}`);
-      else done?.();
-    });
   }
 
   // ---- peers -----------------------------------------------------------------------------------------------------------------
@@ -1199,7 +901,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     });
     this.resetReplication(peer);
     const now = this.clock.monotonicMs();
-    peer.writeHeartbeat(this.writeTo(peer), now, this.clock.wallMs(), this.promiseMs());
+    peer.writeHeartbeat(this.writeTo(peer), now, this.clock.wallMs(), this.leases.promiseMs);
     for (const replica of this.replicas.values()) {
       if (replica.leaderNode === peer.nodeId) this.dispatcher.leaderChanged(replica.partitionId);
     }
@@ -1290,7 +992,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
         return;
       case ItemKind.FactsRequest:
       case ItemKind.Facts:
-        this.facts$.takeItem(kind, peer, reader);
+        this.exchange.takeItem(kind, peer, reader);
         return;
       default:
         throw new DecodeError(`unknown item ${kind}`);
@@ -1301,7 +1003,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     const seq = reader.varint();
     const promiseMs = reader.varint();
     const now = this.clock.monotonicMs();
-    const promised = promiseMs <= this.promiseMs();
+    const promised = promiseMs <= this.leases.promiseMs;
     peer.heartbeatReceivedAt = now;
     if (promised) peer.promisedUntil = Math.max(peer.promisedUntil, now + promiseMs);
     if (!peer.alive) {
@@ -1326,7 +1028,7 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
     if (replica.installing && message.type !== MessageType.Append && message.type !== MessageType.Heartbeat) return;
     if (message.type === MessageType.VoteResponse && !message.reject) this.hlc.observe(header.clock);
     for (const entry of message.entries) this.observeStamp(entry);
-    replica.group.step(message, this.votesAreBound(replica));
+    replica.group.step(message, this.leases.votesAreBound(replica));
     this.observe(replica);
     if (isAnswer(message) && replica.leads && message.term === replica.group.term) {
       const answered = replica.answered.get(message.from);
@@ -1359,11 +1061,11 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
   }
 
   peerFacts(nodeId: number): { readonly facts: NodeFacts; readonly receivedAtMs: number } | undefined {
-    return this.facts$.of(nodeId);
+    return this.exchange.of(nodeId);
   }
 
   gatherPeerFacts(): () => void {
-    return this.facts$.gather();
+    return this.exchange.gather();
   }
 
   isAwake(replica: Replica): boolean {
@@ -1371,15 +1073,8 @@ export class NodeHost implements KahunaNode, ReplicaHost, DispatchHost, Transpor
   }
 }
 
-/** Commands of the node itself: nobody waits for their answer; whether they took effect shows in the state. */
-const INTERNAL_ORIGIN: RequestOrigin = {
-  answer: () => undefined,
-  refuse: request => {
-    request.done = true;
-  },
-};
-
-const FOUNDING_RETRY_MS = 1000;
+/** A read by revision or time takes one row at a time; its value may be large. */
+const READ_SCAN_BYTES = 64 * 1024 * 1024;
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 
 function isAnswer(message: Message): boolean {

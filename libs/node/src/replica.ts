@@ -5,10 +5,12 @@ import {
   type EphemeralTable,
   encodeBatch,
   FEATURE_LEVEL,
+  type FetchedRow,
   type FlushBatch,
   type Operation,
   type OperationResult,
   type PartitionMachine,
+  type ReadNeed,
   ResponseType,
 } from '@kahuna/partition';
 import {
@@ -35,7 +37,7 @@ export interface ReplicaHost {
   /** Members of a quorum, in this term, have clocks at or above the result (milliseconds). */
   quorumClockMs(replica: Replica): number;
   /** Reads rows of the engine for a read that could not be answered from memory; the replica is called back. */
-  fetchForRead(replica: Replica, request: PendingRequest): void;
+  fetchForRead(replica: Replica, request: PendingRequest, need: ReadNeed): void;
   /** Reads head rows that the next entry needs; `resume` follows. */
   fetchForApply(replica: Replica, keys: readonly Uint8Array[], resume: () => void): void;
   createEphemeralTable(replica: Replica): EphemeralTable;
@@ -113,8 +115,6 @@ export class Replica {
   electedAt = 0;
   /** Leads, and the first entry of its term is committed: said to those who wait for it. */
   servesAsLeader = false;
-  /** Grows with each completed flush of state: rows fetched before it may be stale. */
-  flushSeq = 0;
   flushedIndex: LogIndex;
   /** Durable in the engine; the log may be compacted up to here. */
   durableIndex: LogIndex;
@@ -465,20 +465,20 @@ export class Replica {
 
   /** Leadership of this instant is confirmed and everything committed by then is applied (R3). */
   private evaluate(request: PendingRequest): void {
-    const operation = request.read;
     const now = this.host.hlc.current().l;
     if (this.waitsForTime(request, now)) return;
-    const outcome = this.machine.read(operation, now, undefined);
-    if ('kind' in outcome) {
-      this.host.fetchForRead(this, request);
-      return;
-    }
-    this.finishRead(request, outcome, now);
+    this.readWith(request, now, undefined);
   }
 
-  /** Called by the host with the rows that `machine.read` asked for, still fresh. */
-  finishFetchedRead(request: PendingRequest, outcome: OperationResult): void {
-    this.finishRead(request, outcome, this.host.hlc.current().l);
+  /** Goes on with a read whose rows are here. Its instant was confirmed when it was first evaluated: what is read now is not older. */
+  evaluateWith(request: PendingRequest, rows: readonly FetchedRow[]): void {
+    this.readWith(request, this.host.hlc.current().l, rows);
+  }
+
+  private readWith(request: PendingRequest, now: number, rows: readonly FetchedRow[] | undefined): void {
+    const outcome = this.machine.read(request.read, now, rows);
+    if ('kind' in outcome) this.host.fetchForRead(this, request, outcome);
+    else this.finishRead(request, outcome, now);
   }
 
   private finishRead(request: PendingRequest, outcome: OperationResult, now: number): void {
@@ -567,15 +567,10 @@ export class Replica {
 
   // ---- state flush ----------------------------------------------------------------------------------------------------------
 
-  takeFlush(): FlushBatch | undefined {
-    return this.machine.takeFlush();
-  }
-
   flushed(batch: FlushBatch): void {
     this.machine.flushed(batch);
     assert(batch.appliedIndex >= this.flushedIndex, 'flushes complete in order');
     this.flushedIndex = batch.appliedIndex;
-    this.flushSeq++;
   }
 
   /** A snapshot replaced the state: what waits refers to a log that is gone. */
@@ -586,7 +581,6 @@ export class Replica {
     this.committedAt = 0;
     this.flushedIndex = this.machine.appliedIndex;
     this.durableIndex = this.machine.appliedIndex;
-    this.flushSeq++;
     for (const entry of this.inFlight.splice(0)) {
       for (const request of entry.requests) request.refuse(ForwardStatus.Unknown);
     }

@@ -1,10 +1,10 @@
 import { ByteReader, type PartitionId } from '@kahuna/base';
 import { decodeMetaRow, metaRowKey } from '@kahuna/partition';
 import { type Member, readConfiguration, writeConfiguration } from '@kahuna/raft';
-import type { NodeHost } from './host.ts';
+import type { NodeInternals } from './internals.ts';
 import type { Peer } from './peer.ts';
 import { ItemKind } from './peer-frame.ts';
-import type { EngineSnapshot, Ports, StateEngine } from './ports.ts';
+import type { EngineSnapshot, StateEngine } from './ports.ts';
 import type { Replica } from './replica.ts';
 import {
   clearStaged,
@@ -17,6 +17,7 @@ import {
   unmark,
 } from './snapshot-install.ts';
 import { decodeRows, SnapshotSource } from './snapshot-source.ts';
+import type { StateKeeper } from './state-keeper.ts';
 
 /** Pieces sent and not acknowledged. */
 const WINDOW = 4;
@@ -64,8 +65,9 @@ interface Receiving {
  * S2 Frames arrive at most once and in order, so a piece out of order means that one was lost: the transfer ends and begins anew.
  */
 export class SnapshotTransfers {
-  private readonly node: NodeHost;
+  private readonly node: NodeInternals;
   private readonly engine: StateEngine;
+  private readonly keeper: StateKeeper;
   private readonly sending = new Map<PartitionId, Map<number, Sending>>();
   private readonly receiving = new Map<PartitionId, Receiving>();
   private readonly marks = new Map<PartitionId, SnapshotHead>();
@@ -73,9 +75,10 @@ export class SnapshotTransfers {
   private nextId = 1;
   private sessions = 0;
 
-  constructor(node: NodeHost, ports: Ports) {
+  constructor(node: NodeInternals, engine: StateEngine, keeper: StateKeeper) {
     this.node = node;
-    this.engine = ports.engine;
+    this.engine = engine;
+    this.keeper = keeper;
   }
 
   // ---- sending ---------------------------------------------------------------------------------------------------------------
@@ -92,7 +95,7 @@ export class SnapshotTransfers {
     }
     this.sessions++;
     // What is applied and not yet in the engine must be in the snapshot as far as the log may be compacted.
-    this.node.flushState(() => {
+    this.keeper.flush(() => {
       this.engine.snapshot((error, view) => {
         if (this.node.failedEngine(error) || view === undefined) return;
         this.open(replica, member, peer, view);
@@ -286,7 +289,7 @@ export class SnapshotTransfers {
     session.marked = true;
     replica.installing = true;
     // A flush under way would write rows of the old state behind the new ones.
-    this.node.flushState(() => {
+    this.keeper.flush(() => {
       markStaged(this.engine, replica.partitionId, head, error => {
         if (this.node.failedEngine(error)) return;
         this.replace(replica, head, () => {
@@ -302,7 +305,7 @@ export class SnapshotTransfers {
     const fail = (error: Error | undefined): boolean => this.node.failedEngine(error);
     putInPlace(this.engine, partitionId, replica.machine.extent(), placed => {
       if (fail(placed)) return;
-      this.node.writeStart(partitionId, replica.replicaId, head.index, head.term, head.configuration, true, () => {
+      this.keeper.writeStart(partitionId, replica.replicaId, head.index, head.term, head.configuration, true, () => {
         unmark(this.engine, partitionId, unmarked => {
           if (fail(unmarked)) return;
           this.engine.getMany([metaRowKey(partitionId)], (error, rows) => {

@@ -1,12 +1,12 @@
 import { FIRST_DATA_PARTITION } from '@kahuna/base';
 import type { HealthView, MemberRole, MembershipView, MemberView, NodeFacts, PartitionFacts, RoutingView } from './api.ts';
-import type { NodeHost } from './host.ts';
+import type { NodeInternals } from './internals.ts';
 import type { LatencyHistogram } from './latency.ts';
 import type { Replica } from './replica.ts';
 
 /** What a node tells about itself. Reads only; nothing in the database depends on it. */
 
-export function membershipView(node: NodeHost): MembershipView {
+export function membershipView(node: NodeInternals): MembershipView {
   const { system } = node;
   if (system === undefined) {
     return { membershipVersion: 0, members: [], localRole: 'NotMember', initialized: false, clusterId: '' };
@@ -29,7 +29,7 @@ export function membershipView(node: NodeHost): MembershipView {
   return { membershipVersion: system.membershipVersion, members, localRole, initialized, clusterId: system.clusterId };
 }
 
-export function healthView(node: NodeHost): HealthView {
+export function healthView(node: NodeInternals): HealthView {
   const { localRole, initialized } = membershipView(node);
   let hostedPartitions = 0;
   for (const id of node.replicas.keys()) if (id >= FIRST_DATA_PARTITION) hostedPartitions++;
@@ -43,7 +43,7 @@ export function healthView(node: NodeHost): HealthView {
   };
 }
 
-export function routingView(node: NodeHost, keySpace: string | undefined): RoutingView {
+export function routingView(node: NodeInternals, keySpace: string | undefined): RoutingView {
   const table = node.routingTable();
   const localUrl = node.options.clientUrl;
   if (table === undefined) {
@@ -66,7 +66,7 @@ export function routingView(node: NodeHost, keySpace: string | undefined): Routi
   };
 }
 
-export function nodeFacts(node: NodeHost): NodeFacts {
+export function nodeFacts(node: NodeInternals): NodeFacts {
   const { options, clock } = node;
   const now = clock.monotonicMs();
   const wallMs = Math.floor(clock.wallMs());
@@ -126,7 +126,7 @@ function kindOf(partitionId: number): PartitionFacts['kind'] {
   return partitionId === 1 ? 'meta' : 'hash';
 }
 
-function partitionFacts(node: NodeHost, replica: Replica): PartitionFacts {
+function partitionFacts(node: NodeInternals, replica: Replica): PartitionFacts {
   const { group, machine } = replica;
   const { voters, learners } = group.configuration;
   const progress = new Map(group.progress().map(peer => [peer.member.replicaId, peer]));

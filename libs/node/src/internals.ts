@@ -1,0 +1,78 @@
+import type { Clock, HybridClock, PartitionId } from '@kahuna/base';
+import type { SystemState } from '@kahuna/partition';
+import type { RoutingTable } from '@kahuna/range-router';
+import type { EventRing } from './events.ts';
+import type { LatencyHistogram } from './latency.ts';
+import type { Peer } from './peer.ts';
+import type { Replica } from './replica.ts';
+import type { NodeOptions, NodeSettings } from './settings.ts';
+
+/** The node as its own parts see it: what they share, and what they ask of it. */
+export interface NodeInternals {
+  readonly options: NodeOptions;
+  readonly settings: NodeSettings;
+  readonly clock: Clock;
+  readonly hlc: HybridClock;
+  readonly events: EventRing;
+  readonly nodeId: number;
+  readonly boot: number;
+  /** Hash pool of the cluster; before the founding that of the options. */
+  readonly poolSize: number;
+  readonly replicas: ReadonlyMap<PartitionId, Replica>;
+  readonly peers: ReadonlyMap<string, Peer>;
+  readonly system: SystemState | undefined;
+  readonly accepting: boolean;
+  readonly fatalFault: string | null;
+  readonly startedWallMs: number;
+  readonly readLatency: LatencyHistogram;
+  readonly writeLatency: LatencyHistogram;
+  readonly logLatency: LatencyHistogram;
+  readonly counters: NodeCounters;
+  readonly dispatcher: { readonly waiting: number; readonly counters: Readonly<Record<string, number>> };
+
+  monotonicMs(): number;
+  after(ms: number, task: () => void): void;
+  replica(partitionId: PartitionId): Replica | undefined;
+  peerByNode(nodeId: number): Peer | undefined;
+  routingTable(): RoutingTable | undefined;
+  isAwake(replica: Replica): boolean;
+  /** The replica has something to do in the next turn. */
+  wake(replica: Replica): void;
+  /** Opens the frame for a peer; it leaves at the end of this turn. */
+  writeTo(peer: Peer): ReturnType<Peer['openFrame']>;
+  /** Nothing is acknowledged or sent after this. */
+  fatal(reason: string): void;
+  /** True if the node must not go on: the engine failed, now or before, or the node has stopped. */
+  failedEngine(error: Error | undefined): boolean;
+  /** State of P0 or P1 changed. */
+  systemChanged(replica: Replica): void;
+}
+
+/** Since start; monotonic. */
+export interface NodeCounters {
+  framesIn: number;
+  framesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  logWrites: number;
+  logRecords: number;
+  elections: number;
+  snapshotsSent: number;
+  snapshotsInstalled: number;
+  checkpoints: number;
+}
+
+export function newCounters(): NodeCounters {
+  return {
+    framesIn: 0,
+    framesOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    logWrites: 0,
+    logRecords: 0,
+    elections: 0,
+    snapshotsSent: 0,
+    snapshotsInstalled: 0,
+    checkpoints: 0,
+  };
+}

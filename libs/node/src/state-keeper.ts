@@ -1,0 +1,140 @@
+import type { PartitionId } from '@kahuna/base';
+import type { FlushBatch } from '@kahuna/partition';
+import type { Configuration } from '@kahuna/raft';
+import type { NodeInternals } from './internals.ts';
+import type { LogStore, StateEngine } from './ports.ts';
+import type { Replica } from './replica.ts';
+
+/** Compaction waits until this much more than what is to be kept has gathered, so that it is not done entry by entry. */
+const SLACK = 1.1;
+
+/**
+ * Brings applied state into the engine behind the requests, and takes from the log what the engine holds.
+ *
+ * K1 One atomic batch at a time carries the changes of all partitions with their applied indexes.
+ * K2 A log is compacted only up to an index whose effects the engine has made durable (invariant 6).
+ */
+export class StateKeeper {
+  private readonly node: NodeInternals;
+  private readonly engine: StateEngine;
+  private readonly log: LogStore;
+  private readonly dirty = new Set<Replica>();
+  private readonly waiting: (() => void)[] = [];
+  private flushing = false;
+  /** Monotonic instant of the next flush, 0 = nothing to flush. */
+  private flushDue = 0;
+  private checkpointDue = 0;
+  private checkpointing = false;
+
+  constructor(node: NodeInternals, engine: StateEngine, log: LogStore) {
+    this.node = node;
+    this.engine = engine;
+    this.log = log;
+  }
+
+  begin(now: number): void {
+    this.checkpointDue = now + this.node.settings.checkpointMs;
+  }
+
+  /** The machine has moved past what the engine was given. */
+  applied(replica: Replica): void {
+    if (replica.machine.appliedIndex <= replica.flushedIndex) return;
+    this.dirty.add(replica);
+    if (this.flushDue === 0) this.flushDue = this.node.monotonicMs() + this.node.settings.stateFlushMs;
+  }
+
+  tick(now: number): void {
+    if (this.flushDue !== 0 && now >= this.flushDue) this.flush();
+    if (now >= this.checkpointDue) this.checkpoint(now);
+  }
+
+  /** Writes what was applied; `done` follows once everything applied before the call is in the engine. */
+  flush(done?: () => void): void {
+    if (this.flushing) {
+      if (done !== undefined) this.waiting.push(() => this.flush(done));
+      return;
+    }
+    this.flushDue = 0;
+    const batches: { replica: Replica; batch: FlushBatch }[] = [];
+    const rows: FlushBatch['rows'][number][] = [];
+    for (const replica of this.dirty) {
+      // Its old state is being replaced: nothing of it may be written any more.
+      if (replica.installing) continue;
+      const batch = replica.machine.takeFlush();
+      if (batch === undefined) continue;
+      batches.push({ replica, batch });
+      for (const row of batch.rows) rows.push(row);
+    }
+    this.dirty.clear();
+    if (rows.length === 0) {
+      done?.();
+      return;
+    }
+    this.flushing = true;
+    this.engine.write(rows, error => {
+      this.flushing = false;
+      if (error !== undefined) {
+        this.node.fatal(`state engine failed: ${error.message}`);
+        return;
+      }
+      for (const { replica, batch } of batches) replica.flushed(batch);
+      done?.();
+      for (const next of this.waiting.splice(0)) next();
+    });
+  }
+
+  private checkpoint(now: number): void {
+    this.checkpointDue = now + this.node.settings.checkpointMs;
+    if (this.checkpointing) return;
+    this.checkpointing = true;
+    this.flush(() => {
+      const flushed = new Map<PartitionId, number>();
+      for (const replica of this.node.replicas.values()) flushed.set(replica.partitionId, replica.flushedIndex);
+      this.engine.sync(error => {
+        this.checkpointing = false;
+        if (this.node.failedEngine(error)) return;
+        this.node.counters.checkpoints++;
+        for (const [partitionId, index] of flushed) {
+          const replica = this.node.replica(partitionId);
+          if (replica === undefined || replica.installing) continue;
+          replica.durableIndex = Math.max(replica.durableIndex, index);
+          this.compact(replica);
+        }
+        this.log.release(flushed);
+      });
+    });
+  }
+
+  /** Keeps some entries behind the durable state for followers that lag; those further behind get a snapshot. */
+  private compact(replica: Replica): void {
+    const { group } = replica;
+    const { keepEntries, keepBytes } = this.node.settings;
+    const entries = group.lastIndex - group.firstIndex + 1;
+    if (entries <= keepEntries * SLACK && group.logBytes <= keepBytes * SLACK) return;
+    // Bytes are spread evenly enough over the entries to estimate how many fit.
+    const fit = group.logBytes > keepBytes ? Math.floor((entries * keepBytes) / group.logBytes) : entries;
+    const index = Math.min(replica.durableIndex, group.lastIndex - Math.min(fit, keepEntries));
+    const term = index < group.firstIndex ? undefined : group.termAt(index);
+    if (term === undefined) return;
+    group.compact(index);
+    const configuration = replica.machine.configuration ?? replica.baseConfiguration;
+    this.writeStart(replica.partitionId, replica.replicaId, index, term, configuration, false);
+  }
+
+  /** The log of a group begins behind `index` from now on; with `reset` the entries at hand are void. */
+  writeStart(
+    partitionId: PartitionId,
+    replicaId: number,
+    index: number,
+    term: number,
+    configuration: Configuration,
+    reset: boolean,
+    done?: () => void,
+  ): void {
+    const start = { index, term, configuration, reset };
+    this.log.append([{ partitionId, replicaId, hardState: undefined, entries: [], start }], undefined, error => {
+      if (error !== undefined) this.node.fatal(`log write failed: ${error.message}`);
+      else done?.();
+    });
+  }
+}
