@@ -487,8 +487,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   // ---- the turn --------------------------------------------------------------------------------------------------------------
 
+  /** Ticks run again too: whatever is begun now may have to be asked for again, since a peer may never answer. */
   wake(replica: Replica): void {
     if (!replica.dirty) {
+      this.awake.add(replica);
       replica.dirty = true;
       this.dirty.push(replica);
     }

@@ -31,8 +31,10 @@ export interface RunReport {
   readonly faults: Readonly<Record<string, number>>;
 }
 
-/** Time within which a healed cluster must have converged, as election timeouts; virtual. */
+/** Time within which a healed cluster must serve, as election timeouts; virtual. */
 const RECOVERY_ELECTIONS = 60;
+/** Time within which all replicas must be equal after that: two snapshots that stall may stand in the way (30 s each, operations §10). Virtual. */
+const CONVERGENCE_MS = 90_000;
 
 /** The plan of a seed. A stream of its own, so that a change of the plan's shape does not shift the run's other draws. */
 export function planFor(seed: number): RunPlan {
@@ -201,7 +203,7 @@ class Run {
   }
 
   private within(what: string, done: () => boolean, detail?: () => string | undefined): string | undefined {
-    const limit = this.simulation.nowMs + Math.max(RECOVERY_ELECTIONS * this.electionMs, 20_000);
+    const limit = this.simulation.nowMs + Math.max(RECOVERY_ELECTIONS * this.electionMs, CONVERGENCE_MS);
     const reached = this.simulation.runUntil(() => this.cluster.failure !== undefined || done(), limit);
     const broken = this.broken();
     if (broken !== undefined) return broken;

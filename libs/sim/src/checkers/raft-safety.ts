@@ -45,6 +45,13 @@ interface Seen {
   appliedIndex: number;
 }
 
+/** What a machine would come back with after the worst crash. */
+export interface Survivors {
+  readonly logDisk: LogDisk;
+  /** Applied index that the engine holds durably; 0 if it holds nothing of the partition. */
+  engineIndex(partitionId: number): number;
+}
+
 /** Where the write of a unique value stands in the logs. */
 export interface Position {
   readonly partitionId: number;
@@ -229,10 +236,10 @@ export class RaftSafety {
   // ---- messages ------------------------------------------------------------------------------------------------------------
 
   /** A message leaves `node`: what it promises must be on that node's disk by now (design §3, 3). */
-  sending(node: string, partitionId: number, message: Message, disk: LogDisk): void {
+  sending(node: string, partitionId: number, message: Message, survivors: Survivors): void {
     if (PROMISES_NOTHING.has(message.type) || message.reject) return;
     this.checks++;
-    const durable = disk.groups.get(partitionId)?.hardState;
+    const durable = survivors.logDisk.groups.get(partitionId)?.hardState;
     if (durable === undefined) fail(`${node}/${partitionId}: sends before its group is on disk`);
     if (durable.term < message.term) {
       fail(`${node}/${partitionId}: ${nameOf(message)} in term ${message.term}, its disk knows ${durable.term}`);
@@ -242,8 +249,9 @@ export class RaftSafety {
         fail(`${node}/${partitionId}: grants ${message.to} a vote that is not on disk (${durable.vote})`);
     }
     if (message.type === MessageType.AppendResponse) {
-      const last = disk.last(partitionId);
-      if (last.index < message.index) {
+      const last = survivors.logDisk.last(partitionId);
+      // An engine ahead of its log is as good: a restart goes on from there (design §5, Engine port).
+      if (last.index < message.index && survivors.engineIndex(partitionId) < message.index) {
         fail(`${node}/${partitionId}: acknowledges entry ${message.index}, its disk ends at ${last.index}`);
       }
     }
@@ -260,15 +268,13 @@ export class RaftSafety {
   }
 
   /** The write of a unique value is acknowledged: some attempt of it must be on a quorum of the disks (design §3, 2). */
-  acknowledged(value: string, disks: readonly LogDisk[]): void {
+  acknowledged(value: string, nodes: readonly Survivors[]): void {
     this.checks++;
     const positions = this.writes.get(value) ?? [];
-    const quorum = Math.floor(disks.length / 2) + 1;
-    const best = Math.max(
-      0,
-      ...positions.map(({ partitionId, index, term }) => disks.filter(disk => disk.holds(partitionId, index, term)).length),
-    );
-    if (best < quorum) fail(`the write of ${value} is acknowledged, but only ${best} of ${disks.length} disks hold it`);
+    const quorum = Math.floor(nodes.length / 2) + 1;
+    const best = Math.max(0, ...positions.map(position => nodes.filter(node => holds(node, position)).length));
+    if (best < quorum)
+      fail(`the write of ${value} is acknowledged, but only ${best} of ${nodes.length} machines hold it durably`);
   }
 
   private facts(partitionId: number): PartitionFacts {
@@ -286,6 +292,10 @@ export class RaftSafety {
     }
     return facts;
   }
+}
+
+function holds({ logDisk, engineIndex }: Survivors, { partitionId, index, term }: Position): boolean {
+  return logDisk.holds(partitionId, index, term) || engineIndex(partitionId) >= index;
 }
 
 function nameOf(message: Message): string {

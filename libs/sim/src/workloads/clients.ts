@@ -195,8 +195,7 @@ export class Clients {
   }
 
   private checkDurable(value: string): void {
-    const disks = this.cluster.nodes.map(node => node.logDisk);
-    this.cluster.guard(() => this.cluster.safety.acknowledged(value, disks));
+    this.cluster.guard(() => this.cluster.safety.acknowledged(value, this.cluster.nodes));
   }
 }
 

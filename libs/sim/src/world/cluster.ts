@@ -2,7 +2,7 @@ import { assert } from '@kahuna/base';
 import { NodeHost, type NodeOptions, type NodeSettings, type Ports, type Replica } from '@kahuna/node';
 import { decodeMetaRow, metaRowKey, type Operation, type OperationResult } from '@kahuna/partition';
 import type { Message } from '@kahuna/raft';
-import { RaftSafety } from '../checkers/raft-safety.ts';
+import { RaftSafety, type Survivors } from '../checkers/raft-safety.ts';
 import { EngineDisk, type EngineOptions, FAST_ENGINE, SimEngine } from './engine-disk.ts';
 import { FAST_LOG_DISK, LogDisk, type LogDiskOptions, SimLogStore } from './log-disk.ts';
 import { SimClock, SimProcess } from './machine.ts';
@@ -109,7 +109,7 @@ class ObservedHost extends NodeHost {
 }
 
 /** One machine: a clock and two disks that outlive the process on it. */
-export class SimNode {
+export class SimNode implements Survivors {
   readonly id: number;
   readonly endpoint: string;
   readonly clock: SimClock;
@@ -146,6 +146,12 @@ export class SimNode {
         cluster.safety.compacted(this.endpoint, record.partitionId, record.start.index, this.engineIndex(record.partitionId));
       });
   }
+
+  /** Applied index that the engine would come back with after the worst power loss. */
+  readonly engineIndex = (partitionId: number): number => {
+    const row = this.engineDisk.durableRow(metaRowKey(partitionId));
+    return row === undefined ? 0 : decodeMetaRow(row).appliedIndex;
+  };
 
   get isUp(): boolean {
     return this.process?.isAlive === true;
@@ -214,7 +220,7 @@ export class SimNode {
   }
 
   onMessage(partitionId: number, message: Message): void {
-    this.cluster.safety.sending(this.endpoint, partitionId, message, this.logDisk);
+    this.cluster.safety.sending(this.endpoint, partitionId, message, this);
   }
 
   private onFatal(reason: string): void {
@@ -228,12 +234,6 @@ export class SimNode {
     const { host, process } = this;
     if (host === undefined || process === undefined) return;
     this.cluster.guard(() => this.cluster.safety.afterTurn(`${this.endpoint}#${process.incarnation}`, host.replicas.values()));
-  }
-
-  /** Applied index that the engine would come back with after the worst power loss. */
-  private engineIndex(partitionId: number): number {
-    const row = this.engineDisk.durableRow(metaRowKey(partitionId));
-    return row === undefined ? 0 : decodeMetaRow(row).appliedIndex;
   }
 
   private nodeOptions(): NodeOptions {
