@@ -609,6 +609,17 @@ describe('sizes', () => {
     );
   });
 
+  test('grpc:8 no frame has more than 256 items', () => {
+    const frames = new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES);
+    frames.allowFrames();
+    for (let i = 0; i < 513; i++) add(frames, i, 10);
+    const counts = frames.take().map(message => {
+      const { payload } = keyValues.GrpcBatchClientKeyValueResponse.decode(message);
+      return payload?.$case === 'Frame' ? payload.Frame.Items.length : 1;
+    });
+    expect(counts).toEqual([256, 256, 1]);
+  });
+
   test('the largest response is exactly 4 MiB with its envelope', () => {
     const frames = new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES);
     add(frames, 1, 4_194_000);

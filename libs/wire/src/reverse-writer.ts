@@ -1,6 +1,8 @@
 import { assert } from '@kahuna/base';
 
 const TWO_32 = 4_294_967_296;
+/** Up to here a loop copies faster than the call that copies. Bytes. */
+const SHORT_COPY_BYTES = 32;
 const encoder = new TextEncoder();
 
 /**
@@ -112,9 +114,14 @@ export class ReverseWriter {
   }
 
   raw(bytes: Uint8Array): void {
-    this.reserve(bytes.length);
-    this.at -= bytes.length;
-    this.slab.set(bytes, this.at);
+    const length = bytes.length;
+    this.reserve(length);
+    this.at -= length;
+    if (length > SHORT_COPY_BYTES) {
+      this.slab.set(bytes, this.at);
+      return;
+    }
+    for (let i = 0; i < length; i++) this.slab[this.at + i] = bytes[i] as number;
   }
 
   /** Length-prefixed bytes. */

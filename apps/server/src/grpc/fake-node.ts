@@ -34,7 +34,10 @@ export class FakeNode implements KahunaNode {
   pending = 0;
   /** Operations on this key are answered only by {@link releaseHeld}. */
   holdKey: string | undefined;
+  /** What is submitted in one turn takes effect in the opposite order, as after a change of leader it may. */
+  reversed = false;
   private held: (() => void)[] = [];
+  private backwards: (() => void)[] = [];
   forwarded = false;
   ready = true;
   readonly events: KahunaNode['events'] = { recent: () => [], subscribe: () => () => undefined };
@@ -53,7 +56,14 @@ export class FakeNode implements KahunaNode {
       sink.complete(token, this.evaluate(operation));
     };
     if (operation.key === this.holdKey) this.held.push(answer);
-    else setImmediate(answer);
+    else if (this.reversed) {
+      if (this.backwards.length === 0) setImmediate(() => this.answerBackwards());
+      this.backwards.unshift(answer);
+    } else setImmediate(answer);
+  }
+
+  private answerBackwards(): void {
+    for (const answer of this.backwards.splice(0)) answer();
   }
 
   /** Answers what was held back, and holds nothing back any more. */

@@ -173,6 +173,12 @@ describe('many keys', () => {
     expect(answer.Routes).toMatchObject([{ PartitionId: 3, Provenance: 1 }]);
   });
 
+  test('items of one key take effect in their order, whatever happens to writes that are under way together', async () => {
+    server.node.reversed = true;
+    const answer = await client.call('TrySetManyKeyValue', { Items: [item('b'), item('a'), item('b'), item('a'), item('b')] });
+    expect(rows(answer).map(row => row.Revision)).toEqual(['0', '0', '1', '1', '2']);
+  });
+
   test.each([
     ['a reserved key', item('__kahuna:x')],
     ['an empty key', item('')],
