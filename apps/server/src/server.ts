@@ -20,6 +20,7 @@ import { systemClock } from './runtime/system-clock.ts';
 import { systemRng } from './runtime/system-rng.ts';
 import { systemScheduler } from './runtime/system-scheduler.ts';
 import { VERSION } from './runtime/version.ts';
+import { Vitals } from './runtime/vitals.ts';
 import { TcpTransport } from './transport/tcp-transport.ts';
 
 /** One node in this process. */
@@ -37,6 +38,8 @@ export interface RunningServer {
 const DRAIN_MS = 5000;
 /** How long the node may take to hand over and close. */
 const CLOSE_MS = 15_000;
+/** How long a start that failed may take to close what it had opened. */
+const ABANDON_MS = 2000;
 
 /** Starts a node with everything it serves. Rejects, with nothing left open, where it cannot: ports, directories, damaged files. */
 export async function startServer(settings: ServerSettings, logger: Logger): Promise<RunningServer> {
@@ -53,8 +56,9 @@ export async function startServer(settings: ServerSettings, logger: Logger): Pro
 
   const failure = deferred<string>();
   const readiness = deferred<void>();
+  const vitals = new Vitals(storage.directory.stateDirectory, systemClock);
   const transport = createTransport(settings, certificate, logger);
-  const node = createNode(settings, storage, transport, failure.resolve);
+  const node = createNode(settings, storage, transport, vitals, failure.resolve);
   const lifecycle = { stopping: false };
   const hints: HintOptions = {
     localUrl: settings.clientUrl,
@@ -91,6 +95,7 @@ export async function startServer(settings: ServerSettings, logger: Logger): Pro
     await within(DRAIN_MS, Promise.all([grpc.drain(), settled()]));
     await within(CLOSE_MS, new Promise<void>(resolve => node.stop(resolve)));
     reporter.stop();
+    vitals.stop();
     grpcServer.forceShutdown();
     ports.destroyConnections();
     await app.close();
@@ -106,8 +111,10 @@ export async function startServer(settings: ServerSettings, logger: Logger): Pro
     ports.destroyConnections();
     grpcServer.forceShutdown();
     await app.close();
+    vitals.stop();
     await new Promise<void>(resolve => transport.close(resolve));
-    await storage.abandon();
+    // Log and engine may never have been begun, and then need not answer.
+    await within(ABANDON_MS, storage.abandon());
     throw error;
   }
   return { node, ready: readiness.promise, failed: failure.promise, stop };
@@ -130,6 +137,7 @@ function createNode(
   settings: ServerSettings,
   storage: OpenedStorage,
   transport: TcpTransport,
+  vitals: Vitals,
   onFatal: (reason: string) => void,
 ): NodeHost {
   const { flags } = settings;
@@ -147,6 +155,7 @@ function createNode(
       consoleUrl: settings.consoleUrl,
       newClusterId: randomUUID(),
       settings: nodeSettings(flags),
+      vitals: () => vitals.read(),
     },
     {
       clock: systemClock,

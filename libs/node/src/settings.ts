@@ -83,4 +83,6 @@ export interface NodeOptions {
   /** Drawn by the caller: used only if this node founds the cluster. */
   readonly newClusterId: string;
   readonly settings?: Partial<NodeSettings>;
+  /** Gauges of the process that the node runs in (memory, processor, event loop); they join the node's facts. Cheap, no I/O. */
+  readonly vitals?: () => Readonly<Record<string, number>>;
 }
