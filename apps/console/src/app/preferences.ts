@@ -36,8 +36,15 @@ export function usePreferences(): Preferences {
   return useSyncExternalStore(changed.subscribe, read);
 }
 
-export function readPreferences(): Preferences {
-  return read();
+/** Density and motion are attributes of the page that the style sheets read. */
+export function applyPreferences(): void {
+  const { density, motion } = read();
+  document.documentElement.dataset['density'] = density;
+  document.documentElement.dataset['motion'] = motion;
+}
+
+export function singleKeysOn(): boolean {
+  return read().singleKeys;
 }
 
 export function setPreferences(change: Partial<Preferences>): void {
@@ -47,5 +54,6 @@ export function setPreferences(change: Partial<Preferences>): void {
   } catch {
     // Private windows refuse storage: the choice holds until the tab closes.
   }
+  applyPreferences();
   changed.emit();
 }

@@ -4,17 +4,16 @@
  */
 export const Counter = {
   retries: 'retries',
-  netIn: 'peerBytesIn',
-  netOut: 'peerBytesOut',
+  netIn: 'bytesIn',
+  netOut: 'bytesOut',
 } as const;
 
 export const Gauge = {
-  readP50: 'readP50',
   readP99: 'readP99',
-  writeP50: 'writeP50',
   writeP99: 'writeP99',
   commitP99: 'commitP99',
-  fsyncP99: 'fsyncP99',
+  /** Time from handing a batch to the log until it is durable: writing and fsync. */
+  fsyncP99: 'logP99',
   eventLoopP99: 'eventLoopP99',
   cpu: 'cpu',
   rssBytes: 'rssBytes',
@@ -22,5 +21,5 @@ export const Gauge = {
   diskUsedBytes: 'diskUsedBytes',
   diskTotalBytes: 'diskTotalBytes',
   walQueue: 'walQueue',
-  clientQueue: 'clientQueue',
+  clientQueue: 'waitingRequests',
 } as const;

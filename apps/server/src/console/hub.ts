@@ -329,7 +329,11 @@ export class ConsoleHub implements FeedSource {
     this.rates.observe(self);
     for (const peer of self.peers) {
       if (peer.connected) this.unlinkedSince.delete(peer.nodeId);
-      else if (!this.unlinkedSince.has(peer.nodeId)) this.unlinkedSince.set(peer.nodeId, now);
+      else if (!this.unlinkedSince.has(peer.nodeId)) {
+        // The node remembers when it last heard the peer, so a console opened later does not begin to count anew.
+        const silentMs = peer.lastHeardMs > 0 ? Math.max(0, this.settings.clock.wallMs() - peer.lastHeardMs) : 0;
+        this.unlinkedSince.set(peer.nodeId, now - silentMs);
+      }
     }
     const unlinkedMs = new Map([...this.unlinkedSince].map(([id, since]) => [id, now - since]));
     const nowMs = Math.round(this.settings.clock.wallMs());

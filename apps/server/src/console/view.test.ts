@@ -252,7 +252,7 @@ const cases: readonly Case[] = [
   {
     title: 'a slow disk',
     script: s => {
-      s.cluster.member(2).gauges = { fsyncP99: 140 };
+      s.cluster.member(2).gauges = { logP99: 140 };
     },
     ms: 5_000,
     verdict: 'attention',

@@ -1,0 +1,11 @@
+import { IconAffiliate, IconGauge, IconHistory, IconLayoutGrid, IconServer2, IconSettings } from '@tabler/icons-react';
+
+/** The pages of this release; what does not exist yet is not shown. `key` follows `g` (console §9.2). */
+export const PAGES = [
+  { to: '/', label: 'Overview', icon: IconGauge, key: 'o' },
+  { to: '/map', label: 'Map', icon: IconLayoutGrid, key: 'm' },
+  { to: '/partitions', label: 'Partitions', icon: IconAffiliate, key: 'p' },
+  { to: '/nodes', label: 'Nodes', icon: IconServer2, key: 'n' },
+  { to: '/events', label: 'Events', icon: IconHistory, key: 'e' },
+  { to: '/settings', label: 'Settings', icon: IconSettings, key: ',' },
+] as const;

@@ -1,0 +1,45 @@
+import { ageText } from '../format/time.ts';
+import { useConnection, useFeed, useFreshness, useRows } from '../live/use-live.ts';
+import type { SourceAge } from '../protocol/messages.ts';
+
+/** Whose view this is, and how old its newest and oldest facts are (console §3). */
+export function StatusBar() {
+  const { welcome, sources } = useConnection();
+  return (
+    <footer className="status">
+      <span className="optional">viewer level · anyone who reaches this port may look</span>
+      <span className="space" />
+      {welcome !== undefined && <span>view from {welcome.node.name}</span>}
+      <SourceAges sources={sources} />
+      {welcome !== undefined && <span className="optional">Kahuna {welcome.serverVersion}</span>}
+    </footer>
+  );
+}
+
+function SourceAges({ sources }: { sources: readonly SourceAge[] }) {
+  const others = sources.filter(s => s.state !== 'self');
+  const missing = others.filter(s => s.ageMs === null);
+  const known = others.filter(s => s.ageMs !== null).sort((a, b) => (a.ageMs ?? 0) - (b.ageMs ?? 0));
+  const oldest = known[known.length - 1];
+  if (others.length === 0) return <span>only node</span>;
+  return (
+    <>
+      {oldest !== undefined && <Oldest nodeId={oldest.nodeId} />}
+      {missing.length > 0 && (
+        <span>
+          {missing.length} of {sources.length} nodes never reported
+        </span>
+      )}
+    </>
+  );
+}
+
+function Oldest({ nodeId }: { nodeId: number }) {
+  const freshness = useFreshness(nodeId);
+  const name = useRows(useFeed('nodes')).find(n => n.nodeId === nodeId)?.name ?? `node ${nodeId}`;
+  return (
+    <span data-testid="oldest-source">
+      oldest source {name} {freshness.ageMs === null ? 'unknown' : ageText(freshness.ageMs)}
+    </span>
+  );
+}

@@ -1,0 +1,152 @@
+import './nodes.css';
+import { Link } from '@tanstack/react-router';
+import { bytes, integer, millis, percent, rate, signedMillis } from '../../format/numbers.ts';
+import { type Feed, useConnection, useFeed, useFreshness, useKeys, usePhase, useRow, useRows } from '../../live/use-live.ts';
+import type { NodeRow, NodeState } from '../../protocol/messages.ts';
+import { StaleNote } from '../../ui/ages.tsx';
+import { Mark, type Tone } from '../../ui/marks.tsx';
+import { Waiting } from '../../ui/waiting.tsx';
+
+export const NODE_TONE: Readonly<Record<NodeState, Tone>> = {
+  self: 'good',
+  live: 'good',
+  suspect: 'warning',
+  dead: 'critical',
+  unknown: 'unknown',
+};
+
+export const NODE_WORD: Readonly<Record<NodeState, string>> = {
+  self: 'live',
+  live: 'live',
+  suspect: 'suspect',
+  dead: 'dead',
+  unknown: 'not heard yet',
+};
+
+/** Nodes side by side, so that the odd one stands out (console §6.5). `wide` adds what the overview has no room for. */
+export function NodesTable({ wide = false }: { wide?: boolean }) {
+  const feed = useFeed('nodes');
+  const keys = useKeys(feed);
+  const most = Math.max(1, ...useRows(feed).map(n => n.leads ?? 0));
+  if (usePhase(feed) === 'loading') return <Waiting height={120} what="the nodes" />;
+  return (
+    <div className="scroll-x">
+      <table className="grid nodes" aria-label="Nodes">
+        <thead>
+          <tr>
+            <th scope="col">node</th>
+            <th scope="col">leads</th>
+            <th scope="col" className="num">
+              hosts
+            </th>
+            <th scope="col" className="num">
+              reads
+            </th>
+            <th scope="col" className="num">
+              writes
+            </th>
+            {wide && (
+              <>
+                <th scope="col" className="num">
+                  cpu
+                </th>
+                <th scope="col" className="num">
+                  memory
+                </th>
+                <th scope="col" className="num">
+                  loop p99
+                </th>
+              </>
+            )}
+            <th scope="col" className="num">
+              log p99
+            </th>
+            <th scope="col" className="num">
+              clock
+            </th>
+            {wide && (
+              <th scope="col" className="num">
+                in / out
+              </th>
+            )}
+            <th scope="col">state</th>
+            {wide && <th scope="col">safe to stop</th>}
+          </tr>
+        </thead>
+        <tbody>
+          {keys.map(key => (
+            <NodeLine key={key} feed={feed} nodeKey={key} most={most} wide={wide} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+interface LineProps {
+  readonly feed: Feed<NodeRow>;
+  readonly nodeKey: string;
+  readonly most: number;
+  readonly wide: boolean;
+}
+
+function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
+  const node = useRow(feed, nodeKey);
+  const freshness = useFreshness(Number(nodeKey));
+  const { welcome } = useConnection();
+  if (node === undefined) return null;
+  const lost = freshness.level === 'lost';
+  const shown = (text: string) => (lost ? <span title={`last known: ${text}`}>–</span> : text);
+  const leads = node.leads ?? 0;
+  return (
+    <tr aria-label={node.name} data-stale={freshness.level} data-node-state={node.state}>
+      <th scope="row" className="nowrap">
+        <Link to="/nodes/$id" params={{ id: String(node.nodeId) }}>
+          {node.name}
+        </Link>
+        {welcome?.node.nodeId === node.nodeId && <span className="here">you are here</span>}
+      </th>
+      <td>
+        <span className="leads" title={`${node.name} leads ${leads} partitions`}>
+          <span className="count" data-testid={`leads-${node.name}`}>
+            {integer(node.leads)}
+          </span>
+          <span className="bar" aria-hidden="true">
+            <span style={{ width: `${(leads / most) * 100}%` }} />
+          </span>
+        </span>
+      </td>
+      <td className="num">{integer(node.hosts)}</td>
+      <td className="num">{shown(rate(node.traffic.readsPerSec))}</td>
+      <td className="num">{shown(rate(node.traffic.writesPerSec))}</td>
+      {wide && (
+        <>
+          <td className="num">{shown(percent(node.cpu))}</td>
+          <td className="num">{shown(bytes(node.rssBytes))}</td>
+          <td className="num">{shown(millis(node.eventLoopP99Ms))}</td>
+        </>
+      )}
+      <td className="num" title="time until a batch is durable in the log, p99 of the last 10 s">
+        {shown(millis(node.disk.fsyncP99Ms))}
+      </td>
+      <td className="num" title="difference to the clock of the node you are on">
+        {shown(signedMillis(node.clock.offsetMs))}
+      </td>
+      {wide && (
+        <td className="num">
+          {shown(
+            node.net.inBytesPerSec === null ? '–' : `${bytes(node.net.inBytesPerSec)}/s / ${bytes(node.net.outBytesPerSec)}/s`,
+          )}
+        </td>
+      )}
+      <td className="nowrap">
+        <span className="state">
+          <Mark tone={NODE_TONE[node.state]} size={10} />
+          {NODE_WORD[node.state]}
+          <StaleNote freshness={freshness} />
+        </span>
+      </td>
+      {wide && <td>{node.safeToStop === null ? '–' : node.safeToStop.ok ? 'yes' : `no: ${node.safeToStop.why[0]}`}</td>}
+    </tr>
+  );
+}

@@ -1,0 +1,38 @@
+import type { ChartWindow } from '../../app/router.tsx';
+import type { SeriesItem } from '../../protocol/messages.ts';
+
+export const SPANS: Readonly<
+  Record<ChartWindow, { readonly stepS: 1 | 10 | 60; readonly spanMs: number; readonly label: string }>
+> = {
+  '5min': { stepS: 1, spanMs: 300_000, label: '5 min' },
+  '1h': { stepS: 10, spanMs: 3_600_000, label: '1 h' },
+  '24h': { stepS: 60, spanMs: 86_400_000, label: '24 h' },
+};
+
+export type Point = { readonly atMs: number } & Readonly<Record<string, number | null>>;
+
+/**
+ * Points of the window. Where a bucket is missing nobody was looking: an empty point breaks the line there, so that the chart never
+ * draws a bridge over time it knows nothing about.
+ */
+export function pointsOf(items: readonly SeriesItem[], window: ChartWindow, nowMs: number): readonly Point[] {
+  const { stepS, spanMs } = SPANS[window];
+  const points: Point[] = [];
+  let before: number | undefined;
+  for (const item of items) {
+    if (item.atMs < nowMs - spanMs) continue;
+    if (before !== undefined && item.atMs - before > stepS * 1500) points.push({ atMs: before + stepS * 1000 });
+    points.push({ atMs: item.atMs, ...item.values });
+    before = item.atMs;
+  }
+  return points;
+}
+
+/** Largest and newest known value of a line, for the text that stands for the picture. */
+export function summary(
+  points: readonly Point[],
+  name: string,
+): { readonly newest: number | null; readonly most: number | null } {
+  const known = points.map(p => p[name]).filter((v): v is number => typeof v === 'number');
+  return { newest: known.at(-1) ?? null, most: known.length === 0 ? null : Math.max(...known) };
+}
