@@ -322,8 +322,13 @@ class ForwardedOrigin implements RequestOrigin {
     this.peer = peer;
   }
 
+  /** A process counts its requests from one: an answer to its predecessor's would be taken for one to its own. */
+  private isThere(request: PendingRequest): boolean {
+    return this.peer.connected && this.peer.boot === request.boot;
+  }
+
   answer(request: PendingRequest, result: OperationResult): void {
-    if (!this.peer.connected) return;
+    if (!this.isThere(request)) return;
     const writer = this.host.writeTo(this.peer);
     writer.u8(ItemKind.ForwardAnswer);
     writer.varint(request.number);
@@ -333,7 +338,7 @@ class ForwardedOrigin implements RequestOrigin {
 
   refuse(request: PendingRequest, status: ForwardStatus): void {
     request.done = true;
-    if (!this.peer.connected) return;
+    if (!this.isThere(request)) return;
     const writer = this.host.writeTo(this.peer);
     writer.u8(ItemKind.ForwardAnswer);
     writer.varint(request.number);

@@ -43,6 +43,8 @@ interface Seen {
   role: string;
   commitIndex: number;
   appliedIndex: number;
+  /** Term that it led at the last look, 0 if it did not lead. */
+  ledTerm: number;
 }
 
 /** What a machine would come back with after the worst crash. */
@@ -153,12 +155,13 @@ export class RaftSafety {
       let seen = this.seen.get(key);
       const { group } = replica;
       if (seen === undefined) {
-        seen = { term: 0, role: 'follower', commitIndex: group.commitIndex, appliedIndex: -1 };
+        seen = { term: 0, role: 'follower', commitIndex: group.commitIndex, appliedIndex: -1, ledTerm: 0 };
         this.seen.set(key, seen);
       }
       if (group.term !== seen.term || group.role !== seen.role) this.checkRole(key, replica, seen);
       if (group.commitIndex !== seen.commitIndex) this.checkCommit(key, replica, seen);
       if (replica.machine.appliedIndex !== seen.appliedIndex) this.checkApplied(key, replica, seen);
+      seen.ledTerm = group.role === 'leader' ? group.term : 0;
     }
   }
 
@@ -192,6 +195,9 @@ export class RaftSafety {
     const facts = this.facts(partitionId);
     if (group.commitIndex < seen.commitIndex)
       fail(`${key}: commit index went from ${seen.commitIndex} back to ${group.commitIndex}`);
+    if (seen.ledTerm === group.term && group.role === 'leader' && group.termAt(group.commitIndex) !== group.term) {
+      fail(`${key}: commits entry ${group.commitIndex} of an older term by counting copies (Raft §5.4.2)`);
+    }
     for (const entry of group.entriesBetween(seen.commitIndex + 1, group.commitIndex)) {
       this.checks++;
       const hash = hashBytes(entry.data, entry.kind);
