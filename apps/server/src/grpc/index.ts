@@ -1,2 +1,2 @@
-export type { GrpcSettings, HintOptions } from './grpc-settings.ts';
-export { createGrpcServer, type GrpcServices, registerGrpcServices } from './services.ts';
+export type { HintOptions } from './grpc-settings.ts';
+export { createGrpcServer, registerGrpcServices } from './services.ts';
