@@ -8,12 +8,6 @@ export const CONTROL_SLOTS = 5;
 /** Values of the slot `Control.State`. */
 export const WriterState = { Idle: 0, Write: 1 } as const;
 
-export interface LogWriterData {
-  readonly control: SharedArrayBuffer;
-  readonly buffer: SharedArrayBuffer;
-  readonly faults: LogFaults;
-}
-
 /** A larger buffer, picked up before the write for which the slot `Control.Buffer` announces it. */
 export interface GrownBuffer {
   readonly buffer: SharedArrayBuffer;

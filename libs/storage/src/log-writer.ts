@@ -1,12 +1,12 @@
 import type { Worker } from 'node:worker_threads';
 import { assert } from '@kahuna/base';
+import type { LogWriterData } from './log-writer.worker.ts';
 import {
   CONTROL_SLOTS,
   Control,
   type GrownBuffer,
   type LogFaults,
   type LogWriterAnswer,
-  type LogWriterData,
   WriterState,
 } from './log-writer-protocol.ts';
 import { encodeWriteHeader, roundUpToPage, type SegmentIdentity, WRITE_HEADER_BYTES } from './segment-format.ts';

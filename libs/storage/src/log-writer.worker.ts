@@ -1,8 +1,14 @@
 import { writeSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert } from '@kahuna/base';
-import { Control, type GrownBuffer, type LogWriterAnswer, type LogWriterData, WriterState } from './log-writer-protocol.ts';
+import { Control, type GrownBuffer, type LogFaults, type LogWriterAnswer, WriterState } from './log-writer-protocol.ts';
 import { sealWrite } from './segment-format.ts';
+
+export interface LogWriterData {
+  readonly control: SharedArrayBuffer;
+  readonly buffer: SharedArrayBuffer;
+  readonly faults: LogFaults;
+}
 
 /**
  * The thread that writes the log. Files are opened by the node's thread with O_DSYNC, so one call makes a write durable; a descriptor
