@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Cluster, makeCore, member, voters } from './cluster.test-support.ts';
+import { makeMessage } from './message.ts';
 import { type ConfigurationChange, MessageType } from './types.ts';
 
 function clusterOf(...ids: number[]): Cluster {
@@ -47,13 +48,29 @@ describe('ReadIndex (dissertation §6.4)', () => {
     expect(cluster.sent.filter(m => m.type === MessageType.Heartbeat).length).toBe(2);
   });
 
-  test('no read before the first entry of the term is committed', () => {
+  test('no read before the first entry of the term is committed and handed out', () => {
+    const leader = makeCore(1, voters(1, 2, 3));
+    leader.campaign(true);
+    leader.step(makeMessage(MessageType.VoteResponse, 2, 1, 1, 0, 0, 0, [], false, false, 0), false);
+    leader.ready();
+    expect([leader.role, leader.leaderReady, leader.readIndex(1)]).toEqual(['leader', false, false]);
+    leader.step(makeMessage(MessageType.AppendResponse, 2, 1, 1, 1, 0, 0, [], false, false, 0), false);
+    leader.persisted(1, 1);
+    expect([leader.commitIndex, leader.readIndex(2)]).toEqual([1, false]);
+    leader.ready();
+    expect(leader.readIndex(3)).toBe(true);
+  });
+
+  test('a heartbeat names no commit index beyond what its receiver acknowledged', () => {
     const cluster = clusterOf(1, 2, 3);
-    cluster.elect(1);
-    cluster.core(2).campaign(true);
-    for (const id of [1, 3]) cluster.stopDisk(id);
-    cluster.settle();
-    expect(cluster.core(2).readIndex(1)).toBe(false);
+    const leader = cluster.elect(1);
+    cluster.isolate(3);
+    cluster.propose(1, 'a');
+    leader.readIndex(1);
+    expect(leader.ready()?.appends.map(m => [m.to, m.commit])).toEqual([
+      [2, 2],
+      [3, 1],
+    ]);
   });
 
   test('a leader that is cut off serves no read, and says so when it is deposed', () => {
