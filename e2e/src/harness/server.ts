@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { ended, spawnOwned, until } from './processes.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
-const ENTRY = join(ROOT, 'dist', 'server', 'main.mjs');
+/** The build under test; KAHUNA_SERVER_ENTRY names another one. */
+const ENTRY = process.env['KAHUNA_SERVER_ENTRY'] ?? join(ROOT, 'dist', 'server', 'main.mjs');
 
 /** The built server's entry file, for tests that run it in their own way. */
 export function serverEntry(): string {

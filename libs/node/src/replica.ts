@@ -186,6 +186,7 @@ export class Replica {
 
   /** A request for this partition, while this replica leads. It is refused or answered later, never inside this call. */
   accept(request: PendingRequest): void {
+    request.settlesFor = 0;
     if (request.isEphemeral) this.reads.push(request);
     else if (request.isWrite) this.queue.push(request);
     else this.reads.push(request);
@@ -509,16 +510,23 @@ export class Replica {
   /**
    * An answer about a time t (design §5): every entry of the leader's log stamped at or below t is applied, and a quorum that answered in this term has
    * clocks at or above t, so that any successor stamps above it. If not, the request goes through a round of ReadIndex, which brings both.
+   *
+   * The node's clock is at or past t, so what is appended from now on is stamped above it: only entries that stand in the log at
+   * the first look count, or a busy writer would keep the read waiting for ever.
    */
   private timeIsSettled(request: PendingRequest, t: number): boolean {
-    const applied = this.machine.appliedIndex >= this.group.lastIndex;
+    if (t > request.settlesFor) {
+      request.settlesFor = t;
+      request.settlesWith = this.group.lastIndex;
+    }
+    const applied = this.machine.appliedIndex >= request.settlesWith;
     if (applied && this.host.quorumClockMs(this) >= t) return true;
     request.needsRound = !applied ? request.needsRound : true;
     if (applied) {
       this.reads.push(request);
       this.host.wake(this);
     } else {
-      this.waitForApply(this.group.lastIndex, [request]);
+      this.waitForApply(request.settlesWith, [request]);
     }
     return false;
   }
