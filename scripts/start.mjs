@@ -14,6 +14,9 @@ const server = spawn(process.execPath, [inRoot('dist', 'server', 'main.mjs'), ..
 // A terminal sends Ctrl-C to the whole group, so the server has it already; others signal only us.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => server.kill('SIGTERM'));
+// npm ends on a signal without passing it on: a server whose npm is gone has been told to stop.
+const npm = process.ppid;
+setInterval(() => process.ppid !== npm && server.kill('SIGTERM'), 500).unref();
 server.on('error', error => {
   console.error(`the server cannot be started: ${error.message}`);
   process.exit(1);
