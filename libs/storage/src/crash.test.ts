@@ -70,6 +70,30 @@ describe('killed in the middle of writing', () => {
   });
 });
 
+describe('a process that does nothing but close its storage', () => {
+  test.each(['openRocksEngine', 'openSqliteEngine', 'openFileLog'])(
+    'lives until it is told that it is closed (%s)',
+    async name => {
+      const directory = mkdtempSync(join(root, 'closing-'));
+      const source = `
+      const storage = await import(${JSON.stringify(new URL('./index.ts', import.meta.url).href)});
+      const opened = await storage.${name}({ directory: ${JSON.stringify(directory)}, segmentBytes: 65536 });
+      const close = () => opened.close(() => console.log('closed'));
+      if (opened.recover) opened.recover(close); else opened.write([], close);`;
+      const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', source], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+        cwd: new URL('..', import.meta.url),
+      });
+      let output = '';
+      child.stdout.on('data', chunk => {
+        output += chunk;
+      });
+      await once(child, 'close');
+      expect(output).toBe('closed\n');
+    },
+  );
+});
+
 describe('an engine that can not be opened', () => {
   test('fails with the reason', async () => {
     const directory = mkdtempSync(join(root, 'blocked-'));

@@ -31,6 +31,8 @@ export class EngineClient implements StateEngine {
   private postScheduled = false;
   private failure: Error | undefined;
   private closing = false;
+  /** The thread is being ended, and `close` still has to be answered: the process must wait for that, too. */
+  private ending = false;
   private snapshotsOpened = 0;
 
   constructor(worker: WorkerName, workerData: unknown) {
@@ -82,6 +84,7 @@ export class EngineClient implements StateEngine {
       EngineCall.Close,
       () => undefined,
       error => {
+        this.ending = true;
         this.worker.terminate().then(
           () => this.deferred.push(() => done(error)),
           (failure: Error) => this.deferred.push(() => done(failure)),
@@ -136,7 +139,7 @@ export class EngineClient implements StateEngine {
     }
     this.waiting.splice(0, this.answered);
     this.answered = 0;
-    if (this.waiting.length === 0) this.worker.unref();
+    if (this.waiting.length === 0 && !this.ending) this.worker.unref();
   }
 
   private crash(error: Error): void {
