@@ -20,12 +20,13 @@ export function HealthPill() {
       className="pill"
       data-tone={tone}
       data-verdict={overview?.verdict}
-      aria-label={`Health: ${word}${nodes === '' ? '' : `, ${nodes} nodes`}`}
       title={overview?.sentence ?? 'Waiting for the first report'}
     >
       <Mark tone={tone} />
-      <span>{word}</span>
-      <span className="muted">{nodes}</span>
+      <span>
+        <span className="visually-hidden">Health: </span>
+        {word} <span className="muted">{nodes}</span>
+      </span>
     </Link>
   );
 }

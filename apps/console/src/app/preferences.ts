@@ -39,8 +39,8 @@ export function usePreferences(): Preferences {
 /** Density and motion are attributes of the page that the style sheets read. */
 export function applyPreferences(): void {
   const { density, motion } = read();
-  document.documentElement.dataset['density'] = density;
-  document.documentElement.dataset['motion'] = motion;
+  document.documentElement.setAttribute('data-density', density);
+  document.documentElement.setAttribute('data-motion', motion);
 }
 
 export function singleKeysOn(): boolean {

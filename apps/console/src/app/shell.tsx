@@ -91,7 +91,7 @@ function PageLinks({ onChosen }: { onChosen?: () => void }) {
           {(page.to === '/partitions' || page.to === '/settings') && <hr />}
           <Tooltip label={page.label} position="right" openDelay={400}>
             <Link to={page.to} activeOptions={{ exact: page.to === '/' }} onClick={() => onChosen?.()}>
-              <page.icon size={17} stroke={1.6} aria-hidden />
+              <page.icon className="nav-icon" size={17} stroke={1.6} aria-hidden />
               <span className="label">{page.label}</span>
               {page.to === '/' && <ProblemBadge />}
             </Link>

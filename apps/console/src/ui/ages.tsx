@@ -1,5 +1,4 @@
 import { IconClock } from '@tabler/icons-react';
-import type { ReactNode } from 'react';
 import { usePreferences } from '../app/preferences.ts';
 import { ageText, instant, isoInstant } from '../format/time.ts';
 import { type SourceFreshness, useNow } from '../live/use-live.ts';
@@ -36,10 +35,4 @@ export function StaleNote({ freshness }: { freshness: SourceFreshness }) {
       {text}
     </span>
   );
-}
-
-/** A value of a quiet source: muted, and after fifteen seconds withdrawn to the tooltip (console §4.4). */
-export function Aged({ freshness, children }: { freshness: SourceFreshness; children: ReactNode }) {
-  if (freshness.level !== 'lost') return <>{children}</>;
-  return <span title={`last known: ${String(children)}`}>–</span>;
 }

@@ -28,9 +28,16 @@ const SHAPES: Readonly<Record<Tone, JSX.Element>> = {
 
 /** `label` is read aloud; without one the text beside the mark says it. */
 export function Mark({ tone, label, size = 12 }: { tone: Tone; label?: string; size?: number }) {
-  const named = label === undefined ? { 'aria-hidden': true } : { role: 'img', 'aria-label': label };
+  const drawing = { viewBox: '0 0 12 12', width: size, height: size, style: { color: `var(--${tone})` } };
+  if (label === undefined) {
+    return (
+      <svg className="mark" {...drawing} aria-hidden="true">
+        {SHAPES[tone]}
+      </svg>
+    );
+  }
   return (
-    <svg className="mark" viewBox="0 0 12 12" width={size} height={size} style={{ color: `var(--${tone})` }} {...named}>
+    <svg className="mark" {...drawing} role="img" aria-label={label}>
       {SHAPES[tone]}
     </svg>
   );

@@ -3,7 +3,7 @@ import { useInfiniteQuery } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import { useState } from 'react';
 import { Page } from '../../app/page.tsx';
-import type { EventsSearch } from '../../app/router.tsx';
+import type { EventsSearch } from '../../app/search.ts';
 import { plural } from '../../format/numbers.ts';
 import { useConnection, useFeed, usePhase, useRows } from '../../live/use-live.ts';
 import type { EventItem } from '../../protocol/messages.ts';

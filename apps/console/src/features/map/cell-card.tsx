@@ -3,7 +3,7 @@ import { integer, rate } from '../../format/numbers.ts';
 import { type Feed, useFreshness, useRow } from '../../live/use-live.ts';
 import type { PartitionRow } from '../../protocol/messages.ts';
 import { Since, StaleNote } from '../../ui/ages.tsx';
-import { useNodeName } from './placement-grid.tsx';
+import { useNodeName } from '../nodes/use-node-name.ts';
 
 interface CardProps {
   readonly feed: Feed<PartitionRow>;

@@ -1,4 +1,4 @@
-import type { MapColour } from '../../app/router.tsx';
+import type { MapColour } from '../../app/search.ts';
 import type { Staleness } from '../../live/use-live.ts';
 import type { PartitionRow } from '../../protocol/messages.ts';
 

@@ -1,4 +1,4 @@
-import type { MapColour } from '../../app/router.tsx';
+import type { MapColour } from '../../app/search.ts';
 import { useFeed, useRows } from '../../live/use-live.ts';
 import { NODE_COLOURS, nodeLetter } from './cell-model.ts';
 

@@ -3,7 +3,7 @@ import { SegmentedControl } from '@mantine/core';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import { Page } from '../../app/page.tsx';
-import { COLOURS, type MapColour, type MapSearch } from '../../app/router.tsx';
+import { COLOURS, type MapColour, type MapSearch } from '../../app/search.ts';
 import { plural } from '../../format/numbers.ts';
 import { useFeed, usePhase, useRows } from '../../live/use-live.ts';
 import { Panel } from '../../ui/panel.tsx';

@@ -1,6 +1,6 @@
 import { Link, useNavigate } from '@tanstack/react-router';
 import { type FocusEvent, type KeyboardEvent, memo, type PointerEvent, useEffect, useRef, useState } from 'react';
-import type { MapColour } from '../../app/router.tsx';
+import type { MapColour } from '../../app/search.ts';
 import { integer, plural } from '../../format/numbers.ts';
 import { type Feed, type SourceFreshness, useFeed, useFreshness, useKeys, useRow, useRows } from '../../live/use-live.ts';
 import type { NodeRow, PartitionRow } from '../../protocol/messages.ts';
@@ -198,11 +198,9 @@ const ReplicaCell = memo(function ReplicaCell(props: CellProps) {
       data-moving={cell.moving || undefined}
       data-stale={cell.stale || undefined}
       data-ink={paint.ink}
+      data-letter={paint.letter}
       style={paint.background === undefined ? undefined : { background: paint.background }}
-    >
-      <span className="number">{props.partitionId}</span>
-      {paint.letter !== '' && <span className="letter">{paint.letter}</span>}
-    </div>
+    />
   );
 });
 
@@ -224,7 +222,7 @@ function useLeaderSlides(feed: Feed<PartitionRow>, grid: React.RefObject<HTMLDiv
 function spotOf(target: EventTarget): Spot | undefined {
   const element = target instanceof Element ? target.closest<HTMLElement>('[data-p]') : null;
   if (element === null) return undefined;
-  return { partitionId: element.dataset['p'] ?? '', nodeId: Number(element.dataset['n']), element };
+  return { partitionId: element.getAttribute('data-p') ?? '', nodeId: Number(element.getAttribute('data-n')), element };
 }
 
 /** Left and right walk the partitions of a node, and on into the next node; up and down change the group. */
@@ -264,9 +262,4 @@ function neighbour(
 
 function idSpan(ids: readonly string[]): string {
   return ids.length === 1 ? `P${ids[0]}` : `P${ids[0]}…${ids[ids.length - 1]} · ${plural(ids.length, 'partition')}`;
-}
-
-export function useNodeName(nodeId: number | null): string {
-  const nodes = useRows(useFeed('nodes'));
-  return nodeId === null ? '–' : (nodes.find(n => n.nodeId === nodeId)?.name ?? `node ${nodeId}`);
 }

@@ -2,7 +2,10 @@ const SLIDE_MS = 250;
 
 /** Moves a copy of the leader's mark from the old cell to the new one; a cell out of sight or reduced motion moves nothing. */
 export function slideLeader(grid: HTMLElement, partitionId: number, from: number, to: number): void {
-  if (window.matchMedia('(prefers-reduced-motion: reduce)').matches || document.documentElement.dataset['motion'] === 'reduced')
+  if (
+    window.matchMedia('(prefers-reduced-motion: reduce)').matches ||
+    document.documentElement.getAttribute('data-motion') === 'reduced'
+  )
     return;
   const cell = (nodeId: number) => grid.querySelector<HTMLElement>(`[data-p="${partitionId}"][data-n="${nodeId}"]`);
   const start = cell(from)?.getBoundingClientRect();

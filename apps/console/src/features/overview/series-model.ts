@@ -1,4 +1,4 @@
-import type { ChartWindow } from '../../app/router.tsx';
+import type { ChartWindow } from '../../app/search.ts';
 import type { SeriesItem } from '../../protocol/messages.ts';
 
 export const SPANS: Readonly<

@@ -3,7 +3,7 @@ import { getRouteApi } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 import { CartesianGrid, Line, LineChart, ResponsiveContainer, Tooltip, XAxis, YAxis } from 'recharts';
 import { usePreferences } from '../../app/preferences.ts';
-import { type ChartWindow, WINDOWS } from '../../app/router.tsx';
+import { type ChartWindow, WINDOWS } from '../../app/search.ts';
 import { millis, rate, significant } from '../../format/numbers.ts';
 import { instant } from '../../format/time.ts';
 import { useFeed, useFreeze, useNow, useRows } from '../../live/use-live.ts';

@@ -2,7 +2,7 @@ import { TextInput } from '@mantine/core';
 import { getRouteApi } from '@tanstack/react-router';
 import { useState } from 'react';
 import { Page } from '../../app/page.tsx';
-import type { PartitionsSearch } from '../../app/router.tsx';
+import type { PartitionsSearch } from '../../app/search.ts';
 import { plural } from '../../format/numbers.ts';
 import { useFeed, usePhase, useRows } from '../../live/use-live.ts';
 import type { PartitionRow } from '../../protocol/messages.ts';
