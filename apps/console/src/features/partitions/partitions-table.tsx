@@ -1,4 +1,6 @@
 import { Link } from '@tanstack/react-router';
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { useRef } from 'react';
 import { integer, rate } from '../../format/numbers.ts';
 import { useFeed, useFreshness, useRows } from '../../live/use-live.ts';
 import type { PartitionRow } from '../../protocol/messages.ts';
@@ -6,6 +8,9 @@ import { Since } from '../../ui/ages.tsx';
 import { Mark } from '../../ui/marks.tsx';
 import { hasProblem } from '../map/cell-model.ts';
 import { COLUMNS, maxLag } from './columns.ts';
+
+/** Height of a row in the compact density; the virtual list corrects itself by what it measures. */
+const ROW_PX = 29;
 
 interface TableProps {
   readonly rows: readonly PartitionRow[];
@@ -18,8 +23,20 @@ interface TableProps {
 export function PartitionsTable({ rows, sort, descending = false, onSort }: TableProps) {
   const nodes = useRows(useFeed('nodes'));
   const nameOf = (id: number) => nodes.find(n => n.nodeId === id)?.name ?? `node ${id}`;
+  const box = useRef<HTMLDivElement>(null);
+  const drawn = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => box.current,
+    estimateSize: () => ROW_PX,
+    getItemKey: i => rows[i]?.partitionId ?? i,
+    overscan: 12,
+  });
+  const items = drawn.getVirtualItems();
+  const above = items[0]?.start ?? 0;
+  const below = drawn.getTotalSize() - (items.at(-1)?.end ?? 0);
   return (
-    <div className="scroll-x">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard
+    <section ref={box} className="scroll-box" tabIndex={0} aria-label="List of partitions">
       <table className="grid" aria-label="Partitions" aria-rowcount={rows.length + 1}>
         <thead>
           <tr>
@@ -43,20 +60,38 @@ export function PartitionsTable({ rows, sort, descending = false, onSort }: Tabl
           </tr>
         </thead>
         <tbody>
-          {rows.map(row => (
-            <PartitionLine key={row.partitionId} row={row} nameOf={nameOf} />
-          ))}
+          <Gap height={above} />
+          {items.map(item => {
+            const row = rows[item.index];
+            return row === undefined ? null : <PartitionLine key={item.key} row={row} index={item.index} nameOf={nameOf} />;
+          })}
+          <Gap height={below} />
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }
 
-function PartitionLine({ row, nameOf }: { row: PartitionRow; nameOf: (id: number) => string }) {
+/** Stands for the rows that are scrolled out of sight. */
+function Gap({ height }: { height: number }) {
+  return height <= 0 ? null : (
+    <tr>
+      <td colSpan={COLUMNS.length} style={{ height, padding: 0, border: 0 }} />
+    </tr>
+  );
+}
+
+interface PartitionLineProps {
+  readonly row: PartitionRow;
+  readonly index: number;
+  readonly nameOf: (id: number) => string;
+}
+
+function PartitionLine({ row, index, nameOf }: PartitionLineProps) {
   const freshness = useFreshness(row.source);
   const lag = maxLag(row);
   return (
-    <tr aria-label={`partition ${row.partitionId}`} data-stale={freshness.level}>
+    <tr aria-label={`partition ${row.partitionId}`} aria-rowindex={index + 2} data-stale={freshness.level}>
       <th scope="row">
         <Link to="/partitions/$id" params={{ id: String(row.partitionId) }}>
           P{row.partitionId}
