@@ -74,7 +74,10 @@ export default {
       comment: 'Another room is imported by its package name (its index), not by a path into its files',
       severity: 'error',
       from: { path: '^(libs|apps)/([^/]+)/' },
-      to: { path: '^(libs|apps)/[^/]+/', pathNot: '^$1/$2/|^libs/[^/]+/src/index\\.ts$|^libs/wire/src/.+|^apps/console/src/protocol/.+' },
+      to: {
+        path: '^(libs|apps)/[^/]+/',
+        pathNot: '^$1/$2/|^libs/[^/]+/src/index\\.ts$|^libs/wire/src/.+|^apps/console/src/protocol/.+',
+      },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { pathNot: '/generated/' } } },
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },

@@ -256,8 +256,7 @@ export class SnapshotTransfers {
       this.acknowledge(session, Status.Refused);
       return undefined;
     }
-    if (head.index <= replica.group.commitIndex) {
-      // The log has caught up meanwhile.
+    if (isNotNeeded(replica, head)) {
       this.acknowledge(session, Status.Installed);
       return undefined;
     }
@@ -281,7 +280,7 @@ export class SnapshotTransfers {
 
   private install(session: Receiving): void {
     const { replica, head } = session;
-    if (replica.leads || head.index <= replica.group.commitIndex) {
+    if (replica.leads || isNotNeeded(replica, head)) {
       this.drop(session);
       this.acknowledge(session, Status.Installed);
       return;
@@ -411,4 +410,9 @@ export class SnapshotTransfers {
     }
     for (const session of [...this.receiving.values()]) if (now - session.progressAt > STALL_MS) this.drop(session);
   }
+}
+
+/** The log has caught up meanwhile. Replacing it would lose entries behind the snapshot that were acknowledged (Raft §7, figure 13 step 6). */
+function isNotNeeded(replica: Replica, head: SnapshotHead): boolean {
+  return head.index <= replica.group.commitIndex || replica.group.termAt(head.index) === head.term;
 }
