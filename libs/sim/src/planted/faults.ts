@@ -1,0 +1,240 @@
+import type { FaultMix } from '../faults.ts';
+
+/** One exact replacement in one source file; the old text must stand there once, so that a fault fails loudly when the code moves on. */
+export interface Edit {
+  /** Relative to `libs/`. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** A mistake that somebody could make in the production code. */
+export interface PlantedFault {
+  readonly name: string;
+  readonly edits: readonly Edit[];
+  /** Trouble that this mistake needs to show; the rest of the mix is the seed's. */
+  readonly focus?: Partial<FaultMix>;
+}
+
+const GROUP = 'raft/src/group.ts';
+const HOST = 'node/src/host.ts';
+const REPLICA = 'node/src/replica.ts';
+const LEASES = 'node/src/leases.ts';
+const PEER = 'node/src/peer.ts';
+const KEEPER = 'node/src/state-keeper.ts';
+const DISPATCHER = 'node/src/dispatcher.ts';
+
+const STALLS: Partial<FaultMix> = { isolations: true, pauses: true, everyMs: 150 };
+const CRASHES: Partial<FaultMix> = { crashes: true, powerLoss: true, everyMs: 400 };
+
+function fault(name: string, file: string, from: string, to: string, focus?: Partial<FaultMix>): PlantedFault {
+  return { name, edits: [{ file, from, to }], ...(focus === undefined ? {} : { focus }) };
+}
+
+export const PLANTED_FAULTS: readonly PlantedFault[] = [
+  // ---- elections
+  fault(
+    'votes twice in a term',
+    GROUP,
+    'this.vote === message.from || (this.vote === 0 && this.leaderId === 0 && this.isUpToDate(message))',
+    'this.isUpToDate(message)',
+    CRASHES,
+  ),
+  fault(
+    'grants a vote of a higher term without adopting the term',
+    GROUP,
+    '    if (message.term > this.term) {\n      // A granted',
+    `    if (message.type === MessageType.Vote && message.term > this.term && this.isUpToDate(message)) {
+      this.promises.push(makeMessage(MessageType.VoteResponse, this.replicaId, message.from, message.term, 0, 0, 0, NO_ENTRIES, false, false, 0));
+      this.dirty = true;
+      return;
+    }
+    if (message.term > this.term) {\n      // A granted`,
+    CRASHES,
+  ),
+  fault(
+    'forgets its term on restart',
+    GROUP,
+    'this.term = options.hardState.term;',
+    'this.term = Math.max(options.startTerm, options.entries.at(-1)?.term ?? 0);',
+    CRASHES,
+  ),
+  fault(
+    'votes for a candidate with an older log',
+    GROUP,
+    'return message.logTerm > lastTerm || (message.logTerm === lastTerm && message.index >= lastIndex);',
+    'return message.logTerm >= 0 || lastIndex + lastTerm < 0;',
+    CRASHES,
+  ),
+  fault(
+    'sends its vote before it is durable',
+    GROUP,
+    'this.promises.push(this.message(MessageType.VoteResponse',
+    'this.appends.push(this.message(MessageType.VoteResponse',
+    CRASHES,
+  ),
+  fault(
+    'asks for votes before its own is durable',
+    GROUP,
+    'this.askForVotes(MessageType.Vote, this.term, force, this.promises);',
+    'this.askForVotes(MessageType.Vote, this.term, force, this.appends);',
+    CRASHES,
+  ),
+  fault(
+    'wins with one vote too few',
+    GROUP,
+    'return this.quorum(member => this.votes.get(member.replicaId) === true);',
+    'return [...this.votes.values()].filter(granted => granted).length * 2 >= this.history.current.voters.length - 1;',
+    CRASHES,
+  ),
+  // ---- replication and commit
+  fault(
+    'commits an entry of an older term by counting',
+    GROUP,
+    'if (index <= this.commitIndex || this.log.termAt(index) !== this.term) return;',
+    'if (index <= this.commitIndex) return;',
+    CRASHES,
+  ),
+  fault('commits without a quorum', GROUP, 'const index = this.majorityOf(matchOf);', 'const index = this.self.match;'),
+  fault(
+    "counts the leader's own copy before it is durable",
+    GROUP,
+    'this.uncommittedBytes += data.length + ENTRY_OVERHEAD_BYTES;\n    this.wakeSender();',
+    'this.uncommittedBytes += data.length + ENTRY_OVERHEAD_BYTES;\n    this.self.match = entry.index;\n    this.wakeSender();',
+  ),
+  fault(
+    'acknowledges entries before they are durable',
+    GROUP,
+    'this.promises.push(\n        this.message(MessageType.AppendResponse',
+    'this.appends.push(\n        this.message(MessageType.AppendResponse',
+  ),
+  fault(
+    'keeps entries that contradict the leader',
+    GROUP,
+    'if (this.log.termAt(entry.index) !== entry.term) break;',
+    'if (this.log.termAt(entry.index) === undefined) break;',
+    CRASHES,
+  ),
+  fault('nextIndex never moves back', GROUP, 'peer.becomeProbe(agreement + 1);', 'peer.becomeProbe(peer.next);', CRASHES),
+  fault(
+    'hands a committed entry out twice',
+    GROUP,
+    'this.log.slice(this.handedIndex + 1, this.commitIndex)',
+    'this.log.slice(this.handedIndex, this.commitIndex)',
+  ),
+  fault(
+    'skips an entry at apply',
+    GROUP,
+    'this.log.slice(this.handedIndex + 1, this.commitIndex)',
+    'this.log.slice(this.handedIndex + 2, this.commitIndex)',
+  ),
+  // ---- reads
+  fault(
+    'confirms a ReadIndex without a quorum',
+    GROUP,
+    'if (this.decidesAlone()) this.confirmedReads.push',
+    "if (this.role === 'leader') this.confirmedReads.push",
+    STALLS,
+  ),
+  fault(
+    'does not look at the clock again before a lease read',
+    LEASES,
+    'replica.leaseTerm === group.term && monotonic < replica.leaseMonotonicUntil && wall < replica.leaseWallUntil',
+    'replica.leaseTerm === group.term',
+    STALLS,
+  ),
+  fault(
+    'sends a request again without saying that it is a repeat',
+    DISPATCHER,
+    'if (request.isWrite) request.repeat = true;',
+    'request.repeat = false;',
+    { ...STALLS, crashes: true },
+  ),
+  fault(
+    'proposes a repeat without looking for the first attempt',
+    REPLICA,
+    'if (request.repeat && !this.mayPropose(request, batch)) continue;',
+    '',
+    { ...STALLS, crashes: true },
+  ),
+  fault('takes a duplicated frame twice', PEER, '|| header.number <= this.framesTaken) return false;', ') return false;', {
+    network: { delayMinMs: 0.5, delayMeanMs: 1, breakChance: 0, lossChance: 0, duplicateChance: 0.05, reorderChance: 0.05 },
+  }),
+  fault(
+    'answers the successor of the process that asked',
+    DISPATCHER,
+    'return this.peer.connected && this.peer.boot === request.boot;',
+    'return this.peer.connected;',
+    {
+      ...CRASHES,
+      everyMs: 150,
+      network: { delayMinMs: 2, delayMeanMs: 20, breakChance: 0, lossChance: 0, duplicateChance: 0, reorderChance: 0 },
+    },
+  ),
+  fault(
+    "takes another leader's entry for its own",
+    REPLICA,
+    'const batch = mine?.term === entry.term ? mine.batch : this.decode(entry);',
+    'const batch = mine !== undefined ? mine.batch : this.decode(entry);',
+    STALLS,
+  ),
+  fault(
+    'answers a lost proposal with the result of what took its place',
+    REPLICA,
+    'if (mine.term === term && results !== undefined) {',
+    'if (results !== undefined && mine.requests.length === results.length) {',
+    STALLS,
+  ),
+  // ---- disks
+  fault(
+    'ignores an fsync error',
+    HOST,
+    '    this.ports.log.append(write.records, undefined, error => {\n      if (error !== undefined) {',
+    "    this.ports.log.append(write.records, undefined, error => {\n      if (error !== undefined && error.name === '') {",
+    { diskErrors: true, everyMs: 400 },
+  ),
+  fault(
+    'compacts above what the engine holds durably',
+    KEEPER,
+    'Math.min(replica.durableIndex, group.lastIndex',
+    'Math.min(replica.machine.appliedIndex, group.lastIndex',
+    CRASHES,
+  ),
+  fault(
+    'takes a written state for a durable one',
+    KEEPER,
+    'this.engine.sync(error => {',
+    'this.engine.getMany([], error => {',
+    CRASHES,
+  ),
+  fault(
+    'restarts the log behind a state that is not durable',
+    HOST,
+    'this.ports.engine.sync(error => {\n      if (error !== undefined) done(error, []);',
+    'this.ports.engine.getMany([], error => {\n      if (error !== undefined) done(error, []);',
+    { ...CRASHES, slowDisks: true },
+  ),
+  fault(
+    'applies again after a restart',
+    HOST,
+    'appliedIndex: installing ? begin.index : Math.max(machine.appliedIndex, begin.index),',
+    'appliedIndex: begin.index,',
+    CRASHES,
+  ),
+  // ---- snapshots
+  fault(
+    'ends a snapshot before its tail',
+    'node/src/snapshot-source.ts',
+    'done(undefined, encodeRows(page.rows), this.interval >= this.extent.length);',
+    'done(undefined, encodeRows(page.rows), this.interval >= 1 || page.more);',
+    { ...CRASHES, isolations: true },
+  ),
+  // ---- time and sleep
+  fault(
+    'a replica with work to do is not ticked',
+    HOST,
+    '      this.awake.add(replica);\n      replica.dirty = true;',
+    '      replica.dirty = true;',
+    { ...CRASHES, isolations: true },
+  ),
+];
