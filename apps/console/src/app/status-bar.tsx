@@ -21,6 +21,7 @@ function SourceAges({ sources }: { sources: readonly SourceAge[] }) {
   const missing = others.filter(s => s.ageMs === null);
   const known = others.filter(s => s.ageMs !== null).sort((a, b) => (a.ageMs ?? 0) - (b.ageMs ?? 0));
   const oldest = known[known.length - 1];
+  if (sources.length === 0) return null;
   if (others.length === 0) return <span>only node</span>;
   return (
     <>

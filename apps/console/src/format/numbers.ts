@@ -17,7 +17,7 @@ export function significant(value: number | null | undefined): string {
   const size = Math.abs(value);
   if (size >= 100) return integer(value);
   if (size >= 10) return trim(value.toFixed(1));
-  return trim(value.toFixed(size >= 1 ? 2 : 3));
+  return trim(value.toFixed(size >= 0.1 ? 2 : 3));
 }
 
 function trim(text: string): string {

@@ -140,7 +140,6 @@ export class ConsoleHub implements FeedSource {
   private viewSeq = 0;
   private hurry = false;
   private tickedAtMs = 0;
-  private seriesAtMs = 0;
   private sourcesShown = '';
   private subscribedAtMs = Number.NEGATIVE_INFINITY;
   private connectedAtMs = Number.NEGATIVE_INFINITY;
@@ -285,7 +284,7 @@ export class ConsoleHub implements FeedSource {
     this.hurry = false;
     this.look(now);
     for (const open of this.feeds.values()) if (open.subscribers > 0) this.refresh(open, now);
-    this.recordSeries(now);
+    this.recordSeries();
   }
 
   private refresh(open: OpenFeed, now: number): void {
@@ -373,9 +372,8 @@ export class ConsoleHub implements FeedSource {
     return this.picture === undefined || now - this.pictureAtMs >= VIEW_EVERY_MS ? this.look(now) : this.picture;
   }
 
-  private recordSeries(now: number): void {
-    if (this.picture === undefined || now - this.seriesAtMs < 1000) return;
-    this.seriesAtMs = now;
+  private recordSeries(): void {
+    if (this.picture === undefined) return;
     for (const { step, item } of this.series.record(this.settings.clock.wallMs(), this.picture.values)) {
       for (const open of this.feeds.values()) {
         if (open.topic === 'series' && stepOf(open.params) === step) (open.feed as AppendFeed).append(project(item, open.params));

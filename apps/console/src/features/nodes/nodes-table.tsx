@@ -146,7 +146,11 @@ function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
           <StaleNote freshness={freshness} />
         </span>
       </td>
-      {wide && <td>{node.safeToStop === null ? '–' : node.safeToStop.ok ? 'yes' : `no: ${node.safeToStop.why[0]}`}</td>}
+      {wide && (
+        <td className="nowrap" title={node.safeToStop?.why[0]}>
+          {node.safeToStop === null ? '–' : node.safeToStop.ok ? 'yes' : 'no'}
+        </td>
+      )}
     </tr>
   );
 }

@@ -94,7 +94,7 @@ function Figures({ overview }: { overview: OverviewRow | undefined }) {
         alarming={partitions.withLeader < partitions.total}
       />
       <Figure
-        name="Nodes reachable"
+        name="Nodes up"
         value={`${nodes.reachable} of ${nodes.voters}`}
         hint="voters that answer this node"
         alarming={nodes.reachable < nodes.voters}

@@ -21,7 +21,7 @@ export function pointsOf(items: readonly SeriesItem[], window: ChartWindow, nowM
   let before: number | undefined;
   for (const item of items) {
     if (item.atMs < nowMs - spanMs) continue;
-    if (before !== undefined && item.atMs - before > stepS * 1500) points.push({ atMs: before + stepS * 1000 });
+    if (before !== undefined && item.atMs - before > stepS * 2500) points.push({ atMs: before + stepS * 1000 });
     points.push({ atMs: item.atMs, ...item.values });
     before = item.atMs;
   }
