@@ -93,6 +93,8 @@ export class BatchStream implements ResultSink {
   private collectedBytes = 0;
   /** Values of answers that are not written yet. */
   private unsentBytes = 0;
+  /** Answers with values that are encoded only when there is room: until then they cost a reference, not a copy. */
+  private deferred: DeferredAnswer[] = [];
   private flushScheduled = false;
   private writing = false;
 
@@ -288,12 +290,27 @@ export class BatchStream implements ResultSink {
     exactRevision: bigint | undefined,
   ): void {
     if (this.ended) return;
+    if (result.value !== null && this.unsentBytes > MAX_UNSENT_BYTES) {
+      this.deferred.push({ type, requestId, result, elapsedMs, exactRevision });
+      return;
+    }
     const frames = this.frames();
     const hint = this.context.hints.hint(result.route);
     if (!addOperationResponse(frames, type, requestId, result, elapsedMs, hint, exactRevision)) {
       addOperationResponse(frames, type, requestId, refusal(ResponseType.Errored), elapsedMs, undefined, undefined);
     }
     this.answered(result.value === null ? 0 : result.value.length);
+  }
+
+  /** The client has read on: what waited for room is encoded as far as there is some. */
+  private encodeDeferred(): void {
+    if (this.deferred.length === 0) return;
+    let next = 0;
+    for (; next < this.deferred.length && this.unsentBytes <= MAX_UNSENT_BYTES; next++) {
+      const { type, requestId, result, elapsedMs, exactRevision } = this.deferred[next] as DeferredAnswer;
+      this.answerOneKey(type, requestId, result, elapsedMs, exactRevision);
+    }
+    this.deferred.splice(0, next);
   }
 
   private answerEncoded(type: number, requestId: number, payload: Uint8Array): void {
@@ -351,6 +368,7 @@ export class BatchStream implements ResultSink {
     this.inFlight -= answers;
     this.unsentBytes -= bytes;
     if (this.ended) return;
+    this.encodeDeferred();
     this.flush();
     this.balance();
     this.endIfDone();
@@ -397,8 +415,17 @@ export class BatchStream implements ResultSink {
   private leave(): void {
     this.ended = true;
     this.collecting = undefined;
+    this.deferred = [];
     this.onEnd(this);
   }
+}
+
+interface DeferredAnswer {
+  readonly type: OneKeyType;
+  readonly requestId: number;
+  readonly result: OperationResult;
+  readonly elapsedMs: number;
+  readonly exactRevision: bigint | undefined;
 }
 
 /** One message of the stream, for as long as some request in it is not answered. */
