@@ -1,5 +1,14 @@
 import type { Hlc } from '@kahuna/base';
-import type { Operation, OperationResult } from '@kahuna/partition';
+import type {
+  HoldAnswer,
+  HoldOperation,
+  LockOperation,
+  Operation,
+  OperationResult,
+  ScanAnswer,
+  ScanQuery,
+  SequenceOperation,
+} from '@kahuna/partition';
 
 /** Receives answers without a closure per operation: `token` is whatever the submitter chose. Called exactly once per operation, never inside `submit`. */
 export interface ResultSink {
@@ -12,7 +21,10 @@ export interface KahunaNode {
    * Any operation on any node: routed, forwarded once to the leader if need be, answered with a result in all cases.
    * `deadlineMs`: monotonic instant of `clock` after which the answer is not wanted any more (0 = the spec's own bounds).
    */
-  submit(operation: Operation, sink: ResultSink, token: number, deadlineMs: number): void;
+  submit(operation: Operation | LockOperation | SequenceOperation, sink: ResultSink, token: number, deadlineMs: number): void;
+  /** Reads many keys by order, over as many partitions as it takes. Never rejects: refusals are answers. `deadlineMs` as above. */
+  scan(query: ScanQuery, deadlineMs: number): Promise<ScanAnswer>;
+  hold(operation: HoldOperation, deadlineMs: number): Promise<HoldAnswer>;
   membership(): MembershipView;
   routing(keySpace: string | undefined): RoutingView;
   health(): HealthView;

@@ -1,5 +1,12 @@
 import type { ByteReader, Clock, HybridClock } from '@kahuna/base';
-import { type Operation, type OperationResult, ResponseType, type Route } from '@kahuna/partition';
+import {
+  type LockOperation,
+  type Operation,
+  type OperationResult,
+  ResponseType,
+  type Route,
+  type SequenceOperation,
+} from '@kahuna/partition';
 import { isReservedKey, type RoutingTable } from '@kahuna/range-router';
 import type { ResultSink } from './api.ts';
 import type { LatencyHistogram } from './latency.ts';
@@ -76,7 +83,11 @@ export class Dispatcher implements RequestOrigin {
     return this.parkedCount + this.forwarded.size;
   }
 
-  submit(operation: Operation, sink: ResultSink, token: number, deadline: number): void {
+  submit(operation: Operation | LockOperation | SequenceOperation, sink: ResultSink, token: number, deadline: number): void {
+    if (!isKeyValueOperation(operation)) {
+      this.defer(sink, token, emptyResult(ResponseType.Errored));
+      return;
+    }
     const table = this.host.accepting ? this.host.routingTable() : undefined;
     if (table === undefined || this.waiting >= this.limits.maxRequests) {
       this.defer(sink, token, mustRetry());
@@ -310,6 +321,10 @@ export class Dispatcher implements RequestOrigin {
     this.forwarded.clear();
     this.completeDeferred();
   }
+}
+
+function isKeyValueOperation(operation: Operation | LockOperation | SequenceOperation): operation is Operation {
+  return !operation.kind.startsWith('lock-') && !operation.kind.startsWith('sequence-');
 }
 
 /** A request that another node received: its answer goes back over the link. */

@@ -1,15 +1,20 @@
-import { ByteReader, DecodeError, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
+import { ByteReader, DecodeError, HLC_ZERO, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
 import {
   createPartitionMachine,
   decodeMetaRow,
   EphemeralTable,
   type FetchedRow,
   HeadCache,
+  type HoldAnswer,
+  type LockOperation,
   lastStampOf,
   metaRowKey,
   type Operation,
   type PartitionMachine,
   type ReadNeed,
+  ResponseType,
+  type ScanAnswer,
+  type SequenceOperation,
   type SystemState,
 } from '@kahuna/partition';
 import {
@@ -408,7 +413,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   // ---- requests --------------------------------------------------------------------------------------------------------------
 
-  submit(operation: Operation, sink: ResultSink, token: number, deadlineMs: number): void {
+  submit(operation: Operation | LockOperation | SequenceOperation, sink: ResultSink, token: number, deadlineMs: number): void {
     this.dispatcher.submit(operation, sink, token, deadlineMs);
   }
 
@@ -1045,6 +1050,20 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   }
 
   // ---- views -----------------------------------------------------------------------------------------------------------------
+
+  scan(): Promise<ScanAnswer> {
+    return Promise.resolve({ type: ResponseType.MustRetry, rows: [], hasMore: false, nextCursor: undefined });
+  }
+
+  hold(): Promise<HoldAnswer> {
+    return Promise.resolve({
+      type: ResponseType.MustRetry,
+      holdId: '',
+      leaseExpiry: HLC_ZERO,
+      effectiveFloor: HLC_ZERO,
+      liveHolds: 0,
+    });
+  }
 
   membership(): MembershipView {
     return membershipView(this);

@@ -40,7 +40,7 @@ export function result(type: ResponseType, revision: number, lastModified: Hlc =
 }
 
 /** The command changed the record (a refused one never does). */
-export function hasEffect(type: ResponseType): boolean {
+export function hasEffect(type: number): boolean {
   return type === ResponseType.Set || type === ResponseType.Deleted || type === ResponseType.Extended;
 }
 

@@ -2,8 +2,11 @@ export { decodeBatch, encodeBatch, lastStampOf, UnknownCommandError } from './ba
 export { EPHEMERAL_DEAD_MS, EPHEMERAL_VERSIONS, EphemeralTable, type EphemeralTableOptions } from './ephemeral-table.ts';
 export { isUsableKey } from './evaluate.ts';
 export { HeadCache } from './head-cache.ts';
+export * from './lock-operation.ts';
 export { checkInvariants, createPartitionMachine, KeyValueMachine, type PartitionMachineOptions } from './machine.ts';
 export { decodeMetaRow, type GroupState } from './meta-row.ts';
 export * from './operation.ts';
+export * from './scan-operation.ts';
+export * from './sequence-operation.ts';
 export { metaRowKey } from './stored-keys.ts';
 export * from './types.ts';

@@ -26,7 +26,7 @@ const REV = SetFlag.IfEqualToRevision;
 const NOREV = SetFlag.NoRevision;
 const PUT = SetFlag.Set;
 
-const NAMES = new Map(Object.entries(ResponseType).map(([name, number]) => [number, name]));
+const NAMES = new Map<number, string>(Object.entries(ResponseType).map(([name, number]) => [number, name]));
 
 /** `Get "x" r0` for a hit with a value, `Get null r0` for a null value, `Set r0` and the like for the rest. */
 function show(result: OperationResult): string {

@@ -1,4 +1,5 @@
 import type { Hlc } from '@kahuna/base';
+import type { SequenceAllocation, SequenceEntry } from './sequence-operation.ts';
 
 /** Response types of key/value operations (spec keyvalues §2.1); the numbers are the wire's. */
 export const ResponseType = {
@@ -67,9 +68,10 @@ export interface GetOperation {
 export type WriteOperation = SetOperation | DeleteOperation | ExtendOperation;
 export type Operation = WriteOperation | GetOperation;
 
-/** Answer of one operation. Fields that do not apply are 0, null or the zero timestamp. */
+/** Answer of one operation. Fields that do not apply are 0, null, undefined or the zero timestamp. */
 export interface OperationResult {
-  type: ResponseType;
+  /** Of the operation's own table: ResponseType, LockResponseType or SequenceResponseType. Invalid input, retry and error are the same in all. */
+  type: number;
   revision: number;
   value: Uint8Array | null;
   expires: Hlc;
@@ -77,6 +79,8 @@ export interface OperationResult {
   lastModified: Hlc;
   /** 1 on a hit, 0 on a miss. */
   state: number;
+  /** What sequences answer; other answers lack the property. */
+  detail?: SequenceEntry | SequenceAllocation;
   /** Where it was served; undefined when the owner is not known. The gateway turns it into a route hint. */
   route: Route | undefined;
 }

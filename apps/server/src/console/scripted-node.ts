@@ -177,6 +177,8 @@ export class ScriptedCluster {
       submit: () => {
         throw new Error('a scripted node serves no operations');
       },
+      scan: () => Promise.reject(new Error('a scripted node serves no operations')),
+      hold: () => Promise.reject(new Error('a scripted node serves no operations')),
       membership: () => this.membership(nodeId),
       routing: () => this.routing(),
       health: () => this.health(nodeId),

@@ -49,6 +49,14 @@ export class FakeNode implements KahunaNode {
     this.clock = clock;
   }
 
+  scan(): Promise<never> {
+    return Promise.reject(new Error('this node reads single keys only'));
+  }
+
+  hold(): Promise<never> {
+    return Promise.reject(new Error('this node keeps no holds'));
+  }
+
   submit(operation: Operation, sink: ResultSink, token: number, _deadlineMs: number): void {
     this.pending += 1;
     const answer = (): void => {

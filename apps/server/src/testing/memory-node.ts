@@ -31,6 +31,14 @@ export class MemoryNode implements KahunaNode {
 
   readonly events: EventLog = { recent: () => [], subscribe: () => () => undefined };
 
+  scan(): Promise<never> {
+    return Promise.reject(new Error('this node reads single keys only'));
+  }
+
+  hold(): Promise<never> {
+    return Promise.reject(new Error('this node keeps no holds'));
+  }
+
   submit(operation: Operation, sink: ResultSink, token: number): void {
     this.operations.push(operation);
     if (this.silent) return;
