@@ -1,7 +1,6 @@
 /**
  * Writes as fast as it can until it is killed, and says on standard output what was acknowledged. Arguments: log | rocksdb | sqlite, directory.
  */
-import { writeSync } from 'node:fs';
 import type { LogStore, StateEngine } from '@kahuna/node';
 import { openFileLog, openRocksEngine, openSqliteEngine } from '../src/index.ts';
 import { entry, record, startAt } from '../src/log-conformance.ts';
@@ -24,7 +23,7 @@ function appendFrom(log: LogStore, index: number): void {
   const start = index > 400 && index % 100 === 0 ? startAt(index - 300, 1) : undefined;
   log.append([record(1, { entries: [entry(index, 1, data)], start })], index, error => {
     if (error !== undefined) throw error;
-    writeSync(1, `${index}\n`);
+    process.stdout.write(`${index}\n`);
     if (start !== undefined) log.release(new Map([[1, index]]));
     appendFrom(log, index + 8);
   });
@@ -40,7 +39,7 @@ function writeFrom(engine: StateEngine, number: number): void {
   ];
   engine.write(rows, error => {
     if (error !== undefined) throw error;
-    writeSync(1, `${number}\n`);
+    process.stdout.write(`${number}\n`);
     writeFrom(engine, number + 4);
   });
 }
