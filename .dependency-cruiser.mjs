@@ -11,6 +11,7 @@ const LIBS = {
   node: ['base', 'raft', 'range-router', 'txn', 'partition'],
   storage: ['base', 'raft', 'partition', 'node'],
   wire: ['base', 'range-router', 'partition'],
+  client: ['base', 'range-router', 'wire'],
   sim: ['base', 'raft', 'range-router', 'txn', 'partition', 'node', 'storage'],
 };
 const PURE = ['base', 'raft', 'range-router', 'txn', 'partition'];
