@@ -1032,7 +1032,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private stepGroup(header: FrameHeader, partitionId: PartitionId, message: Message): void {
     const replica = this.replicas.get(partitionId);
     if (replica === undefined || message.to !== replica.replicaId) return;
-    if (replica.installing && message.type !== MessageType.Append && message.type !== MessageType.Heartbeat) return;
+    // Entries taken now would be acknowledged and then go with the log that the snapshot replaces.
+    if (replica.installing && message.type !== MessageType.Heartbeat) return;
     if (message.type === MessageType.VoteResponse && !message.reject) this.hlc.observe(header.clock);
     for (const entry of message.entries) this.observeStamp(entry);
     replica.group.step(message, this.leases.votesAreBound(replica));
