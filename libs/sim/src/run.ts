@@ -44,13 +44,15 @@ export function planFor(seed: number): RunPlan {
   const settings = slowTimers
     ? { checkpointMs: 5000, keepEntries: 40, snapshotChunkBytes: 512 }
     : { ...QUICK_SETTINGS, keepEntries: rng.pick([5, 40, 200]), checkpointMs: rng.pick([100, 500, 3000]) };
+  // Heads that must be fetched from the engine in the middle of applying.
+  const headCacheEntries = seed % 3 === 0 ? 1 : DEFAULT_SETTINGS.headCacheEntries;
   const keys = ['a/1', 'a/2', 'b/1', 'counter/1', 'c'].slice(0, rng.int(1, 5));
   return {
     cluster: {
       ...CALM_CLUSTER,
       nodes,
       poolSize: rng.pick([1, 1, 2, 3]),
-      settings,
+      settings: { ...settings, headCacheEntries },
       logDisk: { fsyncMinMs: 0.3, fsyncMeanMs: rng.pick([0.5, 5, 20]), slowChance: rng.chance(0.3) ? 0.02 : 0 },
       engine: { callMinMs: 0.05, callMeanMs: rng.pick([0.1, 2]), stallChance: rng.chance(0.3) ? 0.01 : 0 },
       skewMs: rng.pick([5, 100, 3000]),
@@ -64,6 +66,17 @@ export function planFor(seed: number): RunPlan {
     },
     faults: drawFaultMix(rng),
     troubleMs: slowTimers ? 60_000 : rng.pick([3000, 6000, 12_000]),
+  };
+}
+
+/** The plan of a seed, with many clients on few keys of one partition: what goes wrong for milliseconds only is seen. */
+export function crowdedPlanFor(seed: number): RunPlan {
+  const plan = planFor(seed);
+  return {
+    ...plan,
+    cluster: { ...plan.cluster, nodes: 3, poolSize: 1, settings: QUICK_SETTINGS },
+    clients: { clients: 16, keys: ['a/1', 'a/2'], thinkMs: 2, patienceMs: 300 },
+    troubleMs: 6000,
   };
 }
 

@@ -33,6 +33,9 @@ export type CutMode = 'break' | 'stall';
 /** Bytes queued towards a peer beyond which frames are refused. */
 const QUEUE_LIMIT_BYTES = 16 * 1024 * 1024;
 
+/** Longest gap between two frames that waited behind a cut, once it is healed. Milliseconds. */
+const RESUME_GAP_MS = 10;
+
 /** Streams between nodes: ordered, framed, breakable. One stream per pair, whoever dials. */
 export class SimNetwork {
   options: NetworkOptions;
@@ -305,7 +308,11 @@ class Link {
     const lane = this.lane(this.session, from);
     const held = lane.held.splice(0);
     lane.freeAt = this.simulation.nowMs;
-    for (const arrive of held) this.schedule(lane, true, arrive);
+    // A sender that was not answered feels its way back: what waited comes in dribs and drabs.
+    for (const arrive of held) {
+      lane.freeAt += this.simulation.rng.float() * RESUME_GAP_MS;
+      this.schedule(lane, true, arrive);
+    }
   }
 
   private lane(session: Session, from: string): Lane {
