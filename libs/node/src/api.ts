@@ -2,6 +2,8 @@ import type { Hlc } from '@kahuna/base';
 import type {
   HoldAnswer,
   HoldOperation,
+  KeySpaceAnswer,
+  KeySpaceQuery,
   LockOperation,
   Operation,
   OperationResult,
@@ -25,6 +27,8 @@ export interface KahunaNode {
   /** Reads many keys by order, over as many partitions as it takes. Never rejects: refusals are answers. `deadlineMs` as above. */
   scan(query: ScanQuery, deadlineMs: number): Promise<ScanAnswer>;
   hold(operation: HoldOperation, deadlineMs: number): Promise<HoldAnswer>;
+  /** Pages through the names of the key spaces of all partitions, for the console. Never rejects. `deadlineMs` as above. */
+  keySpaces(query: KeySpaceQuery, deadlineMs: number): Promise<KeySpaceAnswer>;
   membership(): MembershipView;
   routing(keySpace: string | undefined): RoutingView;
   health(): HealthView;

@@ -6,6 +6,7 @@ import {
   type FetchedRow,
   HeadCache,
   type HoldAnswer,
+  type KeySpaceAnswer,
   type LockOperation,
   lastStampOf,
   metaRowKey,
@@ -1064,6 +1065,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       effectiveFloor: HLC_ZERO,
       liveHolds: 0,
     });
+  }
+
+  keySpaces(): Promise<KeySpaceAnswer> {
+    return Promise.resolve({ type: ResponseType.MustRetry, rows: [], hasMore: false });
   }
 
   membership(): MembershipView {

@@ -64,3 +64,32 @@ export interface HoldAnswer {
   readonly effectiveFloor: Hlc;
   readonly liveHolds: number;
 }
+
+/**
+ * Which key spaces hold keys: for browsing, not for programs. Reads the heads by seeking past each space, so its cost grows with the
+ * number of spaces on the page, not with the number of keys. Each partition as it is when visited.
+ */
+export interface KeySpaceQuery {
+  /** Spaces whose name begins with this text; '' = all. */
+  readonly prefix: string;
+  /** Only names after this one (ordinal); undefined: from the first. The last name of a page continues the listing. */
+  readonly after: string | undefined;
+  /** Spaces per page, 1 to 1,000; what lies outside is clamped. */
+  readonly limit: number;
+  readonly durability: Durability;
+}
+
+export interface KeySpaceRow {
+  readonly keySpace: string;
+  /** Keys stored in it, dead ones included (their counters stay); at least so many if `more`. */
+  readonly keys: number;
+  readonly more: boolean;
+}
+
+/** `type`: a `ResponseType`: Get, InvalidInput or MustRetry (then without rows). */
+export interface KeySpaceAnswer {
+  readonly type: number;
+  /** Ordinal order. A space whose keys are all dead is listed too. */
+  readonly rows: readonly KeySpaceRow[];
+  readonly hasMore: boolean;
+}

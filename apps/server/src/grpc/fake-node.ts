@@ -57,6 +57,10 @@ export class FakeNode implements KahunaNode {
     return Promise.reject(new Error('this node keeps no holds'));
   }
 
+  keySpaces(): Promise<never> {
+    return Promise.reject(new Error('this node lists no key spaces'));
+  }
+
   submit(operation: Operation, sink: ResultSink, token: number, _deadlineMs: number): void {
     this.pending += 1;
     const answer = (): void => {
