@@ -179,6 +179,7 @@ export class ScriptedCluster {
       },
       scan: () => Promise.reject(new Error('a scripted node serves no operations')),
       hold: () => Promise.reject(new Error('a scripted node serves no operations')),
+      keySpaces: () => Promise.reject(new Error('a scripted node serves no operations')),
       membership: () => this.membership(nodeId),
       routing: () => this.routing(),
       health: () => this.health(nodeId),

@@ -39,6 +39,10 @@ export class MemoryNode implements KahunaNode {
     return Promise.reject(new Error('this node keeps no holds'));
   }
 
+  keySpaces(): Promise<never> {
+    return Promise.reject(new Error('this node lists no key spaces'));
+  }
+
   submit(operation: Operation, sink: ResultSink, token: number): void {
     this.operations.push(operation);
     if (this.silent) return;
