@@ -14,10 +14,24 @@ const accent: MantineColorsTuple = [
   '#033f51',
 ];
 
+/** The kit's greys of the dark theme, from text to page, in the hue of our own surfaces. */
+const dark: MantineColorsTuple = [
+  '#e6e9ee',
+  '#c3cad3',
+  '#9aa4b0',
+  '#6b7683',
+  '#46515e',
+  '#2f3843',
+  '#1d232b',
+  '#171c22',
+  '#0f1318',
+  '#0b0e12',
+];
+
 export const theme = createTheme({
   primaryColor: 'accent',
   primaryShade: { light: 7, dark: 4 },
-  colors: { accent },
+  colors: { accent, dark },
   defaultRadius: 4,
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif',
   fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, Consolas, monospace',

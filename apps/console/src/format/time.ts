@@ -28,6 +28,12 @@ export function instant(ms: number | null | undefined, nowMs: number, zone: Time
   return today ? `${pad(at.h)}:${pad(at.m)}:${pad(at.s)}` : `${MONTHS[at.month]} ${at.day} ${pad(at.h)}:${pad(at.m)}`;
 }
 
+/** `14:02`, for the axis of a chart. */
+export function timeOfDay(ms: number, zone: TimeZoneChoice = 'local'): string {
+  const { h, m } = parts(ms, zone);
+  return `${pad(h)}:${pad(m)}`;
+}
+
 /** ISO with zone, for the title of a shown instant. */
 export function isoInstant(ms: number): string {
   return new Date(ms).toISOString();

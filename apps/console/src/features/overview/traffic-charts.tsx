@@ -5,9 +5,10 @@ import { CartesianGrid, Line, LineChart, ResponsiveContainer, Tooltip, XAxis, YA
 import { usePreferences } from '../../app/preferences.ts';
 import { type ChartWindow, WINDOWS } from '../../app/search.ts';
 import { millis, rate, significant } from '../../format/numbers.ts';
-import { instant } from '../../format/time.ts';
+import { instant, timeOfDay } from '../../format/time.ts';
 import { useFeed, useFreeze, useNow, useRows } from '../../live/use-live.ts';
 import { Panel } from '../../ui/panel.tsx';
+import { timeTicks, valueTicks } from './axis-model.ts';
 import { type Point, pointsOf, SPANS, summary } from './series-model.ts';
 
 interface LineOf {
@@ -91,6 +92,9 @@ function Chart({ title, lines, points, window, now, format }: ChartProps) {
     return `${line.label} ${format(newest)}, at most ${format(most)}`;
   });
   const time = (ms: number) => instant(ms, now, zone);
+  const { spanMs } = SPANS[window];
+  const offsetMs = zone === 'utc' ? 0 : -new Date(now).getTimezoneOffset() * 60_000;
+  const values = valueTicks(Math.max(0, ...lines.map(line => summary(points, line.name).most ?? 0)));
   return (
     <figure>
       <figcaption>
@@ -118,20 +122,21 @@ function Chart({ title, lines, points, window, now, format }: ChartProps) {
               dataKey="atMs"
               type="number"
               scale="time"
-              domain={[now - SPANS[window].spanMs, now]}
+              domain={[now - spanMs, now]}
               allowDataOverflow
-              tickFormatter={time}
-              tickCount={4}
-              minTickGap={60}
+              ticks={timeTicks(now, spanMs, offsetMs)}
+              tickFormatter={ms => timeOfDay(Number(ms), zone)}
+              minTickGap={16}
               stroke="var(--line-strong)"
               tick={{ fill: 'var(--muted)', fontSize: 11 }}
               tickLine={false}
             />
             <YAxis
               width={44}
-              domain={[0, (most: number) => Math.max(most, 1)]}
+              domain={[0, values.at(-1) ?? 1]}
+              ticks={values}
+              interval={0}
               tickFormatter={significant}
-              tickCount={4}
               axisLine={false}
               tickLine={false}
               tick={{ fill: 'var(--muted)', fontSize: 11 }}
