@@ -1,16 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { ServerCredentials } from '@grpc/grpc-js';
 import { createNodeHost, type NodeHost } from '@kahuna/node';
-import type { FastifyInstance } from 'fastify';
+import type { FlagValues } from './config/flags.ts';
 import { nodeSettings } from './config/node-settings.ts';
 import type { ServerSettings } from './config/settings.ts';
 import { readCertificate } from './config/tls-files.ts';
-import { registerConsoleStream } from './console/index.ts';
-import { createGrpcServer, type HintOptions, registerGrpcServices } from './grpc/index.ts';
+import { type ConsoleOptions, createGateways } from './gateways.ts';
 import { PortListeners } from './listeners/port-listeners.ts';
-import { createRestApp } from './rest/app.ts';
 import { readyAddresses, startupLines } from './runtime/banner.ts';
 import { deferred } from './runtime/deferred.ts';
 import { componentLog, type Logger } from './runtime/logger.ts';
@@ -59,25 +54,20 @@ export async function startServer(settings: ServerSettings, logger: Logger): Pro
   const vitals = new Vitals(storage.directory.stateDirectory, systemClock);
   const transport = createTransport(settings, certificate, logger);
   const node = createNode(settings, storage, transport, vitals, failure.resolve);
-  const lifecycle = { stopping: false };
-  const hints: HintOptions = {
-    localUrl: settings.clientUrl,
-    disabled: flags['disable-routing-hints'],
-    hidePeers: flags['disable-peer-endpoint-advertisement'],
-  };
-
-  const { app, settled } = await createApp(node, settings, hints, lifecycle, logger);
-  const grpcServer = createGrpcServer();
-  const grpc = registerGrpcServices(grpcServer, node, {
-    clock: systemClock,
-    hints,
-    protoFolder: flags['disable-grpc-reflection'] ? undefined : protoFolder(),
+  const gateways = await createGateways(node, {
+    hints: {
+      localUrl: settings.clientUrl,
+      disabled: flags['disable-routing-hints'],
+      hidePeers: flags['disable-peer-endpoint-advertisement'],
+    },
+    localEndpoint: settings.raftEndpoint,
+    allowedOrigins: flags['console-allowed-origins'],
+    console: consoleOptions(flags),
+    reflection: !flags['disable-grpc-reflection'],
     onFault: (what, error) => log.error(what, error),
   });
-  const injector = grpcServer.createConnectionInjector(ServerCredentials.createInsecure());
-
   const ports = new PortListeners(
-    { http: app.server, http2: socket => injector.injectConnection(socket), peer: socket => transport.accept(socket) },
+    { ...gateways.takers, peer: socket => transport.accept(socket) },
     {
       host: settings.bindHost,
       tls: certificate,
@@ -90,15 +80,13 @@ export async function startServer(settings: ServerSettings, logger: Logger): Pro
   });
 
   const stop = once(async () => {
-    lifecycle.stopping = true;
     ports.stopAccepting();
-    await within(DRAIN_MS, Promise.all([grpc.drain(), settled()]));
+    await within(DRAIN_MS, gateways.drain());
     await within(CLOSE_MS, new Promise<void>(resolve => node.stop(resolve)));
     reporter.stop();
     vitals.stop();
-    grpcServer.forceShutdown();
     ports.destroyConnections();
-    await app.close();
+    await gateways.close();
     await storage.release();
   });
 
@@ -109,8 +97,7 @@ export async function startServer(settings: ServerSettings, logger: Logger): Pro
     reporter.stop();
     ports.stopAccepting();
     ports.destroyConnections();
-    grpcServer.forceShutdown();
-    await app.close();
+    await gateways.close();
     vitals.stop();
     await new Promise<void>(resolve => transport.close(resolve));
     // Log and engine may never have been begun, and then need not answer.
@@ -169,64 +156,13 @@ function createNode(
   );
 }
 
-async function createApp(
-  node: NodeHost,
-  settings: ServerSettings,
-  hints: HintOptions,
-  lifecycle: { readonly stopping: boolean },
-  logger: Logger,
-): Promise<{ readonly app: FastifyInstance; readonly settled: () => Promise<void> }> {
-  const { flags } = settings;
-  const log = componentLog(logger, 'rest', systemClock.monotonicMs);
-  const consoleEnabled = flags['console-level'] !== 'off';
-  const app = await createRestApp(node, {
-    clock: systemClock,
-    hints,
-    localEndpoint: settings.raftEndpoint,
-    allowedOrigins: flags['console-allowed-origins'],
-    consoleDirectory: firstExisting('../../console/dist', '../../apps/console/dist'),
-    consoleEnabled,
-    isStopping: () => lifecycle.stopping,
-    onInternalError: (error, path) => log.error(`internal error on ${path}`, error),
-  });
-  if (consoleEnabled) {
-    registerConsoleStream(app, node, {
-      title: flags['console-title'] || undefined,
-      banner: flags['console-banner'] || undefined,
-      bannerTone: flags['console-banner-tone'] as 'warning' | 'danger' | 'neutral',
-      allowedOrigins: flags['console-allowed-origins'],
-      clock: systemClock,
-    });
-  }
-  const settled = countRequests(app);
-  await app.ready();
-  return { app, settled };
-}
-
-/** The first of these that is there, relative to this file: from source and from the bundle in `dist/server` the way differs. */
-function firstExisting(...candidates: readonly string[]): string | undefined {
-  return candidates.map(path => fileURLToPath(new URL(path, import.meta.url))).find(path => existsSync(path));
-}
-
-function protoFolder(): string | undefined {
-  return firstExisting('./proto', '../../../proto');
-}
-
-/** Resolves when no request is being answered; sockets of the console are no requests. */
-function countRequests(app: FastifyInstance): () => Promise<void> {
-  let inFlight = 0;
-  let onIdle: (() => void) | undefined;
-  app.addHook('onRequest', async request => {
-    if (request.headers.upgrade === undefined) inFlight++;
-  });
-  app.addHook('onResponse', async request => {
-    if (request.headers.upgrade === undefined && --inFlight === 0) onIdle?.();
-  });
-  return () =>
-    new Promise(resolve => {
-      if (inFlight === 0) resolve();
-      else onIdle = resolve;
-    });
+function consoleOptions(flags: FlagValues): ConsoleOptions | undefined {
+  if (flags['console-level'] === 'off') return undefined;
+  return {
+    title: flags['console-title'] || undefined,
+    banner: flags['console-banner'] || undefined,
+    bannerTone: flags['console-banner-tone'] as ConsoleOptions['bannerTone'],
+  };
 }
 
 async function within(ms: number, work: Promise<unknown>): Promise<void> {

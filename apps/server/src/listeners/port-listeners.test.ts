@@ -19,7 +19,11 @@ beforeEach(() => {
   peers = [];
   http = createHttpServer((_request, response) => response.end('one'));
   ports = new PortListeners(
-    { http, http2: socket => http2.emit('connection', socket), peer: socket => peers.push(socket) },
+    {
+      http: socket => http.emit('connection', socket),
+      http2: socket => http2.emit('connection', socket),
+      peer: socket => peers.push(socket),
+    },
     { host: '127.0.0.1', tls: undefined, onRefused: (port, spoken) => refused.push(`${spoken} on ${port}`) },
   );
 });

@@ -1,5 +1,4 @@
-import type { Server as HttpServer } from 'node:http';
-import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import type { ListenerPlan } from '../config/settings.ts';
 import { PEER_ALPN } from '../transport/magic.ts';
@@ -7,7 +6,7 @@ import { type Spoken, tellProtocol } from './first-bytes.ts';
 
 /** Who takes a connection once it is known what it speaks. The bytes seen so far are still to be read from the socket. */
 export interface ConnectionTakers {
-  readonly http: HttpServer;
+  readonly http: (socket: Socket) => void;
   /** HTTP/2 on a cleartext or TLS connection. */
   readonly http2: (socket: Socket) => void;
   readonly peer: (socket: Socket) => void;
@@ -48,14 +47,14 @@ export class PortListeners {
   constructor(takers: ConnectionTakers, options: PortOptions) {
     this.takers = takers;
     this.options = options;
-    // It never listens itself, but its time limits on slow requests begin with this event.
-    takers.http.emit('listening');
   }
 
-  /** Listens on all ports of the plan, or throws {@link ListenError} with none left open. */
-  async open(plan: readonly ListenerPlan[]): Promise<void> {
+  /** Listens on all ports of the plan, or throws {@link ListenError} with none left open. Returns the ports (the system chooses for 0). */
+  async open(plan: readonly ListenerPlan[]): Promise<readonly number[]> {
     try {
-      for (const listener of plan) await this.listen(listener);
+      const ports: number[] = [];
+      for (const listener of plan) ports.push(await this.listen(listener));
+      return ports;
     } catch (error) {
       await this.stopAccepting();
       throw error;
@@ -78,7 +77,7 @@ export class PortListeners {
     return this.sockets.size;
   }
 
-  private async listen(plan: ListenerPlan): Promise<void> {
+  private async listen(plan: ListenerPlan): Promise<number> {
     const server = plan.tls ? this.tlsServer(plan) : this.tcpServer(plan);
     server.maxConnections = MAX_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
@@ -86,6 +85,7 @@ export class PortListeners {
       server.listen({ port: plan.port, host: this.options.host, backlog: 1024 }, resolve);
     });
     this.servers.push(server);
+    return (server.address() as AddressInfo).port;
   }
 
   private tcpServer(plan: ListenerPlan): Server {
@@ -112,7 +112,7 @@ export class PortListeners {
     } else if (spoken === 'http2' && plan.kind !== 'peer') {
       this.takers.http2(socket);
     } else if (spoken === 'http1' && (plan.kind === 'http' || plan.kind === 'https')) {
-      this.takers.http.emit('connection', socket);
+      this.takers.http(socket);
       process.nextTick(() => socket.resume());
     } else {
       this.options.onRefused(plan.port, spoken, `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`);

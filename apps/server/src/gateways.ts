@@ -1,0 +1,115 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { ServerCredentials } from '@grpc/grpc-js';
+import type { KahunaNode } from '@kahuna/node';
+import type { FastifyInstance } from 'fastify';
+import { registerConsoleStream } from './console/index.ts';
+import { createGrpcServer, type HintOptions, registerGrpcServices } from './grpc/index.ts';
+import type { ConnectionTakers } from './listeners/port-listeners.ts';
+import { createRestApp } from './rest/app.ts';
+import { systemClock } from './runtime/system-clock.ts';
+
+/** What the console shows about itself; undefined in {@link GatewayOptions}: there is no console. */
+export interface ConsoleOptions {
+  readonly title: string | undefined;
+  readonly banner: string | undefined;
+  readonly bannerTone: 'warning' | 'danger' | 'neutral';
+}
+
+export interface GatewayOptions {
+  readonly hints: HintOptions;
+  /** `host:port` of this node in the cluster. */
+  readonly localEndpoint: string;
+  /** Origins of other web pages that may call this node. */
+  readonly allowedOrigins: readonly string[];
+  readonly console: ConsoleOptions | undefined;
+  readonly reflection: boolean;
+  /** Told about faults of our own; the client gets the documented answer meanwhile. */
+  readonly onFault: (what: string, error: unknown) => void;
+}
+
+/** Everything that serves clients of one node: REST, gRPC, health, metrics and the console. Owns no port. */
+export interface Gateways {
+  readonly takers: Pick<ConnectionTakers, 'http' | 'http2'>;
+  /** Health is 503 at once and new work is turned away; resolves when the requests in flight are answered. */
+  drain(): Promise<void>;
+  /** After the connections are gone. */
+  close(): Promise<void>;
+}
+
+export async function createGateways(node: KahunaNode, options: GatewayOptions): Promise<Gateways> {
+  const lifecycle = { stopping: false };
+  const app = await createApp(node, options, lifecycle);
+  const settled = countRequests(app);
+  await app.ready();
+
+  const grpcServer = createGrpcServer();
+  const grpc = registerGrpcServices(grpcServer, node, {
+    clock: systemClock,
+    hints: options.hints,
+    protoFolder: options.reflection ? protoFolder() : undefined,
+    onFault: options.onFault,
+  });
+  // It never listens itself, but its time limits on slow requests begin with this event.
+  app.server.emit('listening');
+  const injector = grpcServer.createConnectionInjector(ServerCredentials.createInsecure());
+
+  return {
+    takers: { http: socket => app.server.emit('connection', socket), http2: socket => injector.injectConnection(socket) },
+    drain: async () => {
+      lifecycle.stopping = true;
+      await Promise.all([grpc.drain(), settled()]);
+    },
+    close: async () => {
+      grpcServer.forceShutdown();
+      await app.close();
+    },
+  };
+}
+
+async function createApp(
+  node: KahunaNode,
+  options: GatewayOptions,
+  lifecycle: { readonly stopping: boolean },
+): Promise<FastifyInstance> {
+  const app = await createRestApp(node, {
+    clock: systemClock,
+    hints: options.hints,
+    localEndpoint: options.localEndpoint,
+    allowedOrigins: options.allowedOrigins,
+    consoleDirectory: firstExisting('../../console/dist', '../../apps/console/dist'),
+    consoleEnabled: options.console !== undefined,
+    isStopping: () => lifecycle.stopping,
+    onInternalError: (error, path) => options.onFault(`internal error on ${path}`, error),
+  });
+  if (options.console !== undefined) {
+    registerConsoleStream(app, node, { ...options.console, allowedOrigins: options.allowedOrigins, clock: systemClock });
+  }
+  return app;
+}
+
+/** The first of these that is there, relative to this file: from source and from the bundle in `dist/server` the way differs. */
+function firstExisting(...candidates: readonly string[]): string | undefined {
+  return candidates.map(path => fileURLToPath(new URL(path, import.meta.url))).find(path => existsSync(path));
+}
+
+function protoFolder(): string | undefined {
+  return firstExisting('./proto', '../../../proto');
+}
+
+/** Resolves when no request is being answered; sockets of the console are no requests. */
+function countRequests(app: FastifyInstance): () => Promise<void> {
+  let inFlight = 0;
+  let onIdle: (() => void) | undefined;
+  app.addHook('onRequest', async request => {
+    if (request.headers.upgrade === undefined) inFlight++;
+  });
+  app.addHook('onResponse', async request => {
+    if (request.headers.upgrade === undefined && --inFlight === 0) onIdle?.();
+  });
+  return () =>
+    new Promise(resolve => {
+      if (inFlight === 0) resolve();
+      else onIdle = resolve;
+    });
+}
