@@ -4,6 +4,8 @@ import type {
   HoldOperation,
   KeySpaceAnswer,
   KeySpaceQuery,
+  ListingAnswer,
+  ListingQuery,
   LockOperation,
   Operation,
   OperationResult,
@@ -29,6 +31,8 @@ export interface KahunaNode {
   hold(operation: HoldOperation, deadlineMs: number): Promise<HoldAnswer>;
   /** Pages through the names of the key spaces of all partitions, for the console. Never rejects. `deadlineMs` as above. */
   keySpaces(query: KeySpaceQuery, deadlineMs: number): Promise<KeySpaceAnswer>;
+  /** A page of locks or sequences over all partitions, for the console. Never rejects. */
+  list(query: ListingQuery, deadlineMs: number): Promise<ListingAnswer>;
   membership(): MembershipView;
   routing(keySpace: string | undefined): RoutingView;
   health(): HealthView;

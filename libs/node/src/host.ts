@@ -7,6 +7,7 @@ import {
   HeadCache,
   type HoldAnswer,
   type KeySpaceAnswer,
+  type ListingAnswer,
   type LockOperation,
   lastStampOf,
   metaRowKey,
@@ -1065,6 +1066,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       effectiveFloor: HLC_ZERO,
       liveHolds: 0,
     });
+  }
+
+  list(): Promise<ListingAnswer> {
+    return Promise.resolve({ type: ResponseType.MustRetry, locks: [], sequences: [], next: undefined, missing: [] });
   }
 
   keySpaces(): Promise<KeySpaceAnswer> {

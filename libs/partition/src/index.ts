@@ -2,6 +2,7 @@ export { decodeBatch, encodeBatch, lastStampOf, UnknownCommandError } from './ba
 export { EPHEMERAL_DEAD_MS, EPHEMERAL_VERSIONS, EphemeralTable, type EphemeralTableOptions } from './ephemeral-table.ts';
 export { isUsableKey } from './evaluate.ts';
 export { HeadCache } from './head-cache.ts';
+export * from './listing.ts';
 export * from './lock-operation.ts';
 export { checkInvariants, createPartitionMachine, KeyValueMachine, type PartitionMachineOptions } from './machine.ts';
 export { decodeMetaRow, type GroupState } from './meta-row.ts';

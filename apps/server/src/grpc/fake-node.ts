@@ -61,6 +61,10 @@ export class FakeNode implements KahunaNode {
     return Promise.reject(new Error('this node lists no key spaces'));
   }
 
+  list(): Promise<never> {
+    return Promise.reject(new Error('this node lists no locks or sequences'));
+  }
+
   submit(operation: Operation, sink: ResultSink, token: number, _deadlineMs: number): void {
     this.pending += 1;
     const answer = (): void => {

@@ -43,6 +43,10 @@ export class MemoryNode implements KahunaNode {
     return Promise.reject(new Error('this node lists no key spaces'));
   }
 
+  list(): Promise<never> {
+    return Promise.reject(new Error('this node lists no locks or sequences'));
+  }
+
   submit(operation: Operation, sink: ResultSink, token: number): void {
     this.operations.push(operation);
     if (this.silent) return;
