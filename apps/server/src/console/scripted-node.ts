@@ -180,6 +180,7 @@ export class ScriptedCluster {
       scan: () => Promise.reject(new Error('a scripted node serves no operations')),
       hold: () => Promise.reject(new Error('a scripted node serves no operations')),
       keySpaces: () => Promise.reject(new Error('a scripted node serves no operations')),
+      list: () => Promise.reject(new Error('a scripted node serves no operations')),
       membership: () => this.membership(nodeId),
       routing: () => this.routing(),
       health: () => this.health(nodeId),
