@@ -22,6 +22,8 @@ import {
   ResponseType,
   type WriteOperation,
 } from './operation.ts';
+import { covers, MemoryScan, type PartitionQuery, type PartitionScan, PRUNED, ReadPoint } from './scan.ts';
+import { TopRows } from './top-rows.ts';
 import { ownBytes, type Version } from './version.ts';
 
 /** Versions of a record that can be read, the head among them (keyvalues §10.1). */
@@ -114,6 +116,26 @@ export class EphemeralTable implements RecordOwner {
       default:
         return unreachable(mode, 'read mode');
     }
+  }
+
+  /** Reads many keys at this instant. */
+  scan(query: PartitionQuery, nowMs: number): PartitionScan {
+    const point = new ReadPoint(query, nowMs);
+    const covered = covers(query.shape);
+    const top = new TopRows(query.maxRows);
+    for (const record of this.records.values()) {
+      if (!covered(record.key) || !top.takes(record.key)) continue;
+      const head = record.current as Version;
+      const { key, row, below } = point.capture(record.key, head, record.lastUsed, oldestReadable(head));
+      const shown = below >= 0 ? PRUNED : row;
+      if (shown !== undefined) top.add({ key, durability: Durability.Ephemeral, result: shown });
+    }
+    return new MemoryScan(point, top, this.records.size);
+  }
+
+  /** Keys of all records, dead ones included, in no order. */
+  keys(): IterableIterator<string> {
+    return this.records.keys();
   }
 
   /** As {@link PartitionMachine.expiredAt}. */

@@ -151,9 +151,14 @@ export function readLatest(record: KeyRecord, operation: GetOperation, nowMs: nu
   const head = record.current;
   if (head === undefined) return miss(-1);
   if (!isLiveAt(head, nowMs)) return miss(head.revision);
-  const answer = hit(operation, head, head.expires, head.lastModified, record.lastUsed);
+  const answer = latestHit(operation, head, record.lastUsed);
   if (record.lastUsed.l < nowMs) record.lastUsed = { n: 0, l: nowMs, c: 0 };
   return answer;
+}
+
+/** Answer of a latest read of a live head. */
+export function latestHit(operation: GetOperation, head: Version, lastUsed: Hlc): OperationResult {
+  return hit(operation, head, head.expires, head.lastModified, lastUsed);
 }
 
 /** Answer of a read at a revision, once its version is at hand. `superseded`: it is not the head. */

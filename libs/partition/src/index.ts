@@ -7,6 +7,13 @@ export * from './lock-operation.ts';
 export { checkInvariants, createPartitionMachine, KeyValueMachine, type PartitionMachineOptions } from './machine.ts';
 export { decodeMetaRow, type GroupState } from './meta-row.ts';
 export * from './operation.ts';
+export type {
+  PartitionQuery,
+  PartitionScan,
+  PrefixShape,
+  ScanNeed,
+  SpaceShape,
+} from './scan.ts';
 export * from './scan-operation.ts';
 export * from './sequence-operation.ts';
 export { metaRowKey } from './stored-keys.ts';

@@ -32,6 +32,7 @@ import { type HeadCache, KeyRecord, type RecordOwner } from './head-cache.ts';
 import { searchHistory } from './history-search.ts';
 import { decodeMetaRow, emptyGroupState, encodeMetaRow, type GroupState } from './meta-row.ts';
 import { Durability, type GetOperation, type OperationResult, ResponseType, type WriteOperation } from './operation.ts';
+import { type CapturedRow, covers, openHeadScan, type PartitionQuery, type PartitionScan, ReadPoint } from './scan.ts';
 import {
   BUCKET_FAMILIES,
   decodeStoredKey,
@@ -41,6 +42,7 @@ import {
   historyKey,
   type Interval,
   metaRowKey,
+  revisionIn,
 } from './stored-keys.ts';
 import type {
   Command,
@@ -75,6 +77,7 @@ import { decodeVersion, encodeHead, encodePast, ownBytes, type Version } from '.
  */
 
 const NO_KEYS: readonly StoredKey[] = Object.freeze([]);
+const NO_PRUNINGS: ReadonlyMap<string, number> = new Map();
 const FLUSH_SLAB_BYTES = 16 * 1024;
 const DEFAULT_ANSWER_CAPACITY = 16_384;
 
@@ -464,6 +467,28 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     return expiryHiding(this.records.get(operation.key)?.current, nowMs);
   }
 
+  /**
+   * Begins a read of many keys at this instant; the host takes its view of the engine in the same step. undefined: the partition does
+   * not own the key space.
+   */
+  openScan(query: PartitionQuery, nowMs: number): PartitionScan | undefined {
+    const { shape } = query;
+    if (this.bucket < 0 || (shape.kind === 'space' && !this.owns(`${shape.keySpace}/`))) return undefined;
+    const point = new ReadPoint(query, nowMs);
+    const captured: CapturedRow[] = [];
+    for (const record of this.unflushed(covers(shape))) {
+      captured.push(point.capture(record.key, record.current as Version, record.lastUsed));
+    }
+    return openHeadScan({ bucket: this.bucket, point, captured, prunedBelow: NO_PRUNINGS, writer: this.writer() }, query);
+  }
+
+  /** Records that memory holds ahead of the engine. */
+  private *unflushed(covered: (key: string) => boolean): Iterable<KeyRecord> {
+    for (const record of this.dirty) if (covered(record.key)) yield record;
+    if (this.flush === undefined) return;
+    for (const record of this.flush.records) if (!record.dirty && covered(record.key)) yield record;
+  }
+
   // ---- engine --------------------------------------------------------------------------------------------------------------
 
   takeFlush(): FlushBatch | undefined {
@@ -549,10 +574,6 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
 
 function isWrite(command: Command): command is WriteOperation {
   return command.kind === 'set' || command.kind === 'delete' || command.kind === 'extend';
-}
-
-function revisionIn(storedKey: Uint8Array): number {
-  return storedKey[0] === Family.History ? decodeStoredKey(storedKey).revision : -1;
 }
 
 /** P2 to P4, for tests and the simulator; throws AssertionError. */

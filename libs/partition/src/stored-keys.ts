@@ -8,6 +8,8 @@ import type { StoredKey } from './types.ts';
  *     group row   family u8 · partition id u32
  *     head        family u8 · bucket u32 · space 00 01 · leaf 00 01
  *     history     family u8 · bucket u32 · space 00 01 · leaf 00 01 · revision u64
+ *     lock        family u8 · bucket u32 · name 00 01
+ *     sequence    family u8 · bucket u32 · name 00 01
  *
  * Integers are big-endian, so that bytes sort as numbers. Texts are CESU-8 (every UTF-16 unit encoded alone: its byte order is
  * UTF-16 order, and ASCII stays one byte), a zero byte escaped as 00 FF, ended by 00 01: what ends sorts before what goes on.
@@ -26,6 +28,9 @@ export const Family = {
   Staging: 0x15,
 } as const;
 export type Family = (typeof Family)[keyof typeof Family];
+
+/** Families of {@link nameKey}. */
+export type NameFamily = typeof Family.Locks | typeof Family.Sequences;
 
 /** Families whose rows lie under a hash bucket. */
 export const BUCKET_FAMILIES: readonly Family[] = [
@@ -76,6 +81,99 @@ export function spaceInterval(family: Family, bucket: number, keySpace: string):
   return { from, to };
 }
 
+/** One end of a range: a whole key, whose leaf may hold further '/' (it then only marks a place between leaves). */
+export interface KeyBound {
+  readonly key: string;
+  readonly inclusive: boolean;
+}
+
+/**
+ * Heads of the keys `space/…` that lie between the bounds, in ordinal order; undefined if nothing can. A key that is its own key
+ * space has no leaf and is left out: it is in no bucket (keyvalues §3.1). Bounds outside the space only narrow.
+ */
+export function bucketInterval(
+  bucket: number,
+  keySpace: string,
+  lower: KeyBound | undefined,
+  upper: KeyBound | undefined,
+): Interval | undefined {
+  const first = `${keySpace}/`;
+  let { to } = spaceInterval(Family.Heads, bucket, keySpace);
+  let from = placeInSpace(bucket, keySpace, '/', false);
+  if (lower !== undefined) {
+    if (lower.key.startsWith(first)) {
+      from = placeInSpace(bucket, keySpace, lower.key.slice(keySpace.length), true);
+      if (!lower.inclusive) from = successor(from);
+    } else if (lower.key > first) return undefined;
+  }
+  if (upper !== undefined) {
+    if (upper.key.startsWith(first)) {
+      to = placeInSpace(bucket, keySpace, upper.key.slice(keySpace.length), true);
+      if (upper.inclusive) to = successor(to);
+    } else if (upper.key < first) return undefined;
+  }
+  return compareBytes(from, to) < 0 ? { from, to } : undefined;
+}
+
+/**
+ * Heads of all keys that begin with `prefix`: those of the space that the prefix reaches into, then those of the spaces whose
+ * names begin with it. Each space is in ordinal order; over all of them the order is by space first.
+ */
+export function prefixIntervals(bucket: number, prefix: string): Interval[] {
+  const intervals: Interval[] = [];
+  const cut = prefix.lastIndexOf('/');
+  if (cut >= 0) intervals.push(beginningWith(placeInSpace(bucket, prefix.slice(0, cut), prefix.slice(cut), false)));
+  intervals.push(spacesBeginningWith(bucket, prefix));
+  return intervals;
+}
+
+/** Heads of all key spaces whose names begin with this text. */
+export function spacesBeginningWith(bucket: number, prefix: string): Interval {
+  const writer = new ByteWriter(64 + prefix.length * 3);
+  writePrefix(writer, Family.Heads, bucket);
+  writeOpenText(writer, prefix);
+  return beginningWith(writer.finish());
+}
+
+/** The smallest key above this one and all that a key space holds behind it. */
+export function behindSpace(bucket: number, keySpace: string): StoredKey {
+  return spaceInterval(Family.Heads, bucket, keySpace).to;
+}
+
+/** The smallest stored key above this one. */
+export function successor(key: StoredKey): StoredKey {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}
+
+function placeInSpace(bucket: number, keySpace: string, leaf: string, ended: boolean): StoredKey {
+  const writer = new ByteWriter(64 + (keySpace.length + leaf.length) * 3);
+  writePrefix(writer, Family.Heads, bucket);
+  writeText(writer, keySpace);
+  if (ended) writeText(writer, leaf);
+  else writeOpenText(writer, leaf);
+  return writer.finish();
+}
+
+/** All byte strings that begin with these bytes (not all of them FF). */
+function beginningWith(from: Uint8Array): Interval {
+  let length = from.length;
+  while (from[length - 1] === 0xff) length--;
+  const to = from.slice(0, length);
+  to[length - 1] = (to[length - 1] as number) + 1;
+  return { from, to };
+}
+
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const common = Math.min(a.length, b.length);
+  for (let i = 0; i < common; i++) {
+    const difference = (a[i] as number) - (b[i] as number);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
 export function headKey(writer: ByteWriter, bucket: number, key: string): StoredKey {
   writeKeyPart(writer, Family.Heads, bucket, key);
   return writer.finish();
@@ -86,6 +184,21 @@ export function historyKey(writer: ByteWriter, bucket: number, key: string, revi
   writeBigEndian(writer, Math.floor(revision / 0x1_0000_0000));
   writeBigEndian(writer, revision >>> 0);
   return writer.finish();
+}
+
+/** Row of a lock or a sequence. They are never read by key space, so the name is one text and rows stand in its order. */
+export function nameKey(writer: ByteWriter, family: NameFamily, bucket: number, name: string): StoredKey {
+  writePrefix(writer, family, bucket);
+  writeText(writer, name);
+  return writer.finish();
+}
+
+/** The name in a stored key that {@link nameKey} made. Throws {@link DecodeError} for anything else. */
+export function nameIn(stored: StoredKey): string {
+  const text = { value: '', at: PREFIX_BYTES };
+  readText(stored, text);
+  if (text.at !== stored.length) throw new DecodeError('bytes after a name');
+  return text.value;
 }
 
 function writeKeyPart(writer: ByteWriter, family: Family, bucket: number, key: string): void {
@@ -108,6 +221,13 @@ function writeBigEndian(writer: ByteWriter, value: number): void {
 }
 
 function writeText(writer: ByteWriter, text: string): void {
+  writeOpenText(writer, text);
+  writer.u8(0);
+  writer.u8(END);
+}
+
+/** Without the end mark: what the encodings of all texts that begin with this one have in common. */
+function writeOpenText(writer: ByteWriter, text: string): void {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     if (unit < 0x80) {
@@ -122,8 +242,6 @@ function writeText(writer: ByteWriter, text: string): void {
       writer.u8(0x80 | (unit & 0x3f));
     }
   }
-  writer.u8(0);
-  writer.u8(END);
 }
 
 export interface DecodedKey {
@@ -153,6 +271,16 @@ export function decodeStoredKey(stored: StoredKey): DecodedKey {
   const revision = view.getUint32(text.at) * 0x1_0000_0000 + view.getUint32(text.at + 4);
   assert(Number.isSafeInteger(revision), 'stored revision is a safe integer');
   return { family, bucket, key: text.value, revision };
+}
+
+/** Revision of a history row's key; -1 for rows of other families. */
+export function revisionIn(stored: StoredKey): number {
+  if (stored[0] !== Family.History) return -1;
+  const at = stored.byteOffset + stored.length - REVISION_BYTES;
+  const view = new DataView(stored.buffer, at, REVISION_BYTES);
+  const revision = view.getUint32(0) * 0x1_0000_0000 + view.getUint32(4);
+  assert(Number.isSafeInteger(revision), 'stored revision is a safe integer');
+  return revision;
 }
 
 /** Appends one terminated text to `into.value` and moves `into.at` behind it. */

@@ -1,6 +1,7 @@
 import type { Hlc, LogIndex, PartitionId, Term } from '@kahuna/base';
 import type { Configuration } from '@kahuna/raft';
 import type { GetOperation, OperationResult, WriteOperation } from './operation.ts';
+import type { PartitionQuery, PartitionScan } from './scan.ts';
 
 /**
  * The replicated state machine of one partition, as its host sees it.
@@ -149,6 +150,8 @@ export interface PartitionMachine {
    * rows. Asking anew without rows starts the search over (an as-of read of a long history takes several rounds).
    */
   read(operation: GetOperation, nowMs: number, fetched: readonly FetchedRow[] | undefined): OperationResult | ReadNeed;
+  /** Begins a read of many keys at this instant; the host takes a view of the engine in the same step. undefined: not this partition's. */
+  openScan(query: PartitionQuery, nowMs: number): PartitionScan | undefined;
   /** Expiry instant (ms) that made this key answer as expired at `nowMs`, or 0: such an answer needs a quorum's clocks at or above it. */
   expiredAt(operation: GetOperation, nowMs: number): number;
 

@@ -15,7 +15,10 @@ import {
   metaRowKey,
   type Operation,
   type OperationResult,
+  type PartitionQuery,
+  type PartitionScan,
   type ReadNeed,
+  type ScanRow,
   type SetOperation,
   type WriteOperation,
 } from '../src/index.ts';
@@ -35,6 +38,19 @@ export class MemoryRows {
     }
   }
 
+  /** What a scan would see from now on. */
+  freeze(): MemoryRows {
+    const view = new MemoryRows();
+    for (const [key, value] of this.rows) view.rows.set(key, value);
+    return view;
+  }
+
+  page(from: Uint8Array, to: Uint8Array, maxRows: number): { rows: { key: Uint8Array; value: Uint8Array }[]; more: boolean } {
+    const keys = [...this.rows.keys()].filter(key => key >= hex(from) && key < hex(to)).sort();
+    const rows = keys.slice(0, maxRows).map(key => ({ key: unhex(key), value: this.rows.get(key) as Uint8Array }));
+    return { rows, more: keys.length > maxRows };
+  }
+
   fetch(need: ReadNeed): FetchedRow[] {
     if (need.kind !== 'rows') throw new Error('the machine asks for rows by key only');
     return need.keys.map(key => ({ key, value: this.get(key) }));
@@ -43,6 +59,10 @@ export class MemoryRows {
 
 export function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
+}
+
+function unhex(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, 'hex'));
 }
 
 export interface ReplicaOptions {
@@ -100,6 +120,19 @@ export class Replica {
     return outcome;
   }
 
+  /** Runs a scan to its end over a view of this moment; `pageRows`: heads fetched at a time. */
+  scan(query: PartitionQuery, nowMs: number, pageRows = 3): ScanOutcome {
+    return this.beginScan(query, nowMs, pageRows)();
+  }
+
+  /** Begins a scan now; what happens before the returned function is called must not show. */
+  beginScan(query: PartitionQuery, nowMs: number, pageRows = 3): () => ScanOutcome {
+    const scan = this.machine.openScan(query, nowMs);
+    if (scan === undefined) throw new Error('the partition does not own the key space');
+    const view = this.engine.freeze();
+    return () => finishScan(scan, view, pageRows);
+  }
+
   beginFlush(): void {
     this.flushing ??= this.machine.takeFlush();
   }
@@ -124,6 +157,26 @@ export class Replica {
     this.cache = this.newCache();
     this.machine = this.boot();
   }
+}
+
+export interface ScanOutcome {
+  readonly rows: ScanRow[];
+  readonly aborted: boolean;
+  readonly hiddenUntilMs: number;
+}
+
+export function finishScan(scan: PartitionScan, view: MemoryRows, pageRows: number): ScanOutcome {
+  const rows: ScanRow[] = [];
+  for (let need = scan.need(), rounds = 0; need !== undefined; need = scan.need(), rounds++) {
+    if (rounds > 100_000) throw new Error('the scan does not come to an end');
+    if (need.kind === 'page') {
+      const page = view.page(need.from, need.to, pageRows);
+      scan.takePage(page.rows, page.more);
+    } else scan.takeRows(view.fetch(need));
+    rows.push(...scan.drain());
+  }
+  rows.push(...scan.drain());
+  return { rows: scan.aborted ? [] : rows, aborted: scan.aborted, hiddenUntilMs: scan.hiddenUntilMs };
 }
 
 /** Commands as a client would give them, on a clock that moves only when told to. */
