@@ -13,6 +13,7 @@ import type {
   ScanQuery,
   SequenceOperation,
 } from '@kahuna/partition';
+import type { Instrument } from './instruments.ts';
 
 /** Receives answers without a closure per operation: `token` is whatever the submitter chose. Called exactly once per operation, never inside `submit`. */
 export interface ResultSink {
@@ -38,6 +39,8 @@ export interface KahunaNode {
   health(): HealthView;
   /** Facts for the console and the metrics; cheap, no I/O. */
   facts(): NodeFacts;
+  /** What this node measures, for scrapers; cheap, no I/O. */
+  instruments(): readonly Instrument[];
   /** What happened lately on this node: elections, links, snapshots. Bounded ring; the callback sees new ones. */
   events: EventLog;
   /** Facts of a peer for the console, streamed while somebody subscribes; undefined until the first answer. */

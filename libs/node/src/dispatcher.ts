@@ -10,6 +10,7 @@ import {
 import { isReservedKey, type RoutingTable } from '@kahuna/range-router';
 import type { ResultSink } from './api.ts';
 import type { LatencyHistogram } from './latency.ts';
+import type { Meters } from './meters.ts';
 import type { Peer } from './peer.ts';
 import {
   ForwardStatus,
@@ -40,6 +41,7 @@ export interface DispatchHost {
   /** Something was queued that the next flush must look at. */
   scheduleFlush(): void;
   readonly accepting: boolean;
+  readonly meters: Meters;
 }
 
 export interface WaitLimits {
@@ -90,6 +92,11 @@ export class Dispatcher implements RequestOrigin {
     }
     const table = this.host.accepting ? this.host.routingTable() : undefined;
     if (table === undefined || this.waiting >= this.limits.maxRequests) {
+      if (operation.kind !== 'get' && operation.kind !== 'exists') {
+        const { rejections } = this.host.meters;
+        if (table === undefined) rejections.stopping++;
+        else rejections.inbox_full++;
+      }
       this.defer(sink, token, mustRetry());
       return;
     }

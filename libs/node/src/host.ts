@@ -37,9 +37,11 @@ import { EventRing } from './events.ts';
 import { FactsExchange } from './facts-exchange.ts';
 import { Founding } from './founding.ts';
 import { decodeHello, encodeHello, type Hello, PROTOCOL_VERSION } from './hello.ts';
+import { type Instrument, instrumentsOf } from './instruments.ts';
 import { type NodeInternals, newCounters } from './internals.ts';
 import { LatencyHistogram } from './latency.ts';
 import { Leases } from './leases.ts';
+import { Meters } from './meters.ts';
 import { Peer } from './peer.ts';
 import { type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
 import type { LogRecord, Ports, RecoveredGroup, TransportListener } from './ports.ts';
@@ -98,6 +100,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   fatalFault: string | null = null;
   stopping = false;
   readonly counters = newCounters();
+  readonly meters = new Meters();
 
   private readonly ports: Ports;
   private readonly byNode = new Map<number, Peer>();
@@ -164,6 +167,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   get accepting(): boolean {
     return this.started && !this.stopping && this.fatalFault === null;
+  }
+
+  get logPending(): number {
+    return this.ports.log.pending;
   }
 
   get system(): SystemState | undefined {
@@ -574,6 +581,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private appendToLog(write: LogWrite): void {
     this.counters.logWrites++;
     this.counters.logRecords += write.records.length;
+    this.meters.logBatchSize.record(write.records.length);
     const begun = this.clock.monotonicMs();
     this.ports.log.append(write.records, undefined, error => {
       if (error !== undefined) {
@@ -585,7 +593,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       for (const part of write.parts) {
         const { replica, group } = part;
         if (this.lastWrite.get(replica) === write) this.lastWrite.delete(replica);
-        if (part.index > 0) group.persisted(part.index, part.term);
+        if (part.index > 0) {
+          if (group.termAt(part.index) !== part.term) replica.staleCompletions++;
+          group.persisted(part.index, part.term);
+        }
         for (const message of part.messages) {
           // An answer of a term that has passed would be read as loyalty to it under today's allegiance.
           if (message.term === group.term || !isAnswer(message)) this.sendMessage(replica, message);
@@ -651,6 +662,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     const formerNode = former === 0 ? 0 : (replica.memberById(former)?.nodeId ?? replica.knownLeaderNode);
     if (formerNode !== 0 && formerNode !== this.nodeId) this.byNode.get(formerNode)?.left();
     const led = former !== 0 && former === group.replicaId;
+    if (group.term > replica.knownTerm && (group.role === 'candidate' || replica.leads)) this.electionBegan(replica, formerNode);
     replica.knownLeader = group.leaderId;
     replica.knownTerm = group.term;
     replica.knownLeaderNode = replica.leaderNode;
@@ -676,6 +688,12 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       }
       if (group.leaderId !== 0) this.dispatcher.leaderChanged(replica.partitionId);
     }
+  }
+
+  private electionBegan(replica: Replica, formerNode: number): void {
+    replica.electionsStarted++;
+    const heard = this.byNode.get(formerNode)?.heartbeatReceivedAt ?? Number.NEGATIVE_INFINITY;
+    if (heard > 0) this.meters.electionDelayMs.record(this.clock.monotonicMs() - heard);
   }
 
   private becameLeader(replica: Replica): void {
@@ -743,7 +761,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private tickPeers(now: number): void {
     const { heartbeatMs, tickMs } = this.settings;
     for (const peer of this.peers.values()) {
-      if (peer.connected && now - peer.lastHeartbeatSentAt >= heartbeatMs) {
+      const sinceLast = now - peer.lastHeartbeatSentAt;
+      if (peer.connected && sinceLast >= heartbeatMs) {
+        this.meters.heartbeatsSent++;
+        if (Number.isFinite(sinceLast)) this.meters.heartbeatDelayMs.record(sinceLast);
         peer.writeHeartbeat(this.writeTo(peer), now, this.clock.wallMs(), this.leases.promiseMs);
       }
       const silent = now - peer.heartbeatReceivedAt;
@@ -986,7 +1007,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       }
       case ItemKind.Raft: {
         const partitionId = reader.varint();
-        this.stepGroup(header, partitionId, decodeMessage(reader));
+        const message = decodeMessage(reader);
+        if (message.type === MessageType.Append || message.type === MessageType.AppendResponse) this.meters.steps.replication++;
+        else this.meters.steps.control++;
+        this.stepGroup(header, partitionId, message);
         return;
       }
       case ItemKind.Forward:
@@ -1090,6 +1114,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   facts(): NodeFacts {
     return nodeFacts(this);
+  }
+
+  instruments(): readonly Instrument[] {
+    return instrumentsOf(this);
   }
 
   peerFacts(nodeId: number): { readonly facts: NodeFacts; readonly receivedAtMs: number } | undefined {

@@ -3,6 +3,7 @@ import type { SystemState } from '@kahuna/partition';
 import type { RoutingTable } from '@kahuna/range-router';
 import type { EventRing } from './events.ts';
 import type { LatencyHistogram } from './latency.ts';
+import type { Meters } from './meters.ts';
 import type { Peer } from './peer.ts';
 import type { Replica } from './replica.ts';
 import type { NodeOptions, NodeSettings } from './settings.ts';
@@ -28,6 +29,9 @@ export interface NodeInternals {
   readonly writeLatency: LatencyHistogram;
   readonly logLatency: LatencyHistogram;
   readonly counters: NodeCounters;
+  readonly meters: Meters;
+  /** Records that the log has not written yet. */
+  readonly logPending: number;
   readonly dispatcher: { readonly waiting: number; readonly counters: Readonly<Record<string, number>> };
 
   monotonicMs(): number;

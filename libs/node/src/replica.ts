@@ -22,6 +22,7 @@ import {
   type RaftGroup,
   type Ready,
 } from '@kahuna/raft';
+import type { Meters } from './meters.ts';
 import { ForwardStatus } from './peer-frame.ts';
 import { type PendingRequest, requestBytes } from './request.ts';
 
@@ -29,6 +30,7 @@ import { type PendingRequest, requestBytes } from './request.ts';
 export interface ReplicaHost {
   readonly hlc: HybridClock;
   readonly limits: ReplicaLimits;
+  readonly meters: Meters;
   /** This replica has something to do in the next flush. */
   wake(replica: Replica): void;
   monotonicMs(): number;
@@ -62,6 +64,8 @@ interface InFlight {
   readonly index: LogIndex;
   readonly term: Term;
   readonly batch: CommandBatch;
+  /** Monotonic instant. Milliseconds. */
+  readonly proposedAt: number;
   readonly requests: readonly PendingRequest[];
 }
 
@@ -133,6 +137,11 @@ export class Replica {
 
   readCount = 0;
   writeCount = 0;
+  electionsStarted = 0;
+  /** Log writes that were done for entries replaced meanwhile. */
+  staleCompletions = 0;
+  snapshotFailures = 0;
+  compactions = 0;
 
   /** In force while none stands in the applied state: that of the founding, or of the log's start. */
   baseConfiguration: Configuration;
@@ -177,6 +186,11 @@ export class Replica {
     return this.queue.length + this.inFlightItems;
   }
 
+  /** Bytes of the writes under proposal. */
+  get proposedBytes(): number {
+    return this.queuedBytes;
+  }
+
   /** Entries decided and not yet applied. */
   get applyBacklog(): number {
     return this.committed.length - this.committedAt;
@@ -187,9 +201,12 @@ export class Replica {
   /** A request for this partition, while this replica leads. It is refused or answered later, never inside this call. */
   accept(request: PendingRequest): void {
     request.settlesFor = 0;
-    if (request.isEphemeral) this.reads.push(request);
-    else if (request.isWrite) this.queue.push(request);
-    else this.reads.push(request);
+    if (request.isWrite && !request.isEphemeral) {
+      this.queue.push(request);
+      this.host.meters.admitted++;
+    } else {
+      this.reads.push(request);
+    }
     this.host.wake(this);
   }
 
@@ -210,18 +227,19 @@ export class Replica {
       if (request.repeat && !this.mayPropose(request, batch)) continue;
       const size = requestBytes(request.operation);
       if (this.inFlightItems + batch.length >= maxQueuedItems || this.queuedBytes + bytes + size > maxQueuedBytes) {
+        this.host.meters.rejections.queue_full++;
         request.refuse(ForwardStatus.Overloaded);
         continue;
       }
       if (batch.length >= maxBatchItems || (batch.length > 0 && bytes + size > maxBatchBytes)) {
-        this.propose(batch);
+        this.propose(batch, bytes);
         batch = [];
         bytes = 0;
       }
       batch.push(request);
       bytes += size;
     }
-    if (batch.length > 0) this.propose(batch);
+    if (batch.length > 0) this.propose(batch, bytes);
   }
 
   /**
@@ -246,7 +264,7 @@ export class Replica {
     return false;
   }
 
-  private propose(requests: PendingRequest[]): void {
+  private propose(requests: PendingRequest[], bytes: number): void {
     // The stamp is taken in the same synchronous step that gives the entry its index, so stamps grow with the log.
     const batch: CommandBatch = { stamp: this.host.hlc.now(requests.length), level: FEATURE_LEVEL, proposals: requests };
     const proposed = this.group.propose(encodeBatch(this.writer, batch));
@@ -255,9 +273,17 @@ export class Replica {
       for (const request of requests) request.refuse(status);
       return;
     }
-    this.inFlight.push({ index: proposed.index, term: proposed.term, batch, requests });
+    const proposedAt = this.host.monotonicMs();
+    this.inFlight.push({ index: proposed.index, term: proposed.term, batch, proposedAt, requests });
     this.inFlightItems += requests.length;
-    for (const request of requests) this.queuedBytes += requestBytes(request.operation);
+    this.queuedBytes += bytes;
+    const { meters } = this.host;
+    meters.batches++;
+    meters.entries += requests.length;
+    meters.steps.client++;
+    meters.batchItems.record(requests.length);
+    meters.batchBytes.record(bytes);
+    meters.queueAgeMs.record(proposedAt - (requests[0] as PendingRequest).startedAt);
   }
 
   // ---- committed entries ----------------------------------------------------------------------------------------------------
@@ -357,10 +383,14 @@ export class Replica {
     this.inFlightItems -= mine.requests.length;
     const { requests } = mine;
     for (const request of requests) this.queuedBytes -= requestBytes(request.operation);
+    const { meters } = this.host;
+    meters.raftMs.record(this.host.monotonicMs() - mine.proposedAt);
     if (mine.term === term && results !== undefined) {
+      meters.outcomes.success += requests.length;
       for (let i = 0; i < requests.length; i++) (requests[i] as PendingRequest).answer(results[i] as OperationResult);
       return;
     }
+    meters.outcomes.transient += requests.length;
     for (const request of requests) request.refuse(ForwardStatus.NotLeader);
   }
 
@@ -556,7 +586,11 @@ export class Replica {
     for (const entry of this.inFlight) {
       const first = entry.requests[0];
       if (first === undefined || first.startedAt > startedBefore) return;
-      for (const request of entry.requests) if (request.startedAt <= startedBefore) request.refuse(ForwardStatus.Unknown);
+      for (const request of entry.requests) {
+        if (request.done || request.startedAt > startedBefore) continue;
+        this.host.meters.outcomes.permanent++;
+        request.refuse(ForwardStatus.Unknown);
+      }
     }
   }
 
@@ -568,7 +602,9 @@ export class Replica {
       return true;
     };
     this.reads = this.reads.filter(request => !request.done && !expired(request));
+    const waiting = this.queue.length;
     this.queue = this.queue.filter(request => !request.done && !expired(request));
+    this.host.meters.rejections.queue_expired += waiting - this.queue.length;
     for (const waiting of this.waitingForApply) for (const request of waiting.requests) expired(request);
     if (this.round !== undefined) for (const request of this.round.requests) expired(request);
   }

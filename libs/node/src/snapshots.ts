@@ -207,6 +207,7 @@ export class SnapshotTransfers {
       replica.group.snapshotSent(from, sending.head.index);
       this.node.wake(replica);
     } else {
+      replica.snapshotFailures++;
       this.failedAt.set(replica, this.node.monotonicMs());
       this.giveUp(replica, from);
     }

@@ -117,6 +117,8 @@ export class StateKeeper {
     const term = index < group.firstIndex ? undefined : group.termAt(index);
     if (term === undefined) return;
     group.compact(index);
+    replica.compactions++;
+    this.node.meters.steps.maintenance++;
     const configuration = replica.machine.configuration ?? replica.baseConfiguration;
     this.writeStart(replica.partitionId, replica.replicaId, index, term, configuration, false);
   }

@@ -100,6 +100,7 @@ export function nodeFacts(node: NodeInternals): NodeFacts {
       ...quantiles('read', node.readLatency),
       ...quantiles('write', node.writeLatency),
       ...quantiles('log', node.logLatency),
+      walQueue: node.logPending,
       ...options.vitals?.(),
     },
     fatalFault: node.fatalFault,

@@ -177,6 +177,7 @@ export class ScriptedCluster {
       submit: () => {
         throw new Error('a scripted node serves no operations');
       },
+      instruments: () => [],
       scan: () => Promise.reject(new Error('a scripted node serves no operations')),
       hold: () => Promise.reject(new Error('a scripted node serves no operations')),
       keySpaces: () => Promise.reject(new Error('a scripted node serves no operations')),

@@ -1,5 +1,5 @@
 import { type Clock, compareHlc, HLC_ZERO, type Hlc, isZeroHlc } from '@kahuna/base';
-import type { HealthView, KahunaNode, MembershipView, NodeFacts, ResultSink, RoutingView } from '@kahuna/node';
+import type { HealthView, Instrument, KahunaNode, MembershipView, NodeFacts, ResultSink, RoutingView } from '@kahuna/node';
 import { type GetOperation, type Operation, type OperationResult, ResponseType, SetFlag } from '@kahuna/partition';
 
 interface Version {
@@ -228,6 +228,10 @@ export class FakeNode implements KahunaNode {
 
   health(): HealthView {
     return { ready: this.ready, initialized: true, localRole: 'Voter', hostedPartitions: 3, fatalFault: null };
+  }
+
+  instruments(): readonly Instrument[] {
+    return [];
   }
 
   facts(): NodeFacts {

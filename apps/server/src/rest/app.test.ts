@@ -535,8 +535,24 @@ describe('cluster and ranges (rest §15, §16)', () => {
     expect(text).toMatch(/^raft_wal_batches_total 3$/m);
     expect(text).toMatch(/^kahuna_write_p99 1\.5$/m);
     expect(text).toContain('raft_executor_client_queue_depth{partition_id="2"} 0');
+    expect(text).toMatch(/^kahuna_kv_write_entries_total 7$/m);
     expect((await send('GET', '/metrics?partitions=off')).text).not.toContain('partition_id="2"');
     expect((await send('GET', '/metrics')).text).toMatch(/^kahuna_kv_write_admitted_total 7$/m);
+  });
+
+  test('operations:14 histograms of durations say their unit, their buckets are cumulative', async () => {
+    const { text, headers } = await send('GET', '/metrics');
+    expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+    const lines = text.split('\n').filter(line => line.includes('kahuna_kv_write_queue_age'));
+    expect(lines).toEqual([
+      '# HELP kahuna_kv_write_queue_age_milliseconds Wait',
+      '# TYPE kahuna_kv_write_queue_age_milliseconds histogram',
+      'kahuna_kv_write_queue_age_milliseconds_bucket{le="1"} 3',
+      'kahuna_kv_write_queue_age_milliseconds_bucket{le="2"} 4',
+      'kahuna_kv_write_queue_age_milliseconds_bucket{le="+Inf"} 5',
+      'kahuna_kv_write_queue_age_milliseconds_sum 12.5',
+      'kahuna_kv_write_queue_age_milliseconds_count 5',
+    ]);
   });
 });
 

@@ -1,5 +1,8 @@
-import type { KahunaNode } from '@kahuna/node';
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Instrument, KahunaNode, Sample } from '@kahuna/node';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+
+/** Content type of the Prometheus text format, version 0.0.4. */
+const TEXT_FORMAT = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Instrument name to exposition name (spec operations §14): dots become underscores, counters end in `_total`. */
 export function metricName(instrument: string, counter: boolean): string {
@@ -11,70 +14,72 @@ export function metricName(instrument: string, counter: boolean): string {
   return counter && !name.endsWith('_total') ? `${name}_total` : name;
 }
 
+/** Histograms of durations end in their unit, whatever the instrument is called (spec operations §14). */
+function histogramName(instrument: string, isDuration: boolean): string {
+  const name = metricName(instrument, false);
+  return isDuration ? `${name.replace(/_ms$/, '')}_milliseconds` : name;
+}
+
 /**
- * `GET /metrics`: the counters and gauges of the node's facts, copied when scraped. Only instruments that the node has appear, with
- * the values it counted.
+ * `GET /metrics`: what the node measures, its facts' counters and gauges, and the process. Read when scraped; only what the node has
+ * appears, with the values it counted.
  */
 export class Metrics {
+  readonly contentType = TEXT_FORMAT;
   private readonly node: KahunaNode;
-  private readonly registry = new Registry();
-  private readonly counters = new Map<string, Counter>();
-  private readonly gauges = new Map<string, Gauge>();
-  private readonly queueDepth: Gauge<'partition_id'>;
-  private readonly leads: Gauge<'partition_id'>;
+  private readonly process = new Registry();
 
   constructor(node: KahunaNode) {
     this.node = node;
-    collectDefaultMetrics({ register: this.registry });
-    this.queueDepth = new Gauge({
-      name: metricName('raft.executor.client_queue_depth', false),
-      help: 'Client proposals waiting in a partition',
-      labelNames: ['partition_id'],
-      registers: [this.registry],
-    });
-    this.leads = new Gauge({
-      name: metricName('raft.partition_leader', false),
-      help: '1 if this node leads the partition',
-      labelNames: ['partition_id'],
-      registers: [this.registry],
-    });
-  }
-
-  get contentType(): string {
-    return this.registry.contentType;
+    collectDefaultMetrics({ register: this.process });
   }
 
   /** `partitions` false leaves out what there is one of per partition. */
   async text(partitions: boolean): Promise<string> {
-    const facts = this.node.facts();
-    for (const [instrument, value] of Object.entries(facts.counters)) this.setCounter(instrument, value);
-    for (const [instrument, value] of Object.entries(facts.gauges)) this.setGauge(instrument, value);
-    this.queueDepth.reset();
-    this.leads.reset();
-    for (const partition of partitions ? facts.partitions : []) {
-      const labels = { partition_id: String(partition.partitionId) };
-      this.queueDepth.set(labels, partition.queuedProposals);
-      this.leads.set(labels, partition.role === 'leader' ? 1 : 0);
-    }
-    return this.registry.metrics();
+    const { counters, gauges } = this.node.facts();
+    const lines: string[] = [];
+    for (const instrument of this.node.instruments()) writeInstrument(lines, instrument, partitions);
+    for (const [name, value] of Object.entries(counters)) writeValue(lines, metricName(name, true), 'counter', name, value);
+    for (const [name, value] of Object.entries(gauges)) writeValue(lines, metricName(name, false), 'gauge', name, value);
+    return `${lines.join('\n')}\n${await this.process.metrics()}`;
   }
+}
 
-  private setCounter(instrument: string, value: number): void {
-    let counter = this.counters.get(instrument);
-    if (counter === undefined) {
-      counter = new Counter({ name: metricName(instrument, true), help: instrument, registers: [this.registry] });
-      this.counters.set(instrument, counter);
-    }
-    counter.reset();
-    counter.inc(value);
+function writeInstrument(lines: string[], instrument: Instrument, partitions: boolean): void {
+  if (instrument.kind === 'histogram') {
+    writeHistogram(lines, instrument);
+    return;
   }
+  const samples = partitions ? instrument.samples : instrument.samples.filter(({ labels }) => !('partition_id' in labels));
+  if (samples.length === 0) return;
+  const name = metricName(instrument.name, instrument.kind === 'counter');
+  writeHead(lines, name, instrument.kind, instrument.help);
+  for (const sample of samples) lines.push(`${name}${labelText(sample)} ${sample.value}`);
+}
 
-  private setGauge(instrument: string, value: number): void {
-    let gauge = this.gauges.get(instrument);
-    if (gauge === undefined) {
-      gauge = new Gauge({ name: metricName(instrument, false), help: instrument, registers: [this.registry] });
-      this.gauges.set(instrument, gauge);
-    }
-    gauge.set(value);
+/** Buckets are cumulative in the text format. */
+function writeHistogram(lines: string[], histogram: Instrument & { kind: 'histogram' }): void {
+  const name = histogramName(histogram.name, histogram.isDuration);
+  writeHead(lines, name, 'histogram', histogram.help);
+  let below = 0;
+  for (const [i, edge] of histogram.edges.entries()) {
+    below += histogram.counts[i] ?? 0;
+    lines.push(`${name}_bucket{le="${edge}"} ${below}`);
   }
+  lines.push(`${name}_bucket{le="+Inf"} ${histogram.count}`, `${name}_sum ${histogram.sum}`, `${name}_count ${histogram.count}`);
+}
+
+function writeValue(lines: string[], name: string, kind: 'counter' | 'gauge', help: string, value: number): void {
+  writeHead(lines, name, kind, help);
+  lines.push(`${name} ${value}`);
+}
+
+function writeHead(lines: string[], name: string, kind: Instrument['kind'], help: string): void {
+  lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
+}
+
+/** Label values are names and numbers of ours: nothing in them needs escaping. */
+function labelText({ labels }: Sample): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${value}"`);
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
 }

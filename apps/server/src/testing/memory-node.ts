@@ -1,5 +1,14 @@
 import { HLC_ZERO, type Hlc } from '@kahuna/base';
-import type { EventLog, HealthView, KahunaNode, MembershipView, NodeFacts, ResultSink, RoutingView } from '@kahuna/node';
+import type {
+  EventLog,
+  HealthView,
+  Instrument,
+  KahunaNode,
+  MembershipView,
+  NodeFacts,
+  ResultSink,
+  RoutingView,
+} from '@kahuna/node';
 import { type GetOperation, type Operation, type OperationResult, ResponseType, SetFlag } from '@kahuna/partition';
 
 interface Version {
@@ -80,6 +89,28 @@ export class MemoryNode implements KahunaNode {
       keySpaces: keySpace === undefined ? [] : [{ keySpace, mode: 'Hash', ranges: [] }],
       leaders: [2, 3, 4].map(partitionId => ({ partitionId, url: partitionId === 4 ? '' : 'http://a:2070' })),
     };
+  }
+
+  instruments(): readonly Instrument[] {
+    return [
+      { kind: 'counter', name: 'kahuna.kv.write.entries', help: 'Writes in batches', samples: [{ labels: {}, value: 7 }] },
+      {
+        kind: 'gauge',
+        name: 'raft.executor.client_queue_depth',
+        help: 'Waiting',
+        samples: [{ labels: { partition_id: '2' }, value: 0 }],
+      },
+      {
+        kind: 'histogram',
+        name: 'kahuna.kv.write.queue_age',
+        help: 'Wait',
+        isDuration: true,
+        edges: [1, 2],
+        counts: [3, 1],
+        count: 5,
+        sum: 12.5,
+      },
+    ];
   }
 
   facts(): NodeFacts {
