@@ -25,9 +25,13 @@ export const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 500,
 };
 
+/** Longest that the first requests of a stream wait for its headers, which say whether frames are taken. Milliseconds. */
+const HEADERS_WAIT_MS = 20;
+
 /**
  * A client of the key/value batch stream (grpc §8): requests of one turn of the event loop go out as frames once the server has
- * said that it takes them. One stream lives as long as its connection; after a break the next request opens a new one.
+ * said that it takes them. The first ones wait for that word: sent one by one they would be answered one by one, each answer
+ * would bring one next request, and no frame would ever come about. One stream lives as long as its connection; after a break the next request opens a new one.
  */
 export class BatchStream {
   private readonly client: grpc.Client;
@@ -37,8 +41,12 @@ export class BatchStream {
   private readonly decoder = new ResponseDecoder();
   private pending = new Map<number, Received>();
   private nextRequestId = 1;
+  /** The server takes frames on the stream that is open. */
+  private framing = false;
   private flushWanted = false;
   private closed = false;
+  /** Requests of a stream whose headers are not here yet. */
+  private opening: { requestId: number; operation: RequestedOperation }[] | undefined;
 
   constructor(address: string) {
     this.client = new grpc.Client(address, grpc.credentials.createInsecure(), CHANNEL_OPTIONS);
@@ -53,11 +61,18 @@ export class BatchStream {
     if (!this.call) this.open();
     const requestId = this.nextRequestId;
     this.nextRequestId = (this.nextRequestId + 1) | 0;
+    this.pending.set(requestId, done);
+    if (this.opening === undefined) this.encode(requestId, operation);
+    else this.opening.push({ requestId, operation });
+  }
+
+  private encode(requestId: number, operation: RequestedOperation): void {
     if (!addOperationRequest(this.frames, requestId, operation)) {
-      setImmediate(done, undefined);
+      const done = this.pending.get(requestId);
+      this.pending.delete(requestId);
+      if (done) setImmediate(done, undefined);
       return;
     }
-    this.pending.set(requestId, done);
     if (!this.flushWanted) {
       this.flushWanted = true;
       setImmediate(this.flush);
@@ -69,14 +84,29 @@ export class BatchStream {
     // Copied, because the library sends a message some turns after it took it.
     for (const message of this.frames.take()) this.call?.write(Buffer.from(message));
     this.frames.clear();
+    if (this.framing) this.frames.allowFrames();
   };
 
   private open(): void {
     const call = this.client.makeBidiStreamRequest(METHOD, asIs, asIs);
     this.call = call;
     this.frames = new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES);
+    this.framing = false;
+    this.opening = [];
+    const opened = (): void => {
+      clearTimeout(timer);
+      if (call !== this.call) return;
+      const { opening } = this;
+      this.opening = undefined;
+      for (const { requestId, operation } of opening ?? []) this.encode(requestId, operation);
+    };
+    const timer = setTimeout(opened, HEADERS_WAIT_MS);
     call.on('metadata', metadata => {
-      if (call === this.call && metadata.get('kahuna-batch-frames')[0] === '1') this.frames.allowFrames();
+      if (call === this.call && metadata.get('kahuna-batch-frames')[0] === '1') {
+        this.framing = true;
+        this.frames.allowFrames();
+      }
+      opened();
     });
     call.on('data', (message: Buffer) => this.receive(message));
     call.on('error', () => this.broken(call));
@@ -101,6 +131,7 @@ export class BatchStream {
   private broken(call: grpc.ClientDuplexStream<Buffer, Buffer>): void {
     if (call !== this.call) return;
     this.call = undefined;
+    this.opening = undefined;
     const { pending } = this;
     this.pending = new Map();
     for (const done of pending.values()) done(undefined);
