@@ -5,14 +5,30 @@ import type { Version } from './version.ts';
 /** Whoever holds records; told when one of its own has to go. */
 export interface RecordOwner {
   /** Last word on an eviction: false keeps the record (it is put back as if it had just been used). */
-  mayEvict(record: KeyRecord, nowMs: number): boolean;
-  evicted(record: KeyRecord): void;
+  mayEvict(record: CachedRecord, nowMs: number): boolean;
+  evicted(record: CachedRecord): void;
+}
+
+/** Something that a {@link HeadCache} counts and may evict: a key, a lock, a sequence. */
+export class CachedRecord {
+  readonly key: string;
+  readonly owner: RecordOwner;
+
+  // Kept by HeadCache, but for `used`, which its owner sets.
+  bytes = 0;
+  used = false;
+  linked = false;
+  next: CachedRecord | undefined = undefined;
+  previous: CachedRecord | undefined = undefined;
+
+  constructor(key: string, owner: RecordOwner) {
+    this.key = key;
+    this.owner = owner;
+  }
 }
 
 /** What memory knows of one key of one durability. */
-export class KeyRecord {
-  readonly key: string;
-  readonly owner: RecordOwner;
+export class KeyRecord extends CachedRecord {
   /** The head; undefined: never written (or not loaded yet, see `asked`). */
   current: Version | undefined = undefined;
   /**
@@ -28,18 +44,6 @@ export class KeyRecord {
   pinned = false;
   /** Last read or write; informative. */
   lastUsed: Hlc = HLC_ZERO;
-
-  // Kept by HeadCache.
-  bytes = 0;
-  used = false;
-  linked = false;
-  next: KeyRecord | undefined = undefined;
-  previous: KeyRecord | undefined = undefined;
-
-  constructor(key: string, owner: RecordOwner) {
-    this.key = key;
-    this.owner = owner;
-  }
 }
 
 /** Estimated cost of a record beside its value: objects, map entry, key text. */
@@ -62,8 +66,8 @@ export class HeadCache {
   private linkedBytes = 0;
   entries = 0;
   bytes = 0;
-  private newest: KeyRecord | undefined = undefined;
-  private oldest: KeyRecord | undefined = undefined;
+  private newest: CachedRecord | undefined = undefined;
+  private oldest: CachedRecord | undefined = undefined;
 
   constructor(options: { readonly maxEntries: number; readonly maxBytes: number }) {
     assert(options.maxEntries > 0 && options.maxBytes > 0, 'a head cache has room');
@@ -74,26 +78,26 @@ export class HeadCache {
   }
 
   /** Counts a new record. It is not evictable before {@link release}. */
-  add(record: KeyRecord): void {
+  add(record: CachedRecord): void {
     this.entries++;
     record.bytes = RECORD_BYTES + record.key.length;
     this.bytes += record.bytes;
   }
 
   /** The value part of the record now takes this much. */
-  resize(record: KeyRecord, valueBytes: number): void {
+  resize(record: CachedRecord, valueBytes: number): void {
     this.grow(record, RECORD_BYTES + record.key.length + valueBytes - record.bytes);
   }
 
   /** The record takes so much more. */
-  grow(record: KeyRecord, bytes: number): void {
+  grow(record: CachedRecord, bytes: number): void {
     record.bytes += bytes;
     this.bytes += bytes;
     if (record.linked) this.linkedBytes += bytes;
   }
 
   /** May be evicted from now on. */
-  release(record: KeyRecord): void {
+  release(record: CachedRecord): void {
     if (record.linked) return;
     record.linked = true;
     this.linked++;
@@ -106,7 +110,7 @@ export class HeadCache {
   }
 
   /** Must stay until it is released again. */
-  hold(record: KeyRecord): void {
+  hold(record: CachedRecord): void {
     if (!record.linked) return;
     record.linked = false;
     this.linked--;
@@ -121,7 +125,7 @@ export class HeadCache {
   }
 
   /** Forgets a record whose owner drops it. */
-  remove(record: KeyRecord): void {
+  remove(record: CachedRecord): void {
     this.hold(record);
     this.entries--;
     this.bytes -= record.bytes;
@@ -135,7 +139,7 @@ export class HeadCache {
   shrink(nowMs: number): void {
     let looks = Math.min(this.linked - 1, LOOKS_PER_CALL + 2 * Math.max(0, this.entries - this.maxEntries));
     while (this.isOver() && looks-- > 0) {
-      const record = this.oldest as KeyRecord;
+      const record = this.oldest as CachedRecord;
       if (record.used || !record.owner.mayEvict(record, nowMs)) {
         record.used = false;
         this.hold(record);
