@@ -16,11 +16,13 @@ export interface FaultMix {
   readonly slowDisks: boolean;
   readonly diskErrors: boolean;
   readonly transfers: boolean;
+  /** Leaders that cannot hear for about an election timeout, so that others are elected without their knowledge. */
+  readonly deafLeaders: boolean;
   /** The network between nodes while faults last. */
   readonly network: NetworkOptions;
 }
 
-export function drawFaultMix(rng: Rng): FaultMix {
+export function drawFaultMix(rng: Rng, deafLeaders: boolean): FaultMix {
   const suspends = rng.chance(0.3);
   return {
     everyMs: rng.pick([150, 400, 1000, 2500]),
@@ -33,6 +35,7 @@ export function drawFaultMix(rng: Rng): FaultMix {
     slowDisks: rng.chance(0.4),
     diskErrors: rng.chance(0.2),
     transfers: rng.chance(0.4),
+    deafLeaders,
     network: drawNetwork(rng),
   };
 }
@@ -119,6 +122,7 @@ export class FaultInjector {
     if (mix.slowDisks) faults.push({ name: 'slow-disk', run: node => this.slowDisk(node) });
     if (mix.diskErrors) faults.push({ name: 'disk-error', run: node => this.diskError(node) });
     if (mix.transfers) faults.push({ name: 'transfer', run: node => this.transfer(node) });
+    if (mix.deafLeaders) faults.push({ name: 'deafen-leader', run: node => this.deafen(node) });
     return faults;
   }
 
@@ -177,12 +181,15 @@ export class FaultInjector {
     const { network } = this.cluster;
     const ways = this.rng.pick(['both', 'both', 'in', 'out'] as const);
     network.isolate(node.endpoint, this.rng.pick(['break', 'stall'] as const), ways);
-    this.later(this.duration() * 2, () => {
-      for (const other of this.cluster.nodes) {
-        network.heal(node.endpoint, other.endpoint);
-        network.heal(other.endpoint, node.endpoint);
-      }
-    });
+    this.later(this.duration() * 2, () => this.reconnect(node));
+  }
+
+  private reconnect(node: SimNode): void {
+    const { network, nodes } = this.cluster;
+    for (const other of nodes) {
+      network.heal(node.endpoint, other.endpoint);
+      network.heal(other.endpoint, node.endpoint);
+    }
   }
 
   private cutLink(node: SimNode): void {
@@ -225,13 +232,43 @@ export class FaultInjector {
   }
 
   private transfer(node: SimNode): void {
+    const target = this.rng.pick(this.cluster.nodes);
+    this.handOver(node, target);
+  }
+
+  /** Hands the leadership of one partition to `target`. */
+  private handOver(node: SimNode, target: SimNode): void {
     const { host } = node;
     if (host === undefined || node.process?.isPaused === true) return;
     const led = [...host.replicas.values()].filter(replica => replica.leads);
     if (led.length === 0) return;
-    const target = this.rng.pick(this.cluster.nodes);
     node.process?.deliver(() => {
       host.transferLeadership(this.rng.pick(led).partitionId, target.id);
     });
+  }
+
+  /**
+   * A leader that hears nothing while another one is elected: because it falls silent too, hands leadership over, or is not heard by
+   * one of its followers. Only what it was promised may make it answer reads then.
+   */
+  private deafen(leader: SimNode): void {
+    const { network, nodes, options } = this.cluster;
+    const { electionMinMs = 2000 } = options.settings;
+    const others = nodes.filter(node => node !== leader);
+    if (others.length === 0) return;
+    const rival = this.rng.pick(others);
+    const way = this.rng.pick(['mute', 'handing-over', 'estranged'] as const);
+    let deafInMs = 0;
+    if (way === 'mute') {
+      this.later(this.rng.float() * 0.5 * electionMinMs, () => network.isolate(leader.endpoint, 'stall', 'out'));
+    } else if (way === 'handing-over') {
+      this.handOver(leader, rival);
+      deafInMs = this.rng.float() * 6;
+    } else if (way === 'estranged') {
+      network.cut(leader.endpoint, rival.endpoint, 'stall');
+      deafInMs = this.rng.float() * 2.5 * electionMinMs;
+    }
+    this.later(deafInMs, () => network.isolate(leader.endpoint, 'stall', 'in'));
+    this.later(deafInMs + electionMinMs * (1 + this.rng.float()), () => this.reconnect(leader));
   }
 }

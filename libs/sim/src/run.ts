@@ -64,21 +64,21 @@ export function planFor(seed: number): RunPlan {
       thinkMs: slowTimers ? 100 : rng.pick([5, 20, 50]),
       patienceMs: slowTimers ? 15_000 : rng.pick([300, 3000]),
     },
-    faults: drawFaultMix(rng),
+    faults: drawFaultMix(rng, seed % 5 === 1),
     troubleMs: slowTimers ? 60_000 : rng.pick([3000, 6000, 12_000]),
   };
 }
 
-/** The plan of a seed, with many clients on few keys of one partition: what goes wrong for milliseconds only is seen. */
-export function crowdedPlanFor(seed: number): RunPlan {
-  const plan = planFor(seed);
-  return {
+/** A seed's plan bent towards a kind of trouble. */
+export const SHAPES = {
+  /** Writes take so long that processes come and go meanwhile. */
+  sluggish: (plan: RunPlan): RunPlan => ({
     ...plan,
-    cluster: { ...plan.cluster, nodes: 3, poolSize: 1, settings: QUICK_SETTINGS },
-    clients: { clients: 16, keys: ['a/1', 'a/2'], thinkMs: 2, patienceMs: 300 },
-    troubleMs: 6000,
-  };
-}
+    cluster: { ...CALM_CLUSTER, logDisk: { fsyncMinMs: 60, fsyncMeanMs: 60, slowChance: 0 } },
+    clients: { clients: 12, keys: ['a/1', 'a/2'], thinkMs: 20, patienceMs: 3000 },
+    troubleMs: 12_000,
+  }),
+} as const satisfies Record<string, (plan: RunPlan) => RunPlan>;
 
 /** One whole run of a seed: trouble, healing, recovery, verdict. Never throws for what the code under test did. */
 export function runSeed(seed: number, print?: (line: string) => void, plan = planFor(seed)): RunReport {

@@ -28,6 +28,8 @@ interface Known {
 interface PartitionFacts {
   /** Raft election safety: term → replica that led it. */
   readonly leaders: Map<number, number>;
+  /** Highest term that anybody has led. */
+  lastLedTerm: number;
   /** Log matching: "index/term" → contents and the term before it. */
   readonly entries: Map<string, { readonly hash: number; readonly previousTerm: number | undefined }>;
   /** State machine safety: what was committed at each index. */
@@ -82,6 +84,7 @@ const text = new TextDecoder();
  * - durable terms and votes that never go back, and promises that leave only when they are durable (design §3, 1 and 3);
  * - equal checksums at equal applied indexes (5), logs compacted only below what the engine holds durably (6);
  * - stamps that grow with the log index (14);
+ * - leases that end before anybody else is elected (design §5, Lease);
  * - acknowledged writes that a quorum of disks holds at the moment of the acknowledgement (2).
  */
 export class RaftSafety {
@@ -151,7 +154,7 @@ export class RaftSafety {
   // ---- turns ---------------------------------------------------------------------------------------------------------------
 
   /** `life` names node and incarnation: what a replica knows in memory begins anew with each. */
-  afterTurn(life: string, replicas: Iterable<ReplicaView>): void {
+  afterTurn<R extends ReplicaView>(life: string, replicas: Iterable<R>, hasLease: (replica: R) => boolean): void {
     for (const replica of replicas) {
       const key = `${life}/${replica.partitionId}`;
       let seen = this.seen.get(key);
@@ -164,6 +167,10 @@ export class RaftSafety {
       if (group.commitIndex !== seen.commitIndex) this.checkCommit(key, replica, seen);
       if (replica.machine.appliedIndex !== seen.appliedIndex) this.checkApplied(key, replica, seen);
       seen.ledTerm = group.role === 'leader' ? group.term : 0;
+      if (seen.ledTerm !== 0 && seen.ledTerm < this.facts(replica.partitionId).lastLedTerm) {
+        this.checks++;
+        if (hasLease(replica)) fail(`${key}: holds a lease of term ${seen.ledTerm}, a later term has a leader`);
+      }
     }
   }
 
@@ -180,6 +187,7 @@ export class RaftSafety {
       fail(`${key}: replicas ${leader} and ${group.replicaId} both lead term ${group.term}`);
     }
     facts.leaders.set(group.term, group.replicaId);
+    facts.lastLedTerm = Math.max(facts.lastLedTerm, group.term);
     // Leader completeness (Raft §5.4): the log of a new leader holds everything committed in earlier terms.
     for (let index = facts.lastCommitted; index > Math.max(0, facts.lastCommitted - 50); index--) {
       const known = facts.committed.get(index);
@@ -290,6 +298,7 @@ export class RaftSafety {
     if (facts === undefined) {
       facts = {
         leaders: new Map(),
+        lastLedTerm: 0,
         entries: new Map(),
         committed: new Map(),
         lastCommitted: 0,

@@ -1,4 +1,6 @@
 import type { FaultMix } from '../faults.ts';
+import type { SHAPES } from '../run.ts';
+import { CALM_NETWORK } from '../world/network.ts';
 
 /** One exact replacement in one source file; the old text must stand there once, so that a fault fails loudly when the code moves on. */
 export interface Edit {
@@ -14,6 +16,8 @@ export interface PlantedFault {
   readonly edits: readonly Edit[];
   /** Trouble that this mistake needs to show; the rest of the mix is the seed's. */
   readonly focus?: Partial<FaultMix>;
+  /** How the seed's plan is bent towards it. */
+  readonly shape?: keyof typeof SHAPES;
 }
 
 const GROUP = 'raft/src/group.ts';
@@ -24,7 +28,21 @@ const PEER = 'node/src/peer.ts';
 const KEEPER = 'node/src/state-keeper.ts';
 const DISPATCHER = 'node/src/dispatcher.ts';
 
+const NOTHING_ELSE: Partial<FaultMix> = {
+  crashes: false,
+  powerLoss: false,
+  pauses: false,
+  suspends: false,
+  clockSteps: false,
+  isolations: false,
+  slowDisks: false,
+  diskErrors: false,
+  transfers: false,
+  network: CALM_NETWORK,
+};
 const STALLS: Partial<FaultMix> = { isolations: true, pauses: true, everyMs: 150 };
+const DEAFNESS: Partial<FaultMix> = { deafLeaders: true, ...NOTHING_ELSE, everyMs: 300 };
+const QUICK_CRASHES: Partial<FaultMix> = { ...NOTHING_ELSE, crashes: true, everyMs: 500 };
 const CRASHES: Partial<FaultMix> = { crashes: true, powerLoss: true, everyMs: 400 };
 
 function fault(name: string, file: string, from: string, to: string, focus?: Partial<FaultMix>): PlantedFault {
@@ -137,6 +155,21 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     STALLS,
   ),
   fault(
+    'counts a lease from the answer instead of the sending',
+    PEER,
+    'this.answeredMonotonic = entry.monotonic;\n      this.answeredWall = entry.wall;',
+    'this.answeredMonotonic = monotonic;\n      this.answeredWall = wall;',
+    DEAFNESS,
+  ),
+  fault(
+    'elects while a promise holds',
+    LEASES,
+    'return leader !== 0 && now < (this.node.peerByNode(leader)?.promisedUntil ?? 0);',
+    'return false;',
+    DEAFNESS,
+  ),
+  fault('keeps its lease while it hands leadership over', LEASES, 'if (group.leaseForfeited) return false;', '', DEAFNESS),
+  fault(
     'does not look at the clock again before a lease read',
     LEASES,
     'replica.leaseTerm === group.term && monotonic < replica.leaseMonotonicUntil && wall < replica.leaseWallUntil',
@@ -160,17 +193,16 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   fault('takes a duplicated frame twice', PEER, '|| header.number <= this.framesTaken) return false;', ') return false;', {
     network: { delayMinMs: 0.5, delayMeanMs: 1, breakChance: 0, lossChance: 0, duplicateChance: 0.05, reorderChance: 0.05 },
   }),
-  fault(
-    'answers the successor of the process that asked',
-    DISPATCHER,
-    'return this.peer.connected && this.peer.boot === request.boot;',
-    'return this.peer.connected;',
-    {
-      ...CRASHES,
-      everyMs: 150,
-      network: { delayMinMs: 2, delayMeanMs: 20, breakChance: 0, lossChance: 0, duplicateChance: 0, reorderChance: 0 },
-    },
-  ),
+  {
+    ...fault(
+      'answers the successor of the process that asked',
+      DISPATCHER,
+      'return this.peer.connected && this.peer.boot === request.boot;',
+      'return this.peer.connected;',
+      QUICK_CRASHES,
+    ),
+    shape: 'sluggish',
+  },
   fault(
     "takes another leader's entry for its own",
     REPLICA,

@@ -233,7 +233,8 @@ export class SimNode implements Survivors {
   private afterTurn(): void {
     const { host, process } = this;
     if (host === undefined || process === undefined) return;
-    this.cluster.guard(() => this.cluster.safety.afterTurn(`${this.endpoint}#${process.incarnation}`, host.replicas.values()));
+    const life = `${this.endpoint}#${process.incarnation}`;
+    this.cluster.guard(() => this.cluster.safety.afterTurn(life, host.replicas.values(), replica => host.hasLease(replica)));
   }
 
   private nodeOptions(): NodeOptions {
