@@ -19,6 +19,7 @@ import {
   writeMutationResponse,
   writeSetRequest,
 } from './key-value-codec.ts';
+import type { LockKind } from './lock-codec.ts';
 import { ProtoReader } from './proto-reader.ts';
 import type { RequestedOperation } from './requested.ts';
 import { ReverseWriter } from './reverse-writer.ts';
@@ -38,10 +39,23 @@ export const MAX_BATCH_MESSAGE_BYTES = 4_194_304;
 /** What the length prefix of a frame, of its items and their envelope can add to a payload. Bytes. */
 const ENVELOPE_OVERHEAD_BYTES = 64;
 
-/** Number of the oneof member by batch type: not in the order of the types (grpc §5.9). */
-const MEMBER_OF_TYPE: readonly number[] = [0, 3, 4, 7, 6, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17];
+/** What the envelopes of one of the two batch streams look like. */
+export interface EnvelopeLayout {
+  /** Number of the oneof member by type: not in the order of the types (grpc §5.9, §5.11). */
+  readonly members: readonly number[];
+  readonly lastMember: number;
+  /** Type of a frame; −1 on a stream without frames. */
+  readonly frameType: number;
+}
+
+export const KEY_VALUE_ENVELOPES: EnvelopeLayout = {
+  members: [0, 3, 4, 7, 6, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17],
+  lastMember: 17,
+  frameType: BatchType.CLIENT_BATCH_FRAME,
+};
+export const LOCK_ENVELOPES: EnvelopeLayout = { members: [0, 3, 5, 4, 6], lastMember: 6, frameType: -1 };
+
 const FIRST_MEMBER = 3;
-const FRAME_MEMBER = 17;
 const DELIMITED = 2;
 
 export type OneKeyType =
@@ -97,13 +111,18 @@ export class EnvelopeReader {
   private bytes: Uint8Array = new Uint8Array(0);
   private readonly frame = new ProtoReader();
   private readonly reader = new ProtoReader();
+  private readonly layout: EnvelopeLayout;
   private single = false;
+
+  constructor(layout = KEY_VALUE_ENVELOPES) {
+    this.layout = layout;
+  }
 
   reset(bytes: Uint8Array): void {
     this.bytes = bytes;
     this.count = 0;
     this.readEnvelope(0, bytes.length);
-    this.isFrame = this.type === BatchType.CLIENT_BATCH_FRAME;
+    this.isFrame = this.type === this.layout.frameType;
     this.single = !this.isFrame;
     if (this.isFrame && this.hasPayload) this.frame.reset(bytes, this.payloadStart, this.payloadEnd);
     else this.frame.reset(bytes, 0, 0);
@@ -132,7 +151,8 @@ export class EnvelopeReader {
   }
 
   private readEnvelope(start: number, end: number): void {
-    const reader = this.reader;
+    const { reader } = this;
+    const { members, lastMember } = this.layout;
     reader.reset(this.bytes, start, end);
     this.type = 0;
     this.requestId = 0;
@@ -142,7 +162,7 @@ export class EnvelopeReader {
       const field = tag >>> 3;
       if (tag === 8) this.type = reader.int32();
       else if (tag === 16) this.requestId = reader.int32();
-      else if (field >= FIRST_MEMBER && field <= FRAME_MEMBER && (tag & 7) === DELIMITED) {
+      else if (field >= FIRST_MEMBER && field <= lastMember && (tag & 7) === DELIMITED) {
         const length = reader.length();
         member = field;
         this.payloadStart = reader.at;
@@ -150,13 +170,13 @@ export class EnvelopeReader {
         reader.at += length;
       } else reader.skip(tag);
     }
-    this.hasPayload = member !== 0 && member === MEMBER_OF_TYPE[this.type];
+    this.hasPayload = member !== 0 && member === members[this.type];
   }
 }
 
 /** Puts type, request id and payload member around what was written since `start`. */
-function wrapEnvelope(writer: ReverseWriter, start: number, type: number, requestId: number): void {
-  const member = MEMBER_OF_TYPE[type];
+function wrapEnvelope(writer: ReverseWriter, layout: EnvelopeLayout, start: number, type: number, requestId: number): void {
+  const member = layout.members[type];
   assert(member !== undefined && member !== 0, 'a payload belongs to a declared type');
   writer.uint32(writer.mark - start);
   writer.uint32((member << 3) | DELIMITED);
@@ -183,6 +203,7 @@ function writeEnvelopeHead(writer: ReverseWriter, type: number, requestId: numbe
 export class EnvelopeFrames {
   private framing = false;
   private readonly maxMessageBytes: number;
+  private readonly layout: EnvelopeLayout;
   private readonly writer: ReverseWriter;
   private readonly messages: Uint8Array[] = [];
   /** Writer's mark at which the message in the making began, and after its first envelope without the item header. */
@@ -191,8 +212,9 @@ export class EnvelopeFrames {
   private items = 0;
 
   /** `maxMessageBytes`: no envelope may be larger. */
-  constructor(maxMessageBytes: number, writer = new ReverseWriter()) {
+  constructor(maxMessageBytes: number, layout = KEY_VALUE_ENVELOPES, writer = new ReverseWriter()) {
     this.maxMessageBytes = maxMessageBytes;
+    this.layout = layout;
     this.writer = writer;
   }
 
@@ -217,7 +239,7 @@ export class EnvelopeFrames {
   /** The payload written since `start` becomes an envelope; false if that is too large a message: then it is dropped. */
   end(start: number, type: number, requestId: number): boolean {
     const writer = this.writer;
-    wrapEnvelope(writer, start, type, requestId);
+    wrapEnvelope(writer, this.layout, start, type, requestId);
     if (writer.mark - start > this.maxMessageBytes) {
       writer.rewind(start);
       return false;
@@ -248,7 +270,7 @@ export class EnvelopeFrames {
     const writer = this.writer;
     if (this.items === 1) this.messages.push(this.firstEnvelope as Uint8Array);
     else {
-      wrapEnvelope(writer, this.messageMark, BatchType.CLIENT_BATCH_FRAME, 0);
+      wrapEnvelope(writer, this.layout, this.messageMark, this.layout.frameType, 0);
       this.messages.push(writer.since(this.messageMark));
     }
     this.items = 0;
@@ -271,6 +293,19 @@ export class EnvelopeFrames {
     this.writer.clear();
     this.messageMark = 0;
   }
+}
+
+// ---- locks -----------------------------------------------------------------------------------------------------------------
+
+const LOCK_KINDS: readonly (LockKind | undefined)[] = [undefined, 'lock-acquire', 'lock-extend', 'lock-release', 'lock-info'];
+
+/** What an envelope of the lock stream asks for; undefined where its type says nothing. */
+export function lockKindOf(type: number): LockKind | undefined {
+  return LOCK_KINDS[type];
+}
+
+export function lockBatchType(kind: LockKind): number {
+  return LOCK_KINDS.indexOf(kind);
 }
 
 // ---- server side -----------------------------------------------------------------------------------------------------------

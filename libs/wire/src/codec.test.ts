@@ -10,6 +10,7 @@ import {
   EnvelopeFrames,
   EnvelopeReader,
   isOneKeyType,
+  KEY_VALUE_ENVELOPES,
   MAX_BATCH_MESSAGE_BYTES,
   MAX_FRAME_BYTES,
   MAX_FRAME_ITEMS,
@@ -367,7 +368,7 @@ describe('the hand-written codec against the generated one', () => {
     const batch = fc.array(fc.tuple(int32, operation), { minLength: 1, maxLength: 600 });
     fc.assert(
       fc.property(batch, fc.boolean(), (sent, framing) => {
-        const frames = new EnvelopeFrames(Number.POSITIVE_INFINITY, new ReverseWriter(256));
+        const frames = new EnvelopeFrames(Number.POSITIVE_INFINITY, KEY_VALUE_ENVELOPES, new ReverseWriter(256));
         if (framing) frames.allowFrames();
         for (const [requestId, item] of sent) addOperationRequest(frames, requestId, item);
         const messages = frames.take();
@@ -592,7 +593,7 @@ describe('sizes', () => {
     const sizes = fc.array(fc.oneof(fc.nat(2000), fc.nat(2_000_000)), { maxLength: 12 });
     fc.assert(
       fc.property(sizes, valueSizes => {
-        const frames = new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES, new ReverseWriter(256));
+        const frames = new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES, KEY_VALUE_ENVELOPES, new ReverseWriter(256));
         frames.allowFrames();
         for (const [i, size] of valueSizes.entries()) expect(add(frames, i, size)).toBe(true);
         let items = 0;

@@ -299,13 +299,13 @@ export function writeExistsResponse(
 
 // ---- requests, client side -------------------------------------------------------------------------------------------------
 
-function writeText(writer: ReverseWriter, tag: number, value: string): void {
+export function writeText(writer: ReverseWriter, tag: number, value: string): void {
   if (value === '') return;
   writer.text(value);
   writer.u8(tag);
 }
 
-function writeOptionalBytes(writer: ReverseWriter, tag: number, value: Uint8Array | null): void {
+export function writeOptionalBytes(writer: ReverseWriter, tag: number, value: Uint8Array | null): void {
   if (value === null) return;
   writer.bytes(value);
   writer.u8(tag);
@@ -364,7 +364,7 @@ function emptyResult(): ReceivedResult {
   };
 }
 
-function toHlc(n: number, l: number, c: number): Hlc {
+export function toHlc(n: number, l: number, c: number): Hlc {
   return l === 0 && c === 0 && n === 0 ? HLC_ZERO : { n, l, c };
 }
 

@@ -104,6 +104,12 @@ export class ProtoReader {
     return (BigInt(this.high) << 32n) | BigInt(this.low);
   }
 
+  /** Any int64, in full. */
+  bigInt64(): bigint {
+    this.readVarint();
+    return this.exactInt64();
+  }
+
   /** Was the 64-bit integer anything but 0? */
   nonZero64(): boolean {
     this.readVarint();
