@@ -59,4 +59,6 @@ export interface TlsOptions {
   readonly cert?: string | undefined;
   /** Private key of the client certificate. */
   readonly key?: string | undefined;
+  /** False accepts any certificate: for nodes on this machine with certificates of their own making. Default true. */
+  readonly verify?: boolean | undefined;
 }
