@@ -63,7 +63,7 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions = {}): Prom
     hints: { localUrl: url, disabled: false, hidePeers: false },
     localEndpoint: address,
     allowedOrigins: [],
-    console: { title: undefined, banner: undefined, bannerTone: 'neutral' },
+    console: { title: undefined, banner: undefined, bannerTone: 'neutral', level: 'admin' },
     reflection: false,
     onFault: (what, error) =>
       process.emitWarning(`embedded node, ${what}: ${error instanceof Error ? error.stack : String(error)}`),

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { ServerCredentials } from '@grpc/grpc-js';
 import type { KahunaNode } from '@kahuna/node';
 import type { FastifyInstance } from 'fastify';
-import { registerConsoleStream } from './console/index.ts';
+import { type ConsoleSettings, registerConsoleStream } from './console/index.ts';
 import { createGrpcServer, type HintOptions, registerGrpcServices } from './grpc/index.ts';
 import type { ConnectionTakers } from './listeners/port-listeners.ts';
 import { createRestApp } from './rest/app.ts';
@@ -14,6 +14,8 @@ export interface ConsoleOptions {
   readonly title: string | undefined;
   readonly banner: string | undefined;
   readonly bannerTone: 'warning' | 'danger' | 'neutral';
+  /** What everybody who reaches it may do. */
+  readonly level: ConsoleSettings['level'];
 }
 
 export interface GatewayOptions {

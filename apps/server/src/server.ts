@@ -4,6 +4,7 @@ import type { FlagValues } from './config/flags.ts';
 import { nodeSettings } from './config/node-settings.ts';
 import type { ServerSettings } from './config/settings.ts';
 import { readCertificate } from './config/tls-files.ts';
+import { effectiveLevel } from './console/index.ts';
 import { type ConsoleOptions, createGateways } from './gateways.ts';
 import { PortListeners } from './listeners/port-listeners.ts';
 import { readyAddresses, startupLines } from './runtime/banner.ts';
@@ -162,6 +163,7 @@ function consoleOptions(flags: FlagValues): ConsoleOptions | undefined {
     title: flags['console-title'] || undefined,
     banner: flags['console-banner'] || undefined,
     bannerTone: flags['console-banner-tone'] as ConsoleOptions['bannerTone'],
+    level: effectiveLevel(flags['console-level'], flags['console-readonly']),
   };
 }
 

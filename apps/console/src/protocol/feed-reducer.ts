@@ -1,4 +1,4 @@
-import type { DataFrame, KeyedRow, RowValue, SnapFrame } from './messages.ts';
+import type { DataFrame, KeyedRow, RowValue, SnapFrame, WindowInfo } from './messages.ts';
 
 /**
  * What a browser holds of one subscription, as a pure function of the frames it received (console §5.4).
@@ -7,12 +7,15 @@ import type { DataFrame, KeyedRow, RowValue, SnapFrame } from './messages.ts';
  *  R2 Rows of two streams are never mixed: a snapshot replaces everything, and only when its last part has arrived.
  *  R3 Applying a frame twice gives what applying it once gives: the repeat fails R1.
  *  R4 An append feed holds at most `capacity` items, the newest.
+ *  R5 Where the server names an order, the rows stand in it.
  */
 export interface FeedState {
   readonly phase: 'empty' | 'ready' | 'awaiting-snapshot';
   readonly stream: string | undefined;
   readonly seq: string;
   readonly rows: ReadonlyMap<string, RowValue>;
+  /** What the server says about the rows of a topic that is read on demand. */
+  readonly window: WindowInfo | undefined;
   /** Parts of a snapshot under way. */
   readonly pending:
     | { readonly stream: string; readonly seq: string; readonly of: number; readonly parts: readonly SnapFrame[] }
@@ -27,6 +30,7 @@ export const EMPTY_FEED: FeedState = {
   stream: undefined,
   seq: '0',
   rows: new Map(),
+  window: undefined,
   pending: undefined,
   missed: 0,
   capacity: 1000,
@@ -75,8 +79,9 @@ function applySnap(state: FeedState, frame: SnapFrame): FeedStep {
   }
   const rows = new Map<string, RowValue>();
   for (const part of parts) for (const row of part.rows) rows.set(row.k, row.v);
+  const { stream, seq, window } = frame;
   return {
-    state: { ...state, phase: 'ready', stream: frame.stream, seq: frame.seq, rows, pending: undefined, missed: 0 },
+    state: { ...state, phase: 'ready', stream, seq, rows, window, pending: undefined, missed: 0 },
     changed: 'all',
     membership: true,
     resync: undefined,
@@ -104,7 +109,28 @@ function applyDelta(state: FeedState, frame: Extract<DataFrame, { t: 'delta' }>)
     rows.set(k, { ...before, ...v });
     changed.push(k);
   }
-  return { state: { ...state, seq: frame.seq, rows }, changed, membership, resync: undefined };
+  return {
+    state: {
+      ...state,
+      seq: frame.seq,
+      rows: frame.order === undefined ? rows : inOrder(rows, frame.order),
+      window: frame.window ?? state.window,
+    },
+    changed,
+    membership: membership || frame.order !== undefined,
+    resync: undefined,
+  };
+}
+
+/** Rows the order does not name keep their place behind it, so that a row is never lost to a wrong order. */
+function inOrder(rows: ReadonlyMap<string, RowValue>, order: readonly string[]): ReadonlyMap<string, RowValue> {
+  const ordered = new Map<string, RowValue>();
+  for (const key of order) {
+    const row = rows.get(key);
+    if (row !== undefined) ordered.set(key, row);
+  }
+  for (const [key, row] of rows) if (!ordered.has(key)) ordered.set(key, row);
+  return ordered;
 }
 
 function applyAppend(state: FeedState, frame: Extract<DataFrame, { t: 'append' }>): FeedStep {

@@ -180,6 +180,117 @@ export interface SeriesItem {
   readonly values: Readonly<Record<string, number | null>>;
 }
 
+export type DurabilityName = 'persistent' | 'ephemeral';
+
+/** Topic `tree`: one child of a level of key names. */
+export interface TreeRow {
+  /** The child as a key space, e.g. `orders/2026`. */
+  readonly path: string;
+  /** Its last segment. */
+  readonly name: string;
+  /** Keys stored in the space itself, dead ones included; null: no key is directly in it. */
+  readonly keys: number | null;
+  /** At least so many. */
+  readonly more: boolean;
+  /** There are key spaces below it. */
+  readonly below: boolean;
+  readonly source: number;
+}
+
+/** Topic `keys`: one key of a key space, without its value. */
+export interface KeyListRow {
+  readonly key: string;
+  readonly durability: DurabilityName;
+  readonly revision: string;
+  /** Length of the value; null: the value is null. */
+  readonly bytes: number | null;
+  /** null: never. */
+  readonly expiresMs: number | null;
+  readonly modifiedMs: number | null;
+  readonly partitionId: number | null;
+  readonly source: number;
+}
+
+/** Topic `key`: one key with its value. */
+export interface KeyRow {
+  readonly key: string;
+  readonly durability: DurabilityName;
+  /** `dead`: deleted or expired, its revision says how often it was written; `never`: it was never written. */
+  readonly state: 'live' | 'dead' | 'never';
+  readonly revision: string;
+  /** null with `bytes` null: the value is null. */
+  readonly valueB64: string | null;
+  /** Length of the whole value; longer than `valueB64` when only its head is here. */
+  readonly bytes: number | null;
+  readonly expiresMs: number | null;
+  readonly modifiedMs: number | null;
+  readonly partitionId: number | null;
+  readonly source: number;
+}
+
+/** Topics `locks` and `lock`. */
+export interface LockRow {
+  readonly resource: string;
+  readonly durability: DurabilityName;
+  readonly state: 'held' | 'expired' | 'released';
+  /** null after a release, and at viewer level. */
+  readonly ownerB64: string | null;
+  /** The owner in a form to read; null after a release. */
+  readonly ownerText: string | null;
+  readonly token: string;
+  /** End of the lease; null after a release. */
+  readonly expiresMs: number | null;
+  /** Longest time to the end that was seen of this lease: at least so long it was. */
+  readonly leaseMs: number | null;
+  /** When this grant was first seen by the serving node; null: it was there before anybody looked. */
+  readonly seenSinceMs: number | null;
+  /** Extensions seen since somebody looks. */
+  readonly extends: number;
+  readonly lastExtendMs: number | null;
+  readonly partitionId: number;
+  readonly source: number;
+}
+
+/** One grant in the history of a lock, as far as the serving node watched it. */
+export interface LockGrant {
+  readonly token: string;
+  readonly ownerText: string | null;
+  /** null: before anybody looked. */
+  readonly fromMs: number | null;
+  readonly toMs: number | null;
+  readonly end: 'released' | 'expired' | 'superseded' | null;
+}
+
+export interface LockDetailRow extends LockRow {
+  /** Newest first. */
+  readonly history: readonly LockGrant[];
+  /** The history holds nothing from before. */
+  readonly watchedSinceMs: number;
+}
+
+/** Topics `sequences` and `sequence`. */
+export interface SequenceRow {
+  readonly name: string;
+  /** The mark: no value above it was handed out. */
+  readonly currentValue: string;
+  readonly initialValue: string;
+  readonly increment: string;
+  readonly maxValue: string | null;
+  readonly blockSize: number | null;
+  readonly incarnation: string;
+  readonly revision: string;
+  readonly createdMs: number;
+  readonly updatedMs: number;
+  /** Values reserved per second, measured while somebody looks; null until two looks are apart enough. */
+  readonly reservedPerSec: number | null;
+  /** Values left up to the maximum; null: there is no maximum. */
+  readonly remaining: string | null;
+  /** When the last value is reserved at the present rate; null: not in sight. */
+  readonly exhaustsMs: number | null;
+  readonly partitionId: number;
+  readonly source: number;
+}
+
 /** What a subscription to each topic carries. */
 export interface TopicRows {
   overview: OverviewRow;
@@ -191,6 +302,13 @@ export interface TopicRows {
   spaces: SpaceRow;
   events: EventItem;
   series: SeriesItem;
+  tree: TreeRow;
+  keys: KeyListRow;
+  key: KeyRow;
+  locks: LockRow;
+  lock: LockDetailRow;
+  sequences: SequenceRow;
+  sequence: SequenceRow;
 }
 export type Topic = keyof TopicRows;
 /** Parameters of the topics; each topic knows some of them (console §5.5). */
@@ -201,6 +319,160 @@ export interface TopicParams {
   readonly names?: readonly string[];
   /** Width of a bucket in seconds: 1, 10 or 60. */
   readonly step?: number;
+  /** Names that begin with this; for `keys` the key space, for `tree` the level (empty, or ending in `/`). */
+  readonly prefix?: string;
+  readonly durability?: DurabilityName;
+  /** Rows after this name only: the window goes by name and not by position, so that it stands still while rows come and go. */
+  readonly from?: string;
+  /** Rows of a window, 1 to 500. */
+  readonly count?: number;
+  /** Instant in Unix milliseconds at which keys are read; absent: now. */
+  readonly asOfMs?: number;
+  readonly key?: string;
+  readonly resource?: string;
+  readonly name?: string;
+}
+
+/** What a topic that is read on demand says about its rows. */
+export interface WindowInfo {
+  /** Rows follow the last one: the next window begins `from` here. */
+  readonly next: string | null;
+  /** Partitions whose rows are not among these. */
+  readonly missing: readonly number[];
+  /** Why the rows are not of now, or not there: the last read failed. */
+  readonly problem: string | null;
+}
+
+// ---- operations (console §7) ------------------------------------------------------------------------------------------------
+
+export type Level = 'viewer' | 'reader' | 'editor' | 'operator' | 'admin';
+/** Ascending: each level may what the ones before it may. */
+export const LEVELS: readonly Level[] = ['viewer', 'reader', 'editor', 'operator', 'admin'];
+
+export interface OperationRequests {
+  'set-key': {
+    readonly params: {
+      readonly key: string;
+      readonly durability: DurabilityName;
+      readonly valueB64: string | null;
+      /** 0: never. */
+      readonly expiresMs: number;
+      readonly noRevision: boolean;
+    };
+    /** The revision that was seen; null: there was no live key. */
+    readonly expect: { readonly revision: string | null };
+  };
+  'delete-key': {
+    readonly params: { readonly key: string; readonly durability: DurabilityName };
+    readonly expect: { readonly revision: string };
+  };
+  'extend-key': {
+    readonly params: { readonly key: string; readonly durability: DurabilityName; readonly expiresMs: number };
+    readonly expect: { readonly revision: string };
+  };
+  'release-lock': {
+    readonly params: { readonly resource: string; readonly durability: DurabilityName };
+    readonly expect: { readonly ownerB64: string; readonly token: string };
+  };
+  'create-sequence': {
+    readonly params: {
+      readonly name: string;
+      readonly initialValue: string;
+      readonly increment: string;
+      readonly maxValue: string | null;
+      readonly blockSize: number | null;
+    };
+    readonly expect: Readonly<Record<string, never>>;
+  };
+  'update-sequence': {
+    readonly params: {
+      readonly name: string;
+      /** Absent: as it is. null: none any more. */
+      readonly currentValue?: string;
+      readonly increment?: string;
+      readonly maxValue?: string | null;
+      readonly blockSize?: number | null;
+    };
+    readonly expect: { readonly incarnation: string };
+  };
+  'reserve-sequence': {
+    readonly params: { readonly name: string; readonly count: number };
+    readonly expect: { readonly incarnation: string };
+  };
+  'delete-sequence': {
+    readonly params: { readonly name: string };
+    readonly expect: { readonly incarnation: string };
+  };
+}
+export type OperationKind = keyof OperationRequests;
+export type OperationRequest = {
+  [K in OperationKind]: { readonly kind: K } & OperationRequests[K];
+}[OperationKind];
+
+/** The least level for each. */
+export const OPERATION_LEVEL: Readonly<Record<OperationKind, Level>> = {
+  'set-key': 'editor',
+  'delete-key': 'editor',
+  'extend-key': 'editor',
+  'release-lock': 'operator',
+  'create-sequence': 'editor',
+  'update-sequence': 'operator',
+  'reserve-sequence': 'operator',
+  'delete-sequence': 'operator',
+};
+
+export interface OperationCheck {
+  readonly id: string;
+  readonly ok: boolean;
+  readonly text: string;
+}
+
+/** Answer of `POST /v1/console/operations?dryRun=true`. */
+export interface Preflight {
+  readonly allowed: boolean;
+  readonly checks: readonly OperationCheck[];
+  /** What will be, in numbers. */
+  readonly effects: readonly string[];
+  readonly risk: 'low' | 'medium' | 'high';
+  /** To be typed before a start of high risk. */
+  readonly phrase: string | null;
+  readonly cli: string;
+  readonly curl: string;
+}
+
+export type Outcome = 'done' | 'refused' | 'failed' | 'unknown' | 'cancelled';
+
+/** Answer of `POST /v1/console/operations` and of `GET /v1/console/operations/{id}`. */
+export interface OperationReport {
+  readonly operationId: string;
+  readonly kind: OperationKind;
+  readonly state: 'running' | 'ended';
+  readonly outcome: Outcome | null;
+  /** What happened, and what to do about it. */
+  readonly text: string | null;
+  /** The type the node answered, in the words of its API. */
+  readonly statusText: string | null;
+  readonly startedMs: number;
+  readonly endedMs: number | null;
+}
+
+/** One revision in `GET /v1/console/history`. */
+export interface RevisionItem {
+  readonly revision: string;
+  /** When it was written; null: no read tells. */
+  readonly atMs: number | null;
+  /** false: superseded without being kept, or pruned. */
+  readonly kept: boolean;
+  readonly valueB64: string | null;
+  readonly bytes: number | null;
+  readonly truncated: boolean;
+}
+
+export interface HistoryPage {
+  /** Newest first. */
+  readonly items: readonly RevisionItem[];
+  /** Ask `before` this for older ones. */
+  readonly next: string | null;
 }
 
 // ---- client to server -------------------------------------------------------------------------------------------------------
@@ -248,6 +520,7 @@ export interface SnapFrame {
   readonly total: number;
   readonly reason: SnapReason;
   readonly rows: readonly KeyedRow[];
+  readonly window?: WindowInfo;
 }
 
 export interface DeltaFrame {
@@ -259,6 +532,9 @@ export interface DeltaFrame {
   readonly put?: readonly KeyedRow[];
   readonly set?: readonly KeyedRow[];
   readonly del?: readonly string[];
+  /** All keys in their order, where it changed. */
+  readonly order?: readonly string[];
+  readonly window?: WindowInfo;
 }
 
 export interface AppendFrame {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { KeyedRow, RowValue, SnapReason, Topic } from '@kahuna/console/protocol';
+import type { KeyedRow, RowValue, SnapReason, Topic, WindowInfo } from '@kahuna/console/protocol';
 
 /** The change log of a feed reaches back this many changes or this long, whichever is less (console §5.6). */
 export const LOG_CHANGES = 4096;
@@ -9,6 +9,8 @@ const ENVELOPE_BYTES = 512;
 export const FRAME_BYTES = 256 * 1024;
 /** Items an append feed keeps (console §5.7). */
 export const RING_ITEMS = 1000;
+const NO_GAUGES: ReadonlySet<string> = new Set();
+const NOTHING_SAID: WindowInfo = { next: null, missing: [], problem: null };
 
 /** Frames ready to send but for the subscription's id, shared by all who need the same ones. */
 export interface Frames {
@@ -23,6 +25,8 @@ export interface Feed {
   readonly topic: Topic;
   readonly stream: string;
   readonly seq: number;
+  /** False: there is no answer yet, and a feed without one must not look like an empty one. */
+  readonly ready: boolean;
   /** Everything a new subscriber needs. */
   snapshot(reason: SnapReason): Frames;
   /** What leads from `since` to now; undefined when `since` is too old to tell (a snapshot is due). */
@@ -58,6 +62,11 @@ export class StateFeed implements Feed {
   /** Ends of past updates, oldest first, to find how far back `LOG_MS` reaches. */
   private marks: { readonly seq: number; readonly atMs: number }[] = [];
   private floor = 0;
+  private order: readonly string[] | undefined;
+  private orderAt = 0;
+  private window: WindowInfo | undefined;
+  private windowAt = 0;
+  ready = true;
   private readonly deltas = new Map<number, Frames>();
   private snapped: { readonly seq: number; readonly reason: SnapReason; readonly frames: Frames } | undefined;
 
@@ -84,6 +93,37 @@ export class StateFeed implements Feed {
       else this.refine(row, v, gauges, withGauges);
     }
     if (present.size < this.rows.size) this.removeAbsent(present);
+    return this.settle(before, nowMs);
+  }
+
+  /** Takes over the rows of a window, which stand in an order of their own, and what is to be said about them. */
+  show(next: readonly KeyedRow[], window: WindowInfo, nowMs: number): boolean {
+    this.update(next, nowMs, NO_GAUGES, true);
+    const before = this.seq;
+    const order = next.map(row => row.k);
+    if (!sameJson(order, this.order)) {
+      this.order = order;
+      this.orderAt = ++this.seq;
+    }
+    return this.tell(window, before, nowMs);
+  }
+
+  /** The rows stay, what is said about them changes. */
+  remark(change: Partial<WindowInfo>, nowMs: number): boolean {
+    return this.tell({ ...(this.window ?? NOTHING_SAID), ...change }, this.seq, nowMs);
+  }
+
+  private tell(window: WindowInfo, before: number, nowMs: number): boolean {
+    if (!sameJson(window, this.window)) {
+      this.window = window;
+      this.windowAt = ++this.seq;
+    }
+    this.ready = true;
+    return this.settle(before, nowMs);
+  }
+
+  /** After a change: what was built for the state before is void. */
+  private settle(before: number, nowMs: number): boolean {
     if (this.seq === before) return false;
     this.deltas.clear();
     this.snapped = undefined;
@@ -94,15 +134,24 @@ export class StateFeed implements Feed {
 
   snapshot(reason: SnapReason): Frames {
     if (this.snapped?.seq === this.seq && this.snapped.reason === reason) return this.snapped.frames;
-    const parts = packRows([...this.rows].map(([key, row]) => rowJson(key, row)));
+    const parts = packRows(this.inOrder().map(([key, row]) => rowJson(key, row)));
+    const said = this.window === undefined ? '' : `,"window":${JSON.stringify(this.window)}`;
     const bodies = parts.map(
       (rows, i) =>
         `"topic":"${this.topic}","stream":"${this.stream}","seq":"${this.seq}","part":${i + 1},"of":${parts.length},` +
-        `"total":${this.rows.size},"reason":"${reason}","rows":[${rows}]}`,
+        `"total":${this.rows.size},"reason":"${reason}","rows":[${rows}]${said}}`,
     );
     const frames: Frames = { kind: 'snap', bodies, seq: this.seq };
     this.snapped = { seq: this.seq, reason, frames };
     return frames;
+  }
+
+  private inOrder(): readonly (readonly [string, Row])[] {
+    if (this.order === undefined) return [...this.rows];
+    return this.order.flatMap(key => {
+      const row = this.rows.get(key);
+      return row === undefined ? [] : [[key, row] as const];
+    });
   }
 
   since(since: number, nowMs: number): Frames | undefined {
@@ -170,6 +219,8 @@ export class StateFeed implements Feed {
       (put.length > 0 ? `,"put":[${put.join(',')}]` : '') +
       (set.length > 0 ? `,"set":[${set.join(',')}]` : '') +
       (del.size > 0 ? `,"del":${JSON.stringify([...del])}` : '') +
+      (this.orderAt > since ? `,"order":${JSON.stringify(this.order)}` : '') +
+      (this.windowAt > since ? `,"window":${JSON.stringify(this.window)}` : '') +
       '}';
     // A delta is one frame; one that does not fit is worth no more than a snapshot, which comes in parts.
     return Buffer.byteLength(body) + ENVELOPE_BYTES > FRAME_BYTES ? undefined : { kind: 'delta', bodies: [body], seq: this.seq };
@@ -220,6 +271,7 @@ export function sameJson(a: unknown, b: unknown): boolean {
 export class AppendFeed implements Feed {
   readonly topic: Topic;
   readonly stream: string;
+  readonly ready = true;
   seq = 0;
   private items: { readonly seq: number; readonly json: string }[] = [];
   private readonly tails = new Map<number, Frames>();

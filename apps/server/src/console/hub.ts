@@ -4,6 +4,7 @@ import {
   type ErrorCode,
   type EventItem,
   type KeyedRow,
+  type Level,
   type NodeRow,
   type PartitionRow,
   PROTOCOL_VERSION,
@@ -19,6 +20,8 @@ import {
 import type { KahunaNode, NodeEvent, NodeFacts } from '@kahuna/node';
 import { Counter, Gauge } from './fact-names.ts';
 import { AppendFeed, type Feed, FRAME_BYTES, LOG_MS, StateFeed } from './feed.ts';
+import { isAtLeast, topicLevel } from './levels.ts';
+import { LiveRead } from './live-read.ts';
 import {
   DEFAULT_THRESHOLDS,
   type FirstSeen,
@@ -29,6 +32,7 @@ import {
   verdictOf,
 } from './problems.ts';
 import { RateMeter } from './rate-meter.ts';
+import { ConsoleReads, type ReadAnswer, WINDOW_ROWS } from './reads.ts';
 import { SERIES_STEPS, SeriesRecorder, type SeriesStep } from './series.ts';
 import { type FeedSource, MAX_SUBSCRIPTIONS, Session, type Socket, UNACKED_FRAMES } from './session.ts';
 import {
@@ -69,6 +73,8 @@ export interface ConsoleSettings {
   readonly bannerTone?: 'warning' | 'danger' | 'neutral' | undefined;
   /** Origins beside the request's own that may open the stream, e.g. `https://ops.example`. */
   readonly allowedOrigins: readonly string[];
+  /** What everybody who reaches the console may do (console §11). */
+  readonly level: Level;
   readonly clock: Clock;
   readonly thresholds?: Thresholds;
 }
@@ -107,6 +113,8 @@ interface OpenFeed {
   readonly topic: Topic;
   readonly params: TopicParams;
   readonly refresh: (nowMs: number, withGauges: boolean) => void;
+  /** Topics that no fact carries are read on demand. */
+  readonly live: LiveRead | undefined;
   subscribers: number;
   idleSinceMs: number;
   gaugesAtMs: number;
@@ -149,11 +157,13 @@ export class ConsoleHub implements FeedSource {
   private readonly node: KahunaNode;
   private readonly settings: ConsoleSettings;
   private readonly every: Every;
+  readonly reads: ConsoleReads;
 
   constructor(node: KahunaNode, settings: ConsoleSettings, every: Every = everyUnref) {
     this.node = node;
     this.settings = settings;
     this.every = every;
+    this.reads = new ConsoleReads(node, settings.clock, settings.level);
   }
 
   get connections(): number {
@@ -216,6 +226,7 @@ export class ConsoleHub implements FeedSource {
     if (this.subscriptions() > 0) {
       this.subscribedAtMs = now;
       this.refreshIfDue(now);
+      this.readOnDemand(now);
     } else if (now - this.subscribedAtMs > GATHER_LINGER_MS) this.stopGather();
     if (this.sessions.size > 0) this.connectedAtMs = now;
     this.tickIfDue(now);
@@ -285,6 +296,11 @@ export class ConsoleHub implements FeedSource {
     this.look(now);
     for (const open of this.feeds.values()) if (open.subscribers > 0) this.refresh(open, now);
     this.recordSeries();
+  }
+
+  private readOnDemand(now: number): void {
+    const loaded = this.loaded();
+    for (const { live, subscribers } of this.feeds.values()) if (subscribers > 0) live?.step(now, loaded, this.mono);
   }
 
   private refresh(open: OpenFeed, now: number): void {
@@ -386,6 +402,8 @@ export class ConsoleHub implements FeedSource {
   open(topic: string, params: TopicParams): Feed | { readonly error: ErrorCode; readonly message: string } {
     const wrong = checkParams(topic, params);
     if (wrong !== undefined) return wrong;
+    const wanted = topicLevel(topic as Topic);
+    if (!isAtLeast(this.settings.level, wanted)) return { error: 'forbidden', message: `${topic} needs the level ${wanted}` };
     const key = `${topic} ${canonical(params)}`;
     const existing = this.feeds.get(key);
     const open = existing ?? this.create(topic as Topic, params);
@@ -394,6 +412,7 @@ export class ConsoleHub implements FeedSource {
     this.present();
     if (existing === undefined || existing.subscribers === 0) {
       open.refresh(this.mono(), true);
+      open.live?.begin(this.mono(), this.mono);
       open.gaugesAtMs = this.mono();
     }
     if (open.feed instanceof StateFeed && open.feed.size > MAX_ROWS) {
@@ -424,7 +443,7 @@ export class ConsoleHub implements FeedSource {
   }
 
   private create(topic: Topic, params: TopicParams): OpenFeed {
-    const idle = { topic, params, subscribers: 0, idleSinceMs: this.mono(), gaugesAtMs: 0 };
+    const idle = { topic, params, subscribers: 0, idleSinceMs: this.mono(), gaugesAtMs: 0, live: undefined };
     if (topic === 'events') {
       const feed = new AppendFeed(topic, params.filter === undefined);
       return { ...idle, feed, refresh: () => this.topUpEvents(feed, params) };
@@ -435,6 +454,10 @@ export class ConsoleHub implements FeedSource {
       return { ...idle, feed, refresh: nothingToDo };
     }
     const feed = new StateFeed(topic);
+    const read = this.reader(topic, params);
+    if (read !== undefined) {
+      return { ...idle, feed, refresh: nothingToDo, live: new LiveRead(feed, read, params.asOfMs !== undefined) };
+    }
     const gauges = GAUGES[topic] ?? NO_GAUGES;
     return {
       ...idle,
@@ -443,6 +466,28 @@ export class ConsoleHub implements FeedSource {
         if (this.picture !== undefined) feed.update(this.rowsOf(topic, params, this.picture), now, gauges, withGauges);
       },
     };
+  }
+
+  private reader(topic: Topic, params: TopicParams): (() => Promise<ReadAnswer>) | undefined {
+    const { reads } = this;
+    switch (topic) {
+      case 'tree':
+        return () => reads.tree(params);
+      case 'keys':
+        return () => reads.keys(params);
+      case 'key':
+        return () => reads.key(params);
+      case 'locks':
+        return () => reads.locks(params);
+      case 'lock':
+        return () => reads.lock(params);
+      case 'sequences':
+        return () => reads.sequences(params);
+      case 'sequence':
+        return () => reads.sequence(params);
+      default:
+        return undefined;
+    }
   }
 
   private topUpEvents(feed: AppendFeed, params: TopicParams): void {
@@ -495,16 +540,16 @@ export class ConsoleHub implements FeedSource {
       peers: members
         .filter(m => m.nodeId !== self.nodeId)
         .map(m => ({ nodeId: m.nodeId, name: m.name, consoleUrl: m.consoleUrl === '' ? null : m.consoleUrl })),
-      user: { name: 'anyone', level: 'viewer', auth: 'none' },
+      user: { name: 'anyone', level: this.settings.level, auth: 'none' },
       serverTimeMs: Math.round(this.settings.clock.wallMs()),
       limits: {
         subscriptions: MAX_SUBSCRIPTIONS,
-        windowRows: 500,
+        windowRows: WINDOW_ROWS,
         allRows: MAX_ROWS,
         frameBytes: FRAME_BYTES,
         unackedFrames: UNACKED_FRAMES,
       },
-      features: { actions: false, scripts: false, backups: false, auth: false },
+      features: { actions: isAtLeast(this.settings.level, 'editor'), scripts: false, backups: false, auth: false },
       tickMs: TICK_MS,
     };
     return JSON.stringify(frame);
@@ -514,13 +559,11 @@ export class ConsoleHub implements FeedSource {
     return JSON.stringify({ t: 'pong', n, clockMs, serverTimeMs: Math.round(this.settings.clock.wallMs()) });
   }
 
-  private mono(): number {
-    return this.settings.clock.monotonicMs();
-  }
+  private readonly mono = (): number => this.settings.clock.monotonicMs();
 }
 
 function nothingToDo(): void {
-  // Series grow by their own clock, not with the view.
+  // Series grow by their own clock, and what is read on demand by its own reads, not with the view.
 }
 
 export function eventItem(event: NodeEvent, source: number): EventItem {
@@ -582,7 +625,16 @@ const PARAMS: Readonly<Record<Topic, readonly string[]>> = {
   spaces: [],
   events: ['filter'],
   series: ['names', 'step'],
+  tree: ['prefix', 'durability', 'from'],
+  keys: ['prefix', 'durability', 'from', 'count', 'asOfMs'],
+  key: ['key', 'durability', 'asOfMs'],
+  locks: ['prefix', 'from', 'count', 'filter'],
+  lock: ['resource', 'durability'],
+  sequences: ['prefix', 'from', 'count'],
+  sequence: ['name'],
 };
+const REQUIRED: Partial<Record<Topic, keyof TopicParams>> = { keys: 'prefix', key: 'key', lock: 'resource', sequence: 'name' };
+const TEXTS = ['prefix', 'from', 'key', 'resource', 'name'] as const;
 
 function checkParams(topic: string, params: unknown): { readonly error: ErrorCode; readonly message: string } | undefined {
   if (!Object.hasOwn(PARAMS, topic)) return { error: 'unknown-topic', message: `no topic ${JSON.stringify(topic).slice(0, 60)}` };
@@ -597,6 +649,24 @@ function checkParams(topic: string, params: unknown): { readonly error: ErrorCod
   if (topic === 'partition' && !Number.isSafeInteger(given.partitionId)) return bad('partitionId is an integer');
   if (topic === 'series' && !Object.hasOwn(SERIES_STEPS, String(given.step ?? 1))) return bad('step is 1, 10 or 60');
   if (given.names !== undefined && !isStrings(given.names)) return bad('names is a list of texts');
+  const wrong = wrongRead(topic as Topic, given);
+  return wrong === undefined ? undefined : bad(wrong);
+}
+
+/** What is wrong with the parameters of a topic that is read on demand. */
+function wrongRead(topic: Topic, given: TopicParams): string | undefined {
+  const required = REQUIRED[topic];
+  if (required !== undefined && typeof given[required] !== 'string') return `${topic} needs ${required}`;
+  const text = TEXTS.find(name => given[name] !== undefined && typeof given[name] !== 'string');
+  if (text !== undefined) return `${text} is a text`;
+  const { durability, count, asOfMs } = given;
+  if (durability !== undefined && durability !== 'persistent' && durability !== 'ephemeral') {
+    return 'durability is persistent or ephemeral';
+  }
+  if (count !== undefined && !(Number.isSafeInteger(count) && count >= 1 && count <= WINDOW_ROWS)) {
+    return `count must be 1 to ${WINDOW_ROWS}`;
+  }
+  if (asOfMs !== undefined && !(Number.isSafeInteger(asOfMs) && asOfMs > 0)) return 'asOfMs is an instant in milliseconds';
   return undefined;
 }
 

@@ -4,9 +4,13 @@ import type { KahunaNode } from '@kahuna/node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { ConsoleHub, type ConsoleSettings, eventItem, MAX_CONNECTIONS } from './hub.ts';
+import { addKeyReads } from './key-routes.ts';
 import { locate } from './locate.ts';
+import { addOperations } from './operation-routes.ts';
+import { originAllowed } from './origin.ts';
 
 export type { ConsoleSettings } from './hub.ts';
+export { effectiveLevel } from './levels.ts';
 
 /**
  * Socket options the stream wants: compression of large frames only and without kept context, which costs memory per browser
@@ -29,6 +33,8 @@ export function registerConsoleStream(app: FastifyInstance, node: KahunaNode, se
     preferOurProtocol(scope.websocketServer);
     addStream(scope, hub, settings);
     addReads(scope, hub, node);
+    addKeyReads(scope, hub.reads, settings.level);
+    addOperations(scope, node, hub.reads, settings);
   });
 }
 
@@ -68,13 +74,6 @@ function serve(hub: ConsoleHub, socket: WebSocket, settings: ConsoleSettings): v
   socket.on('close', () => hub.disconnect(session));
   // The close that follows every socket error gives the feeds back.
   socket.on('error', () => socket.terminate());
-}
-
-/** Released clients send no Origin; a browser's must be ours or listed (console §14). */
-function originAllowed(request: FastifyRequest, allowed: readonly string[]): boolean {
-  const { origin } = request.headers;
-  if (origin === undefined) return true;
-  return origin === `${request.protocol}://${request.headers.host}` || allowed.includes(origin);
 }
 
 function offersOurProtocol(request: FastifyRequest): boolean {

@@ -71,7 +71,7 @@ async function serve(
   const { cluster, stop } = stage(scene);
   const app = fastify();
   await registerConsoleFiles(app, fileURLToPath(new URL('../../../console/dist', import.meta.url)));
-  registerConsoleStream(app, cluster.node(1), { title: 'prod-eu-1', allowedOrigins: [], clock });
+  registerConsoleStream(app, cluster.node(1), { title: 'prod-eu-1', allowedOrigins: [], level: 'admin', clock });
   await app.listen({ port, host: '127.0.0.1' });
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}/ui`;
   return {

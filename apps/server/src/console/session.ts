@@ -4,6 +4,7 @@ import {
   CloseCode,
   type ErrorCode,
   PROTOCOL_VERSION,
+  type SnapReason,
   type TopicParams,
 } from '@kahuna/console/protocol';
 import type { Feed, Frames } from './feed.ts';
@@ -46,6 +47,8 @@ interface Subscription {
   sent: number;
   /** Frames of a snapshot of which parts still wait. */
   parts: { readonly frames: Frames; next: number } | undefined;
+  /** A snapshot is owed, for this reason; it is built when the feed is ready. */
+  owed: SnapReason | undefined;
   lastSentMs: number;
 }
 
@@ -114,6 +117,7 @@ export class Session {
       while (this.nextFrame(subscription, nowMs)) {
         // parts of a snapshot follow one another
       }
+      if (!subscription.feed.ready) continue;
       waiting ||= subscription.parts !== undefined || (subscription.sent !== subscription.feed.seq && !this.hasRoom());
     }
     this.coalescingNow = waiting;
@@ -207,6 +211,7 @@ export class Session {
       feed,
       sent: 0,
       parts: undefined,
+      owed: undefined,
       lastSentMs: 0,
     };
     this.subscriptions.set(id, subscription);
@@ -250,8 +255,9 @@ export class Session {
     this.pump(nowMs);
   }
 
-  private stage(subscription: Subscription, reason: Parameters<Feed['snapshot']>[0]): void {
-    subscription.parts = { frames: subscription.feed.snapshot(reason), next: 0 };
+  private stage(subscription: Subscription, reason: SnapReason): void {
+    subscription.parts = undefined;
+    subscription.owed = reason;
   }
 
   private unsubscribe(id: number): void {
@@ -277,6 +283,11 @@ export class Session {
 
   /** Sends one frame of the subscription if it is due; false when nothing (more) may be sent now. */
   private nextFrame(subscription: Subscription, nowMs: number): boolean {
+    if (!subscription.feed.ready) return false;
+    if (subscription.owed !== undefined) {
+      subscription.parts = { frames: subscription.feed.snapshot(subscription.owed), next: 0 };
+      subscription.owed = undefined;
+    }
     const { parts } = subscription;
     if (parts !== undefined) return this.nextPart(subscription, parts);
     if (subscription.sent === subscription.feed.seq || nowMs - subscription.lastSentMs < subscription.minGapMs) return false;

@@ -36,7 +36,12 @@ beforeEach(async () => {
   };
   cluster = new ScriptedCluster(running, 3, 4);
   app = fastify();
-  registerConsoleStream(app, cluster.node(1), { title: 'test', allowedOrigins: ['https://ops.example'], clock: running });
+  registerConsoleStream(app, cluster.node(1), {
+    title: 'test',
+    allowedOrigins: ['https://ops.example'],
+    level: 'admin',
+    clock: running,
+  });
   await app.listen({ port: 0, host: '127.0.0.1' });
   port = (app.server.address() as AddressInfo).port;
 });
@@ -303,7 +308,7 @@ describe('topics', () => {
     await app.close();
     const big = new ScriptedCluster(clock, 3, 1500);
     app = fastify();
-    registerConsoleStream(app, big.node(1), { allowedOrigins: [], clock });
+    registerConsoleStream(app, big.node(1), { allowedOrigins: [], level: 'admin', clock });
     await app.listen({ port: 0, host: '127.0.0.1' });
     port = (app.server.address() as AddressInfo).port;
     const it = await browser();
@@ -379,7 +384,7 @@ describe('cost and pressure', () => {
     const manual = new ManualClock();
     const idle = new ScriptedCluster(manual, 3, 4);
     let tick: (() => void) | undefined;
-    const hub = new ConsoleHub(idle.node(1), { allowedOrigins: [], clock: manual }, (_ms, task) => {
+    const hub = new ConsoleHub(idle.node(1), { allowedOrigins: [], level: 'admin', clock: manual }, (_ms, task) => {
       tick = task;
       return () => {
         tick = undefined;
@@ -411,7 +416,7 @@ describe('cost and pressure', () => {
     const manual = new ManualClock();
     const busy = new ScriptedCluster(manual, 3, 4);
     let tick: (() => void) | undefined;
-    const hub = new ConsoleHub(busy.node(1), { allowedOrigins: [], clock: manual }, (_ms, task) => {
+    const hub = new ConsoleHub(busy.node(1), { allowedOrigins: [], level: 'admin', clock: manual }, (_ms, task) => {
       tick = task;
       return () => undefined;
     });
@@ -441,7 +446,7 @@ describe('cost and pressure', () => {
   test('equal subscriptions share one serialised frame', () => {
     const manual = new ManualClock();
     const shared = new ScriptedCluster(manual, 3, 4);
-    const hub = new ConsoleHub(shared.node(1), { allowedOrigins: [], clock: manual }, () => () => undefined);
+    const hub = new ConsoleHub(shared.node(1), { allowedOrigins: [], level: 'admin', clock: manual }, () => () => undefined);
     const a = hub.open('partitions', {});
     const b = hub.open('partitions', {});
     expect(a).toBe(b);
