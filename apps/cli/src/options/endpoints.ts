@@ -1,4 +1,4 @@
-import { UsageError } from './usage-error.ts';
+import { UsageError } from '../failures.ts';
 
 /** Where the servers are if nobody says (spec cli §1). */
 export const DEFAULT_ENDPOINTS = 'https://localhost:8082,https://localhost:8084,https://localhost:8086';

@@ -14,6 +14,8 @@ export interface FlagSpec {
   /** Further spellings of the long form. */
   readonly aliases?: readonly string[];
   readonly short?: string;
+  /** Its command says better what is missing than the parser could; without an argument it is empty. */
+  readonly mayBeBare?: boolean;
 }
 
 /** Flags that name what to do; exactly one is expected. */
@@ -58,9 +60,14 @@ export const COMMAND_FLAGS = {
   'backup-incremental': { kind: 'none', help: 'Back up what changed: --parent-backup-id <uuid>' },
   'backup-coordinated': { kind: 'none', help: 'Back up all nodes at one time' },
   'list-backups': { kind: 'none', help: 'List the backups' },
-  'backup-chain': { kind: 'text', argument: 'uuid', help: 'Show what a backup builds on' },
+  'backup-chain': { kind: 'text', argument: 'uuid', mayBeBare: true, help: 'Show what a backup builds on' },
   'backup-gc': { kind: 'none', help: 'Remove what no backup needs: [--backup-gc-dry-run]' },
-  restore: { kind: 'text', argument: 'uuid', help: 'Restore a backup: --target-dir <directory> [--target-time-ms <ms>]' },
+  restore: {
+    kind: 'text',
+    argument: 'uuid',
+    mayBeBare: true,
+    help: 'Restore a backup: --target-dir <directory> [--target-time-ms <ms>]',
+  },
 } as const satisfies Record<string, FlagSpec>;
 
 /** Flags that say more about a command. */
@@ -77,7 +84,7 @@ const COMPANION_FLAGS = {
   partition: { kind: 'int32', argument: 'id', help: 'A data partition' },
   'key-space': { kind: 'text', argument: 'space', help: 'A key space' },
   'split-key': { kind: 'text', argument: 'key', help: 'First key of the upper half' },
-  'parent-backup-id': { kind: 'text', argument: 'uuid', help: 'The backup an incremental one builds on' },
+  'parent-backup-id': { kind: 'text', argument: 'uuid', mayBeBare: true, help: 'The backup an incremental one builds on' },
   'backup-gc-dry-run': { kind: 'none', help: 'Say what would be removed' },
   'target-dir': { kind: 'text', argument: 'directory', help: 'Directory on the server' },
   'target-time-ms': { kind: 'int64', argument: 'ms', help: 'Unix time to restore to [the latest]' },

@@ -1,3 +1,4 @@
+import { UsageError } from '../failures.ts';
 import {
   COMMAND_FLAGS,
   COMPLETION_SHELLS,
@@ -10,7 +11,6 @@ import {
   type Options,
 } from './flags.ts';
 import { parseInt32, parseInt64, parsePositive } from './numbers.ts';
-import { UsageError } from './usage-error.ts';
 
 /**
  * Reads a command line: `--name value`, `--name=value`, `-c value`. A value that begins with `--` needs the `=` form. Of a flag given
@@ -33,9 +33,11 @@ export function parseOptions(argv: readonly string[]): Options {
       continue;
     }
     if (text === undefined) {
-      text = argv[at + 1];
-      if (text === undefined || text.startsWith('--')) throw new UsageError(missingArgument(name, spec, text));
-      at += 1;
+      const next = argv[at + 1];
+      const bare = next === undefined || next.startsWith('--');
+      if (bare && !spec.mayBeBare) throw new UsageError(missingArgument(name, spec, next));
+      if (!bare) at += 1;
+      text = bare ? '' : next;
     }
     options[name] = argument(name, spec, text);
   }

@@ -1,5 +1,5 @@
 /** Literals of the script language and the bytes they are stored as (spec scripts §2, §5.1). */
-import { UsageError } from '../options/usage-error.ts';
+import { UsageError } from '../failures.ts';
 
 const INT64_MAX = 2n ** 63n - 1n;
 const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {

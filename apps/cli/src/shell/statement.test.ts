@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { NeedsScript } from '../failures.ts';
 import { isUnfinished, tokenize } from './lexer.ts';
-import { NeedsScript, parseStatement } from './statement.ts';
+import { parseStatement } from './statement.ts';
 
 const UTF8 = new TextEncoder();
 const bytes = (text: string) => UTF8.encode(text);

@@ -4,8 +4,8 @@
  */
 
 import type { Durability } from '@kahuna/client';
+import { NeedsScript, UsageError } from '../failures.ts';
 import { INT32_MAX, parseInt64 } from '../options/numbers.ts';
-import { UsageError } from '../options/usage-error.ts';
 import { type Token, tokenize } from './lexer.ts';
 import { integerOf, numberText, unquote } from './literals.ts';
 import { CONSTANTS, KEYWORDS } from './words.ts';
@@ -44,11 +44,6 @@ export type Statement =
   | { readonly kind: 'delete'; readonly key: string; readonly durability: Durability }
   | { readonly kind: 'extend'; readonly key: string; readonly expiresMs: number; readonly durability: Durability }
   | ({ readonly kind: 'bucket' | 'scan' } & KeysRequest);
-
-/** What it takes a script to do. */
-export class NeedsScript extends Error {
-  override name = 'NeedsScript';
-}
 
 const SPELLINGS: ReadonlyMap<string, 'set' | 'get' | 'exists' | 'delete' | 'extend' | 'scan'> = new Map([
   ['set', 'set'],

@@ -1,0 +1,53 @@
+import { connect } from './connect.ts';
+import { run } from './run.ts';
+import type { Terminal } from './shell/terminal.ts';
+
+/** A reader that has seen enough (`| head`) closes the pipe: nobody is left to tell. */
+function quietWhenUnread(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
+}
+
+function terminalOf(forced: boolean): Terminal | undefined {
+  const { stdin, stdout } = process;
+  const recognised = stdin.isTTY && stdout.isTTY && process.env.TERM !== 'dumb';
+  if (!recognised && !forced) return undefined;
+  return {
+    input: stdin,
+    output: stdout,
+    setRawMode: raw => {
+      if (stdin.isTTY) stdin.setRawMode(raw);
+    },
+    columns: () => stdout.columns ?? 80,
+    onResize: listener => {
+      stdout.on('resize', listener);
+      return () => stdout.off('resize', listener);
+    },
+  };
+}
+
+quietWhenUnread(process.stdout);
+quietWhenUnread(process.stderr);
+const interruption = new AbortController();
+process.once('SIGINT', () => {
+  interruption.abort();
+  // A second one does not wait for anything.
+  process.once('SIGINT', () => process.exit(130));
+});
+const { TERM, KAHUNA_FORCE_RICH = '' } = process.env;
+const argv = process.argv.slice(2);
+const forced = argv.includes('--force-rich') || /^(1|true|yes)$/i.test(KAHUNA_FORCE_RICH);
+const code = await run(argv, {
+  env: process.env,
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  terminal: terminalOf(forced),
+  outputIsTerminal: process.stdout.isTTY && TERM !== 'dumb',
+  interrupted: interruption.signal,
+  connect,
+});
+// What is still open (a connection that is being closed, the terminal) must not keep the prompt from coming back.
+process.stdout.write('', () => process.exit(code));

@@ -1,0 +1,150 @@
+import type { Kahuna, KahunaOptions } from '@kahuna/client';
+import { COMMANDS } from './commands/index.ts';
+import { type Failure, failureLine, failureOf, isConnectionFailure } from './failures.ts';
+import { DEFAULT_ENDPOINTS, parseEndpoints, parseNode, verifiesCertificates } from './options/endpoints.ts';
+import type { CommandFlag, Options } from './options/flags.ts';
+import { commandsGiven, parseOptions } from './options/parse-options.ts';
+import { toJson } from './output/json.ts';
+import { Output, type TextSink } from './output/output.ts';
+import { COLOURED, PLAIN } from './output/style.ts';
+import type { Terminal } from './shell/terminal.ts';
+import { VERSION } from './version.ts';
+
+const DEFAULT_TIMEOUT_S = 10;
+
+/** The process around the command line. */
+export interface Host {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: NodeJS.ReadableStream;
+  readonly stdout: TextSink;
+  readonly stderr: TextSink;
+  /** Where somebody types and reads; undefined where input or output is a pipe or a file. */
+  readonly terminal: Terminal | undefined;
+  /** A terminal shows the results, wherever the input comes from. */
+  readonly outputIsTerminal: boolean;
+  /** Fires on Ctrl+C, unless the terminal is in the hands of the line editor. */
+  readonly interrupted: AbortSignal;
+  /** Loads the client library, which costs more than the rest of a start together, and finds an endpoint that answers. */
+  readonly connect: (options: KahunaOptions & { readonly endpoints: readonly string[] }, signal: AbortSignal) => Promise<Kahuna>;
+}
+
+/** Exit codes (spec cli §2.1). */
+const EXIT = { done: 0, failed: 1, interrupted: 130 } as const;
+
+/** One run of `kahuna-cli`; resolves to its exit code. */
+export async function run(argv: readonly string[], host: Host): Promise<number> {
+  let options: Options;
+  try {
+    options = parseOptions(argv);
+    if (options.completion !== undefined) return await printCompletion(options.completion, host);
+    if (options.help) return await printHelp(host);
+    if (options.version) return await printed(host, `kahuna-cli ${VERSION}`);
+    return await runOptions(options, host);
+  } catch (error) {
+    if (host.interrupted.aborted) return EXIT.interrupted;
+    const output = outputOf(host, {});
+    await report(failureOf(error), output, wantsJson(argv));
+    return EXIT.failed;
+  }
+}
+
+async function runOptions(options: Options, host: Host): Promise<number> {
+  const source = options['connection-source'] ?? DEFAULT_ENDPOINTS;
+  const endpoints = parseEndpoints(source);
+  if (options.node !== undefined) parseNode(options.node, endpoints);
+  const timeoutMs = 1000 * (options['default-timeout'] ?? DEFAULT_TIMEOUT_S);
+  const verify = verifiesCertificates(endpoints, options.insecure ?? false);
+  const connect = (signal: AbortSignal): Promise<Kahuna> =>
+    host.connect({ endpoints, timeoutMs, learnRoutes: false, tls: { verify } }, signal);
+  const output = outputOf(host, options);
+  const json = options.format === 'json';
+
+  const [command, ...ignored] = commandsGiven(options);
+  if (command === undefined) return runShell(options, host, output, connect);
+  for (const other of ignored) output.hint(`Warning: --${other} is ignored, one command runs at a time: --${command}.`);
+  try {
+    return await runCommand(command, options, host, output, connect);
+  } catch (error) {
+    if (host.interrupted.aborted) return EXIT.interrupted;
+    const failure = failureOf(error);
+    await report(failure, output, json);
+    if (isConnectionFailure(failure) && options['connection-source'] === undefined && !json) {
+      output.hint(
+        `Tried ${DEFAULT_ENDPOINTS.replaceAll(',', ', ')}, because there is no -c. A node started with npm start: -c http://localhost:2070`,
+      );
+    }
+    return EXIT.failed;
+  }
+}
+
+async function runCommand(
+  command: CommandFlag,
+  options: Options,
+  host: Host,
+  output: Output,
+  connect: (signal: AbortSignal) => Promise<Kahuna>,
+): Promise<number> {
+  const execute = COMMANDS[command](options);
+  const signal = host.interrupted;
+  const client = await connect(signal);
+  try {
+    const call = { client, signal, output, json: options.format === 'json', input: () => bytesOf(host.stdin) };
+    return (await execute(call)) ? EXIT.done : EXIT.failed;
+  } finally {
+    await client.close();
+  }
+}
+
+async function runShell(
+  options: Options,
+  host: Host,
+  output: Output,
+  connect: (signal: AbortSignal) => Promise<Kahuna>,
+): Promise<number> {
+  if (options.format === 'json') output.hint('Warning: --format json is for single commands; the shell prints text.');
+  const { runShellSession } = await import('./shell/shell.ts');
+  return (await runShellSession({ host, output, connect })) ? EXIT.done : EXIT.failed;
+}
+
+function outputOf(host: Host, options: Options): Output {
+  const { NO_COLOR = '', KAHUNA_FORCE_RICH = '' } = host.env;
+  const rich = host.outputIsTerminal || options['force-rich'] === true || /^(1|true|yes)$/i.test(KAHUNA_FORCE_RICH);
+  const coloured = rich && NO_COLOR === '' && !options['no-color'];
+  return new Output(host.stdout, host.stderr, { style: coloured ? COLOURED : PLAIN, terminal: host.outputIsTerminal });
+}
+
+/** An error to the complaints; as JSON to the results, where a program reads it. */
+async function report(failure: Failure, output: Output, json: boolean): Promise<void> {
+  if (json) {
+    await output.line(toJson({ error: failure.type, message: failure.message }));
+    return;
+  }
+  output.complaint(failureLine(failure));
+  if (failure.cure !== undefined && output.rendering.terminal) output.hint(failure.cure);
+}
+
+/** Whether the results are wanted as JSON, also by a command line that is otherwise wrong. */
+function wantsJson(argv: readonly string[]): boolean {
+  return argv.some((word, at) => word === '--format=json' || (word === '--format' && argv[at + 1] === 'json'));
+}
+
+async function printHelp(host: Host): Promise<number> {
+  const { helpText } = await import('./options/help.ts');
+  return printed(host, helpText());
+}
+
+async function printCompletion(shell: NonNullable<Options['completion']>, host: Host): Promise<number> {
+  const { completionScript } = await import('./options/completion-scripts.ts');
+  return printed(host, completionScript(shell));
+}
+
+async function printed(host: Host, text: string): Promise<number> {
+  await outputOf(host, {}).line(text);
+  return EXIT.done;
+}
+
+async function bytesOf(stream: NodeJS.ReadableStream): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks);
+}
