@@ -10,10 +10,10 @@ export interface Codec<Out, In = Out> {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Bytes as they are; text given is stored as UTF-8. */
+/** Bytes as they are; text given is stored as UTF-8. Values read are copies: a view would keep the whole answer in memory. */
 export const bytes: Codec<Uint8Array, Uint8Array | string> = {
   encode: value => (typeof value === 'string' ? encoder.encode(value) : value),
-  decode: value => value,
+  decode: value => new Uint8Array(value),
 };
 
 /** Text as UTF-8. Decoding throws a `TypeError` where the stored bytes are not UTF-8. */

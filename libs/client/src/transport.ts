@@ -1,4 +1,95 @@
-/** How requests reach the servers. Made by `grpcTransport()` or `restTransport()`; opaque to programs. */
+import type {
+  clusterMessages,
+  keyValueMessages,
+  lockMessages,
+  ReceivedResult,
+  RequestedOperation,
+  routingMessages,
+  sequenceMessages,
+} from '@kahuna/wire';
+import type { TlsOptions } from './options.ts';
+
+interface Exchange<Request, Response> {
+  readonly request: Request;
+  readonly response: Response;
+}
+
+/** Every request but those on one key, with the messages of the wire contract as the common language of the transports. */
+export interface Methods {
+  setMany: Exchange<keyValueMessages.GrpcTrySetManyKeyValueRequest, keyValueMessages.GrpcTrySetManyKeyValueResponse>;
+  deleteMany: Exchange<keyValueMessages.GrpcTryDeleteManyKeyValueRequest, keyValueMessages.GrpcTryDeleteManyKeyValueResponse>;
+  getMany: Exchange<keyValueMessages.GrpcTryGetManyValuesRequest, keyValueMessages.GrpcTryGetManyValuesResponse>;
+  existsMany: Exchange<keyValueMessages.GrpcTryExistsManyValuesRequest, keyValueMessages.GrpcTryExistsManyValuesResponse>;
+  getByBucket: Exchange<keyValueMessages.GrpcGetByBucketRequest, keyValueMessages.GrpcGetByBucketResponse>;
+  getByRange: Exchange<keyValueMessages.GrpcGetByRangeRequest, keyValueMessages.GrpcGetByRangeResponse>;
+  scanAllByPrefix: Exchange<keyValueMessages.GrpcScanAllByPrefixRequest, keyValueMessages.GrpcScanAllByPrefixResponse>;
+  acquireHold: Exchange<keyValueMessages.GrpcAcquireSnapshotHoldRequest, keyValueMessages.GrpcAcquireSnapshotHoldResponse>;
+  renewHold: Exchange<keyValueMessages.GrpcRenewSnapshotHoldRequest, keyValueMessages.GrpcRenewSnapshotHoldResponse>;
+  releaseHold: Exchange<keyValueMessages.GrpcReleaseSnapshotHoldRequest, keyValueMessages.GrpcReleaseSnapshotHoldResponse>;
+  snapshotFloor: Exchange<keyValueMessages.GrpcGetSnapshotFloorRequest, keyValueMessages.GrpcGetSnapshotFloorResponse>;
+  tryLock: Exchange<lockMessages.GrpcTryLockRequest, lockMessages.GrpcTryLockResponse>;
+  extendLock: Exchange<lockMessages.GrpcExtendLockRequest, lockMessages.GrpcExtendLockResponse>;
+  unlock: Exchange<lockMessages.GrpcUnlockRequest, lockMessages.GrpcUnlockResponse>;
+  getLock: Exchange<lockMessages.GrpcGetLockRequest, lockMessages.GrpcGetLockResponse>;
+  createSequence: Exchange<sequenceMessages.GrpcCreateSequenceRequest, sequenceMessages.GrpcSequenceResponse>;
+  getSequence: Exchange<sequenceMessages.GrpcGetSequenceRequest, sequenceMessages.GrpcSequenceResponse>;
+  updateSequence: Exchange<sequenceMessages.GrpcUpdateSequenceRequest, sequenceMessages.GrpcSequenceResponse>;
+  deleteSequence: Exchange<sequenceMessages.GrpcDeleteSequenceRequest, sequenceMessages.GrpcSequenceResponse>;
+  nextValue: Exchange<sequenceMessages.GrpcNextSequenceRequest, sequenceMessages.GrpcSequenceAllocationResponse>;
+  reserveRange: Exchange<sequenceMessages.GrpcReserveSequenceRangeRequest, sequenceMessages.GrpcSequenceAllocationResponse>;
+  membership: Exchange<clusterMessages.GrpcGetMembershipRequest, clusterMessages.GrpcGetMembershipResponse>;
+  routing: Exchange<routingMessages.GrpcGetRoutingMetadataRequest, routingMessages.GrpcGetRoutingMetadataResponse>;
+}
+
+export type Method = keyof Methods;
+export type RequestOf<M extends Method> = Methods[M]['request'];
+export type ResponseOf<M extends Method> = Methods[M]['response'];
+
+export type TransportFault = 'endpoint' | 'request' | 'protocol';
+
+/** Why a request has no answer. */
+export class TransportFailure extends Error {
+  override name = 'TransportFailure';
+  /** The request may have reached the server. Where false, it certainly has not. */
+  readonly sent: boolean;
+  /**
+   * - `endpoint`: others may do better; this one is left alone for a while.
+   * - `request`: no endpoint will take this request, for example because it is too large.
+   * - `protocol`: the other side does not speak this contract.
+   */
+  readonly fault: TransportFault;
+
+  constructor(message: string, sent: boolean, fault: TransportFault = 'endpoint', options?: ErrorOptions) {
+    super(message, options);
+    this.sent = sent;
+    this.fault = fault;
+  }
+}
+
+/** Who waits for an answer. Exactly one of the two is called per request, once, and never inside the call that sent it. */
+export interface Reply<R> {
+  answered(response: R): void;
+  failed(failure: TransportFailure): void;
+}
+
+export type RangeRequest = keyValueMessages.GrpcGetByRangeRequest;
+export type RangePage = keyValueMessages.GrpcGetByRangePageResponse;
+
+/** The way to one endpoint. It connects when first used, and again after a break with the next request. */
+export interface Connection {
+  /** One key: the path that nearly all traffic takes. */
+  operate(operation: RequestedOperation, reply: Reply<ReceivedResult>): void;
+  /** `timeoutMs`: what the server and the transport may still spend. */
+  call<M extends Method>(method: M, request: RequestOf<M>, timeoutMs: number, reply: Reply<ResponseOf<M>>): void;
+  /** Pages of one walk at one moment. Throws a {@link TransportFailure}; leaving the loop ends the walk. */
+  pages(request: RangeRequest, signal: AbortSignal | undefined): AsyncIterable<RangePage>;
+  /** Fails what is under way. */
+  close(): void;
+}
+
+/** How requests reach the servers. Made by `grpcTransport()` or `restTransport()`. */
 export interface Transport {
   readonly name: string;
+  /** `endpoint`: a URL without trailing slash. */
+  connect(endpoint: string, tls: TlsOptions | undefined): Connection;
 }

@@ -1,0 +1,68 @@
+import { Call, type Traits } from './call.ts';
+import type { Caller } from './caller.ts';
+import type { Endpoint } from './endpoints.ts';
+import type { CallOptions } from './options.ts';
+import type { Routes } from './routes.ts';
+import type { Connection, Method, RequestOf, ResponseOf } from './transport.ts';
+
+/** Answer of {@link MethodCallParts.conclude} for MUST_RETRY. */
+export const REFUSED = Symbol('refused');
+
+export interface MethodCallParts<M extends Method, A> {
+  readonly traits: Traits;
+  readonly method: M;
+  readonly request: RequestOf<M>;
+  readonly route: (routes: Routes) => Endpoint | undefined;
+  /** `inDoubt`: an earlier attempt may have taken effect. Throws what the answer means where it is no success. */
+  readonly conclude: (response: ResponseOf<M>, inDoubt: boolean) => A | typeof REFUSED;
+  readonly resolve: (answer: A) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** Any request but those on one key. */
+export class MethodCall<M extends Method, A> extends Call<ResponseOf<M>> {
+  private readonly parts: MethodCallParts<M, A>;
+
+  constructor(parts: MethodCallParts<M, A>) {
+    super(parts.traits, parts.reject);
+    this.parts = parts;
+  }
+
+  override transmit(connection: Connection, timeoutMs: number): void {
+    connection.call(this.parts.method, this.parts.request, timeoutMs, this);
+  }
+
+  override route(routes: Routes): Endpoint | undefined {
+    return this.parts.route(routes);
+  }
+
+  override learn(response: ResponseOf<M>, routes: Routes, answeredBy: Endpoint): void {
+    if ('Route' in response && response.Route !== undefined) routes.hint(response.Route, answeredBy);
+    else if ('Routes' in response) for (const hint of response.Routes) routes.hint(hint, answeredBy);
+  }
+
+  protected override conclude(response: ResponseOf<M>): void {
+    let answer: A | typeof REFUSED;
+    try {
+      answer = this.parts.conclude(response, this.inDoubt);
+    } catch (error) {
+      this.reject(error);
+      return;
+    }
+    if (answer === REFUSED) {
+      this.refused();
+      return;
+    }
+    this.finish();
+    this.parts.resolve(answer);
+  }
+}
+
+/** Sends a request and waits for what it concludes to. */
+export function request<M extends Method, A>(
+  caller: Caller,
+  parts: Omit<MethodCallParts<M, A>, 'resolve' | 'reject'>,
+  options: CallOptions | undefined,
+): Promise<A> {
+  return new Promise((resolve, reject) => caller.begin(new MethodCall({ ...parts, resolve, reject }), options));
+}

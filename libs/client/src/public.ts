@@ -1,0 +1,10 @@
+export { compareHlc, HLC_ZERO, type Hlc } from '@kahuna/base';
+export { KahunaClient } from './client.ts';
+export type * from './cluster-api.ts';
+export * from './codecs.ts';
+export * from './errors.ts';
+export type * from './keys-api.ts';
+export type * from './locks-api.ts';
+export type * from './options.ts';
+export type * from './sequences-api.ts';
+export type { Transport } from './transport.ts';
