@@ -7,6 +7,7 @@ import {
   HeadCache,
   type HoldAnswer,
   type KeySpaceAnswer,
+  type KeySpaceQuery,
   type ListingAnswer,
   type LockOperation,
   lastStampOf,
@@ -16,6 +17,7 @@ import {
   type ReadNeed,
   ResponseType,
   type ScanAnswer,
+  type ScanQuery,
   type SequenceOperation,
   type SystemState,
 } from '@kahuna/partition';
@@ -47,6 +49,7 @@ import { type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
 import type { LogRecord, Ports, RecoveredGroup, TransportListener } from './ports.ts';
 import { Replica, type ReplicaHost } from './replica.ts';
 import type { PendingRequest } from './request.ts';
+import { Scans } from './scans.ts';
 import { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings } from './settings.ts';
 import { SnapshotTransfers } from './snapshots.ts';
 import { StateKeeper } from './state-keeper.ts';
@@ -109,6 +112,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private readonly keeper: StateKeeper;
   private readonly exchange: FactsExchange;
   private readonly snapshots: SnapshotTransfers;
+  /** With callbacks, for those who cannot wait for a promise; everybody else calls `scan` and `keySpaces`. */
+  readonly scans: Scans;
   private readonly onFatal: ((reason: string) => void) | undefined;
   private dirty: Replica[] = [];
   private readonly awake = new Set<Replica>();
@@ -150,6 +155,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.keeper = new StateKeeper(this, ports.engine, ports.log);
     this.exchange = new FactsExchange(this);
     this.snapshots = new SnapshotTransfers(this, ports.engine, this.keeper);
+    this.scans = new Scans(this, ports.engine);
     ports.transport.listener = this;
   }
 
@@ -268,6 +274,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   stop(done: () => void): void {
     this.stopping = true;
     this.dispatcher.refuseAll();
+    this.scans.refuseAll();
     for (const replica of this.replicas.values()) if (replica.leads) this.handOver(replica);
     const finish = (): void => {
       this.cancelTick?.();
@@ -304,6 +311,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.fatalFault = reason;
     this.events.record('fatal-fault', 'critical', `node/${this.nodeId}`, reason);
     this.dispatcher.refuseAll();
+    this.scans.refuseAll();
     this.cancelTick?.();
     this.onFatal?.(reason);
   }
@@ -742,6 +750,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.tickPeers(now);
     this.tickGroups(now);
     this.dispatcher.tick(now);
+    this.scans.tick(now);
     this.snapshots.tick(now);
     this.exchange.tick(now);
     this.keeper.tick(now);
@@ -953,6 +962,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.resetReplication(peer);
     this.snapshots.linkLost(peer);
     this.dispatcher.linkLost(peer.nodeId);
+    this.scans.linkLost(peer);
   }
 
   private resetReplication(peer: Peer): void {
@@ -1019,6 +1029,12 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       case ItemKind.ForwardAnswer:
         this.dispatcher.takeForwardAnswer(reader);
         return;
+      case ItemKind.Scan:
+      case ItemKind.ScanPage:
+      case ItemKind.ScanMore:
+      case ItemKind.ScanEnd:
+        this.scans.takeItem(kind, peer, reader);
+        return;
       case ItemKind.Snapshot:
       case ItemKind.SnapshotAck:
         this.snapshots.takeItem(kind, peer, reader);
@@ -1078,8 +1094,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   // ---- views -----------------------------------------------------------------------------------------------------------------
 
-  scan(): Promise<ScanAnswer> {
-    return Promise.resolve({ type: ResponseType.MustRetry, rows: [], hasMore: false, nextCursor: undefined });
+  scan(query: ScanQuery, deadlineMs: number): Promise<ScanAnswer> {
+    return new Promise(resolve => this.scans.scan(query, deadlineMs, resolve));
   }
 
   hold(): Promise<HoldAnswer> {
@@ -1096,8 +1112,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return Promise.resolve({ type: ResponseType.MustRetry, locks: [], sequences: [], next: undefined, missing: [] });
   }
 
-  keySpaces(): Promise<KeySpaceAnswer> {
-    return Promise.resolve({ type: ResponseType.MustRetry, rows: [], hasMore: false });
+  keySpaces(query: KeySpaceQuery, deadlineMs: number): Promise<KeySpaceAnswer> {
+    return new Promise(resolve => this.scans.keySpaces(query, deadlineMs, resolve));
   }
 
   membership(): MembershipView {

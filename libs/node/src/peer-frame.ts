@@ -26,6 +26,10 @@ export const ItemKind = {
   SnapshotAck: 7,
   FactsRequest: 8,
   Facts: 9,
+  Scan: 20,
+  ScanPage: 21,
+  ScanMore: 22,
+  ScanEnd: 23,
 } as const;
 
 export interface FrameHeader {

@@ -106,6 +106,7 @@ export interface ScanPage {
 /**
  * Ordered byte keys to byte values; keys compare as unsigned bytes, a prefix before its extensions. A write is atomic and visible
  * to every read issued after its callback; it survives a kill of the process, but only `sync` makes it survive power loss.
+ * Scans and snapshots keep to the order of the calls: they show the writes issued before them, done or not, and no others.
  * After a crash all families come back at one point: a prefix of the writes.
  */
 export interface StateEngine {

@@ -2,14 +2,19 @@ import { HLC_ZERO, type Hlc } from '@kahuna/base';
 import {
   type Command,
   Durability,
-  type GetOperation,
+  type EphemeralTable,
+  type LockOperation,
   type Operation,
   type OperationResult,
   type Proposal,
+  type ReadOperation,
   ResponseType,
+  type SequenceOperation,
 } from '@kahuna/partition';
 import type { ResultSink } from './api.ts';
 import type { ForwardStatus } from './peer-frame.ts';
+
+export type RequestOperation = Operation | LockOperation | SequenceOperation | Command;
 
 /** Where a request came from, and where its one answer goes. */
 export interface RequestOrigin {
@@ -20,11 +25,20 @@ export interface RequestOrigin {
 }
 
 /**
+ * A read that is more than one key: it passes the gate of reads as a request, and is told when it may look. The answer it returns
+ * only makes the way back to its origin, after the round that an ephemeral one may still need.
+ */
+export interface ReadTask {
+  /** `ephemeral`: the leader's table if the read is of ephemeral records. */
+  run(ephemeral: EphemeralTable | undefined): OperationResult;
+}
+
+/**
  * One operation on its way: through waiting, forwarding, proposing and applying it is the same object, and it is its own
  * operation id and proposal, so that the hot path allocates it once and nothing else.
  */
 export class PendingRequest implements Proposal {
-  readonly operation: Operation | Command;
+  readonly operation: RequestOperation;
   readonly partitionId: number;
   readonly origin: RequestOrigin;
   /** Who asked on this node; undefined for requests of other nodes and of the node itself. */
@@ -54,9 +68,11 @@ export class PendingRequest implements Proposal {
   /** Evaluated against ephemeral state; leaves once leadership is confirmed for an instant after that. */
   evaluated: OperationResult | undefined = undefined;
   done = false;
+  /** Looks itself, in place of the operation, which then only says when it may. */
+  task: ReadTask | undefined = undefined;
 
   constructor(
-    operation: Operation | Command,
+    operation: RequestOperation,
     partitionId: number,
     origin: RequestOrigin,
     sink: ResultSink | undefined,
@@ -96,13 +112,14 @@ export class PendingRequest implements Proposal {
     return this.operation as Command;
   }
 
-  /** Of a read only. */
-  get read(): GetOperation {
-    return this.operation as GetOperation;
+  /** Of a read only, or of an acquire that is tried as one. */
+  get read(): ReadOperation {
+    return this.operation as ReadOperation;
   }
 
   get isWrite(): boolean {
-    return this.operation.kind !== 'get' && this.operation.kind !== 'exists';
+    const { kind } = this.operation;
+    return kind !== 'get' && kind !== 'exists' && kind !== 'lock-info' && kind !== 'sequence-get';
   }
 
   /** Exactly once: a second answer (a late one of an earlier attempt) is dropped. */
@@ -121,9 +138,11 @@ export class PendingRequest implements Proposal {
 const REQUEST_OVERHEAD_BYTES = 200;
 
 /** Bytes that a request pins while it waits; the constant covers the object itself. */
-export function requestBytes(operation: Operation | Command): number {
+export function requestBytes(operation: RequestOperation): number {
   if (!('key' in operation)) return REQUEST_OVERHEAD_BYTES;
   const base = REQUEST_OVERHEAD_BYTES + operation.key.length;
+  if ('owner' in operation) return base + operation.owner.length;
+  if ('idempotencyKey' in operation) return base + operation.idempotencyKey.length;
   if (operation.kind !== 'set') return base;
   return base + (operation.value?.length ?? 0) + (operation.compareValue?.length ?? 0);
 }

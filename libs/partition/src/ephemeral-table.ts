@@ -22,7 +22,7 @@ import {
   ResponseType,
   type WriteOperation,
 } from './operation.ts';
-import { covers, MemoryScan, type PartitionQuery, type PartitionScan, PRUNED, ReadPoint } from './scan.ts';
+import { covers, MemoryScan, type PartitionQuery, type PartitionScan, PRUNED, ReadPoint, SpaceNames } from './scan.ts';
 import { TopRows } from './top-rows.ts';
 import { ownBytes, type Version } from './version.ts';
 
@@ -120,8 +120,9 @@ export class EphemeralTable implements RecordOwner {
 
   /** Reads many keys at this instant. */
   scan(query: PartitionQuery, nowMs: number): PartitionScan {
-    const point = new ReadPoint(query, nowMs);
     const covered = covers(query.shape);
+    if (query.shape.kind === 'spaces') return new SpaceNames(-1, query.shape, query, [...this.records.keys()].filter(covered));
+    const point = new ReadPoint(query, nowMs);
     const top = new TopRows(query.maxRows);
     for (const record of this.records.values()) {
       if (!covered(record.key) || !top.takes(record.key)) continue;
@@ -131,11 +132,6 @@ export class EphemeralTable implements RecordOwner {
       if (shown !== undefined) top.add({ key, durability: Durability.Ephemeral, result: shown });
     }
     return new MemoryScan(point, top, this.records.size);
-  }
-
-  /** Keys of all records, dead ones included, in no order. */
-  keys(): IterableIterator<string> {
-    return this.records.keys();
   }
 
   /** As {@link PartitionMachine.expiredAt}. */

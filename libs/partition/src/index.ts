@@ -12,9 +12,12 @@ export type {
   PartitionScan,
   PrefixShape,
   ScanNeed,
+  ScanShape,
   SpaceShape,
+  SpacesShape,
 } from './scan.ts';
 export * from './scan-operation.ts';
 export * from './sequence-operation.ts';
 export { metaRowKey } from './stored-keys.ts';
+export { rowBytes } from './top-rows.ts';
 export * from './types.ts';

@@ -15,6 +15,7 @@ import {
   type KeyBound,
   prefixIntervals,
   revisionIn,
+  spacesBeginningWith,
   successor,
 } from './stored-keys.ts';
 import { rowBytes, TopRows } from './top-rows.ts';
@@ -33,7 +34,7 @@ import { decodeVersion, ownBytes, type Version } from './version.ts';
  * the rest comes from the frozen view. So the whole answer shows the partition at one instant, however many pages it takes.
  */
 export interface PartitionQuery {
-  readonly shape: SpaceShape | PrefixShape;
+  readonly shape: ScanShape;
   /** Zero: the latest state. */
   readonly readTimestamp: Hlc;
   /** A walk that began without a read timestamp: rows tell what latest reads tell, as far as the head is what they show. */
@@ -42,6 +43,8 @@ export interface PartitionQuery {
   /** Rows wanted, at most. */
   readonly maxRows: number;
 }
+
+export type ScanShape = SpaceShape | PrefixShape | SpacesShape;
 
 /** Keys of one bucket between two bounds. */
 export interface SpaceShape {
@@ -55,6 +58,13 @@ export interface SpaceShape {
 export interface PrefixShape {
   readonly kind: 'prefix';
   readonly prefix: string;
+}
+
+/** Names of key spaces instead of keys: see {@link SpaceNames}. */
+export interface SpacesShape {
+  readonly kind: 'spaces';
+  readonly prefix: string;
+  readonly after: string | undefined;
 }
 
 export type ScanNeed =
@@ -151,8 +161,15 @@ export class ReadPoint {
 }
 
 /** Whether a key belongs to what is asked for. */
-export function covers(shape: SpaceShape | PrefixShape): (key: string) => boolean {
+export function covers(shape: ScanShape): (key: string) => boolean {
   if (shape.kind === 'prefix') return key => key.startsWith(shape.prefix);
+  if (shape.kind === 'spaces') {
+    const { prefix, after } = shape;
+    return key => {
+      const space = keySpaceOf(key);
+      return space.startsWith(prefix) && (after === undefined || space > after);
+    };
+  }
   const { keySpace, lower, upper } = shape;
   const cut = keySpace.length;
   return key =>
@@ -307,6 +324,13 @@ export interface ScanSource {
 
 export function openHeadScan(source: ScanSource, query: PartitionQuery): PartitionScan {
   const { shape } = query;
+  if (shape.kind === 'spaces')
+    return new SpaceNames(
+      source.bucket,
+      shape,
+      query,
+      source.captured.map(row => row.key),
+    );
   return shape.kind === 'space' ? new SpaceScan(source, shape, query) : new PrefixScan(source, shape, query);
 }
 
@@ -506,5 +530,82 @@ class PrefixScan extends HeadScan {
     this.drained = true;
     this.bytes = 0;
     return this.top.sorted();
+  }
+}
+
+/**
+ * The key spaces that hold keys, one row each: `key` is the name, `result.revision` how many keys were counted, `result.state` 1 if
+ * there may be more. One page is read of each space, then the walk seeks past it, so its cost grows with the spaces alone. Not one
+ * instant: it reads an engine that goes on, and a space counts what memory holds ahead of the engine only if the engine has none of it.
+ */
+export class SpaceNames implements PartitionScan {
+  readonly position = undefined;
+  readonly aborted = false;
+  readonly hiddenUntilMs = 0;
+  looked = 0;
+  bytes = 0;
+  private readonly bucket: number;
+  private readonly maxRows: number;
+  private readonly durability: Durability;
+  private interval: Interval | undefined;
+  /** Keys of memory by space: those not met in the engine are added at the end. */
+  private readonly inMemory = new Map<string, number>();
+  private readonly found = new Map<string, { keys: number; more: boolean }>();
+  private drained = false;
+
+  /** `bucket` -1: there is no engine to ask. */
+  constructor(bucket: number, shape: SpacesShape, query: PartitionQuery, keysInMemory: Iterable<string>) {
+    this.bucket = bucket;
+    this.maxRows = query.maxRows;
+    this.durability = query.durability;
+    for (const key of keysInMemory) {
+      const space = keySpaceOf(key);
+      this.inMemory.set(space, (this.inMemory.get(space) ?? 0) + 1);
+    }
+    if (bucket < 0) return;
+    const { from, to } = spacesBeginningWith(bucket, shape.prefix);
+    const behind = shape.after === undefined ? from : behindSpace(bucket, shape.after);
+    this.seek(compareBytes(behind, from) > 0 ? behind : from, to);
+  }
+
+  private seek(from: Uint8Array, to: Uint8Array): void {
+    this.interval = compareBytes(from, to) < 0 ? { from, to } : undefined;
+  }
+
+  need(): ScanNeed | undefined {
+    const { interval } = this;
+    return interval === undefined ? undefined : { kind: 'page', from: interval.from, to: interval.to };
+  }
+
+  takePage(rows: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[], more: boolean): void {
+    const { to } = this.interval as Interval;
+    let space = '';
+    for (const row of rows) {
+      space = keySpaceOf(decodeStoredKey(row.key).key);
+      this.looked++;
+      const entry = this.found.get(space);
+      if (entry === undefined) this.found.set(space, { keys: 1, more: false });
+      else entry.keys++;
+    }
+    this.interval = undefined;
+    const last = this.found.get(space);
+    if (!more || last === undefined) return;
+    last.more = true;
+    if (this.found.size < this.maxRows) this.seek(behindSpace(this.bucket, space), to);
+  }
+
+  takeRows(): void {
+    unexpected();
+  }
+
+  drain(): ScanRow[] {
+    if (this.drained || this.interval !== undefined) return [];
+    this.drained = true;
+    for (const [space, keys] of this.inMemory) if (!this.found.has(space)) this.found.set(space, { keys, more: false });
+    const names = [...this.found.keys()].sort(compareOrdinal).slice(0, this.maxRows);
+    return names.map(key => {
+      const { keys, more } = this.found.get(key) as { keys: number; more: boolean };
+      return { key, durability: this.durability, result: { ...result(ResponseType.Get, keys), state: more ? 1 : 0 } };
+    });
   }
 }

@@ -143,8 +143,9 @@ function applyChange(table: RowTable, change: Change): void {
 }
 
 /**
- * The engine as one process sees it. Writes, range deletions and syncs complete in the order they were issued; a read is evaluated at
- * a random moment after its call, so it may or may not see writes still under way, but sees every write whose callback has come.
+ * The engine as one process sees it. Writes, range deletions, syncs, scans and snapshots take place in the order they were issued; a
+ * read by key is evaluated at a random moment after its call, so it may or may not see writes still under way, but sees every write
+ * whose callback has come.
  */
 export class SimEngine implements StateEngine {
   private readonly simulation: Simulation;
@@ -176,34 +177,40 @@ export class SimEngine implements StateEngine {
 
   write(rows: readonly EngineRow[], done: (error: Error | undefined) => void): void {
     const change = { rows: rows.map(row => ({ key: binary(row.key), value: row.value?.slice() })) };
-    this.mutate(() => this.disk.apply(change), done);
+    this.inOrder(() => this.disk.apply(change), done);
   }
 
   deleteRange(range: EngineRange, done: (error: Error | undefined) => void): void {
     const change = { from: binary(range.from), to: binary(range.to) };
-    this.mutate(() => this.disk.apply(change), done);
+    this.inOrder(() => this.disk.apply(change), done);
   }
 
   scan(options: ScanOptions, done: (error: Error | undefined, page: ScanPage) => void): void {
-    this.read(() => {
-      const page = this.disk.current.scan(options);
-      return () => done(undefined, page);
-    });
+    let page: ScanPage = { rows: [], more: false };
+    this.inOrder(
+      () => {
+        page = this.disk.current.scan(options);
+      },
+      error => done(error, page),
+    );
   }
 
   snapshot(done: (error: Error | undefined, snapshot: EngineSnapshot | undefined) => void): void {
-    this.read(() => {
-      const table = this.disk.current.fork();
-      return () => done(undefined, this.view(table));
-    });
+    let table: RowTable | undefined;
+    this.inOrder(
+      () => {
+        table = this.disk.current.fork();
+      },
+      error => done(error, table === undefined ? undefined : this.view(table)),
+    );
   }
 
   sync(done: (error: Error | undefined) => void): void {
-    this.mutate(() => this.disk.sync(), done);
+    this.inOrder(() => this.disk.sync(), done);
   }
 
   close(done: (error: Error | undefined) => void): void {
-    this.mutate(() => this.disk.sync(), done);
+    this.inOrder(() => this.disk.sync(), done);
   }
 
   private view(table: RowTable): EngineSnapshot {
@@ -236,7 +243,7 @@ export class SimEngine implements StateEngine {
     });
   }
 
-  private mutate(change: () => void, done: (error: Error | undefined) => void): void {
+  private inOrder(change: () => void, done: (error: Error | undefined) => void): void {
     const at = Math.max(this.simulation.nowMs + this.callMs(), this.writesDoneAt);
     this.writesDoneAt = at;
     this.simulation.after(at - this.simulation.nowMs, () => {

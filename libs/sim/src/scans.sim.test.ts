@@ -1,0 +1,340 @@
+import { compareHlc, HLC_ZERO, type Hlc } from '@kahuna/base';
+import {
+  Durability,
+  type KeySpaceAnswer,
+  type KeySpaceQuery,
+  type Operation,
+  type OperationResult,
+  ResponseType,
+  type ScanAnswer,
+  type ScanQuery,
+  type SetOperation,
+} from '@kahuna/partition';
+import { describe, expect, test } from 'vitest';
+import { CALM_CLUSTER, Cluster, type ClusterOptions, type SimNode } from './world/cluster.ts';
+import { Simulation } from './world/simulation.ts';
+
+const text = new TextEncoder();
+
+/** A cluster of production nodes that is asked one thing after the other, in virtual time. */
+class World {
+  readonly simulation: Simulation;
+  readonly cluster: Cluster;
+
+  constructor(seed: number, options: Partial<ClusterOptions> = {}) {
+    this.simulation = new Simulation(seed);
+    this.cluster = new Cluster(this.simulation, { ...CALM_CLUSTER, ...options });
+    this.cluster.startAll();
+    this.until(() => this.cluster.nodes.every(node => node.host?.routingTable() !== undefined), 60_000);
+    for (const durability of [Durability.Persistent, Durability.Ephemeral]) {
+      for (let i = 0; i < 16; i++)
+        this.settled(() => this.run({ kind: 'get', key: `warm-${i}/x`, revision: -1, readTimestamp: HLC_ZERO, durability }));
+    }
+  }
+
+  node(id: number): SimNode {
+    return this.cluster.nodes[id - 1] as SimNode;
+  }
+
+  until(holds: () => boolean, limitMs = 20_000): void {
+    const end = this.simulation.nowMs + limitMs;
+    while (!holds()) {
+      if (this.cluster.failure !== undefined) throw this.cluster.failure;
+      if (this.simulation.nowMs >= end) throw new Error(`not reached within ${limitMs} ms`);
+      this.simulation.run(this.simulation.nowMs + 1);
+    }
+  }
+
+  pass(ms: number): void {
+    this.simulation.run(this.simulation.nowMs + ms);
+    if (this.cluster.failure !== undefined) throw this.cluster.failure;
+  }
+
+  private ask<T>(node: SimNode, begin: (done: (answer: T) => void) => void): T {
+    let answer: { readonly value: T } | undefined;
+    node.process?.deliver(() =>
+      begin(value => {
+        expect(answer).toBeUndefined();
+        answer = { value };
+      }),
+    );
+    this.until(() => answer !== undefined);
+    return (answer as unknown as { value: T }).value;
+  }
+
+  /** Repeats what only waits for a leader. */
+  private settled<T extends { readonly type: number }>(attempt: () => T): T {
+    for (let i = 0; i < 20; i++) {
+      const answer = attempt();
+      if (answer.type !== ResponseType.MustRetry) return answer;
+    }
+    throw new Error('the cluster does not settle');
+  }
+
+  run(operation: Operation, id = 1): OperationResult {
+    return this.ask(this.node(id), done => this.node(id).submit(operation, result => done(result as OperationResult)));
+  }
+
+  /** Begins an operation whose answer nobody waits for. */
+  start(operation: Operation, id = 1): void {
+    this.node(id).submit(operation, () => undefined);
+  }
+
+  set(key: string, value: string, options: Partial<SetOperation> = {}): OperationResult {
+    return this.settled(() => this.run(setOf(key, value, options)));
+  }
+
+  setAll(keys: readonly string[], options: Partial<SetOperation> = {}): void {
+    let open = keys.length;
+    for (const key of keys)
+      this.node(1).submit(setOf(key, key, options), result => (open -= result?.type === ResponseType.Set ? 1 : 0));
+    this.until(() => open === 0);
+  }
+
+  remove(key: string, durability: Durability = Durability.Persistent): OperationResult {
+    return this.run({ kind: 'delete', key, durability });
+  }
+
+  scan(query: ScanQuery, id = 1): ScanAnswer {
+    return this.ask(this.node(id), done => this.node(id).host?.scans.scan(query, 0, done));
+  }
+
+  keySpaces(query: Partial<KeySpaceQuery>, id = 1): KeySpaceAnswer {
+    const whole = { prefix: '', after: undefined, limit: 100, durability: Durability.Persistent, ...query };
+    return this.ask(this.node(id), done => this.node(id).host?.scans.keySpaces(whole, 0, done));
+  }
+
+  now(id = 1): Hlc {
+    return this.node(id).host?.hlc.current() as Hlc;
+  }
+
+  leaderOf(keySpace: string): SimNode {
+    const partitionId = this.node(1).host?.routingTable()?.lookupSpace(keySpace).partitionId as number;
+    return this.cluster.nodes.find(node => node.host?.replica(partitionId)?.leads) as SimNode;
+  }
+}
+
+function setOf(key: string, value: string, options: Partial<SetOperation> = {}): SetOperation {
+  return {
+    kind: 'set',
+    key,
+    value: text.encode(value),
+    expiresMs: 0,
+    flags: 0,
+    compareValue: null,
+    compareRevision: 0,
+    durability: Durability.Persistent,
+    ...options,
+  };
+}
+
+function bucket(prefix: string, options: { readTimestamp?: Hlc; durability?: Durability } = {}): ScanQuery {
+  return { kind: 'bucket', prefix, readTimestamp: HLC_ZERO, durability: Durability.Persistent, ...options };
+}
+
+function byPrefix(prefix: string, options: { readTimestamp?: Hlc; durability?: Durability } = {}): ScanQuery {
+  return { ...bucket(prefix, options), kind: 'prefix' } as ScanQuery;
+}
+
+type RangeOptions = Partial<Omit<Extract<ScanQuery, { kind: 'range' }>, 'kind' | 'prefix'>>;
+
+function range(prefix: string, options: RangeOptions = {}): ScanQuery {
+  return {
+    kind: 'range',
+    prefix,
+    startKey: undefined,
+    startInclusive: true,
+    endKey: undefined,
+    endInclusive: false,
+    limit: 0,
+    readTimestamp: HLC_ZERO,
+    durability: Durability.Persistent,
+    cursor: undefined,
+    ...options,
+  };
+}
+
+function keysOf(answer: ScanAnswer): string[] {
+  expect(answer.type).toBe(ResponseType.Get);
+  return answer.rows.map(row => row.key);
+}
+
+function shown(answer: ScanAnswer): string[] {
+  expect(answer.type).toBe(ResponseType.Get);
+  return answer.rows.map(row => `${row.key}=${row.result.value === null ? 'null' : new TextDecoder().decode(row.result.value)}`);
+}
+
+/** Follows the cursors, each page on another node. */
+function walk(
+  world: World,
+  prefix: string,
+  options: RangeOptions = {},
+  between: (page: number) => void = () => undefined,
+): ScanAnswer[] {
+  const pages: ScanAnswer[] = [];
+  for (let cursor: string | undefined, more = true; more; ) {
+    const page = world.scan(range(prefix, { ...options, cursor }), 1 + (pages.length % world.cluster.nodes.length));
+    expect(page.type).toBe(ResponseType.Get);
+    pages.push(page);
+    expect(page.hasMore).toBe(page.nextCursor !== undefined);
+    cursor = page.nextCursor;
+    more = page.hasMore;
+    between(pages.length);
+    if (pages.length > 2000) throw new Error('the walk does not end');
+  }
+  return pages;
+}
+
+for (const [name, durability] of [
+  ['persistent', Durability.Persistent],
+  ['ephemeral', Durability.Ephemeral],
+] as const) {
+  describe(`${name} keys of three nodes`, () => {
+    const options = { durability };
+    const world = new World(11);
+
+    test('keyvalues:B1 keyvalues:B13 keyvalues:B4 a bucket, asked of each node', () => {
+      world.setAll([...Array.from({ length: 10 }, (_, i) => `m/${i + 1}`), 'm2/1', 'm/sub/1', 'm'], options);
+      world.set('m/other', '1', { durability: (1 - durability) as Durability });
+      const expected = ['m/1', 'm/10', 'm/2', 'm/3', 'm/4', 'm/5', 'm/6', 'm/7', 'm/8', 'm/9'];
+      for (const id of [1, 2, 3]) {
+        expect(keysOf(world.scan(bucket('m', options), id))).toEqual(expected);
+        expect(keysOf(world.scan(bucket('m/', options), id))).toEqual(expected);
+      }
+    });
+
+    test('keyvalues:B2 keyvalues:B3 keyvalues:B11 nothing found is Get; empty and reserved prefixes are invalid', () => {
+      expect(world.scan(bucket('void', options))).toMatchObject({ type: ResponseType.Get, rows: [], hasMore: false });
+      const bad = ['', '__kahuna:', '__kahuna:x'];
+      for (const prefix of bad) {
+        for (const query of [bucket(prefix, options), byPrefix(prefix, options), range(prefix, options)]) {
+          expect(world.scan(query)).toMatchObject({ type: ResponseType.InvalidInput, rows: [] });
+        }
+      }
+      expect(world.scan(bucket('m', { readTimestamp: { n: 0, l: -1, c: 0 } })).type).toBe(ResponseType.InvalidInput);
+      expect(world.scan(bucket('m', { durability: 2 as Durability })).type).toBe(ResponseType.InvalidInput);
+    });
+
+    test('keyvalues:B9 keyvalues:B10 a prefix over all partitions, in order', () => {
+      world.setAll(['zone', 'zone/1', 'zone/x/2', 'zoned', 'zonf/1', 'zon/1'], options);
+      expect(keysOf(world.scan(byPrefix('zone', options), 2))).toEqual(['zone', 'zone/1', 'zone/x/2', 'zoned']);
+      world.remove('zone/1', durability);
+      expect(keysOf(world.scan(byPrefix('zone', options), 3))).toEqual(['zone', 'zone/x/2', 'zoned']);
+    });
+
+    test('keyvalues:B5 keyvalues:B12 4,096 rows at most: the smallest, each once', () => {
+      const big = Array.from({ length: 4200 }, (_, i) => `big/${String(i).padStart(5, '0')}`);
+      const many = Array.from({ length: 4300 }, (_, i) => `many${i % 43}/${i}`);
+      for (const keys of [big, many]) for (let i = 0; i < keys.length; i += 500) world.setAll(keys.slice(i, i + 500), options);
+      expect(keysOf(world.scan(bucket('big', options), 2))).toEqual(big.slice(0, 4096));
+      expect(keysOf(world.scan(byPrefix('many', options), 3))).toEqual([...many].sort().slice(0, 4096));
+    });
+
+    test('keyvalues:G1 keyvalues:G2 keyvalues:G3 keyvalues:G4 keyvalues:G11 pages and bounds', () => {
+      world.setAll(['log/001', 'log/002', 'log/003', 'log/004', 'log/005', 'log/a/1', 'logs/1'], options);
+      const pages = walk(world, 'log', { ...options, limit: 2 });
+      expect(pages.map(page => page.rows.length)).toEqual([2, 2, 1]);
+      expect(pages.flatMap(keysOf)).toEqual(['log/001', 'log/002', 'log/003', 'log/004', 'log/005']);
+      expect(pages.at(-1)).toMatchObject({ hasMore: false, nextCursor: undefined });
+      const bounds = (startKey: string, startInclusive: boolean, endKey: string, endInclusive: boolean) =>
+        keysOf(world.scan(range('log', { ...options, startKey, startInclusive, endKey, endInclusive })));
+      expect(bounds('log/002', false, 'log/004', true)).toEqual(['log/003', 'log/004']);
+      expect(bounds('log/002', true, 'log/004', false)).toEqual(['log/002', 'log/003']);
+      expect(bounds('log/004', true, 'log/002', true)).toEqual([]);
+      expect(world.scan(range('no/such', options))).toMatchObject({ type: ResponseType.Get, rows: [], hasMore: false });
+    });
+
+    test('keyvalues:G5 a walk shows the time of its first page', () => {
+      world.setAll(['walk/001', 'walk/002', 'walk/003', 'walk/004', 'walk/005'], options);
+      const pages = walk(world, 'walk', { ...options, limit: 2 }, page => {
+        if (page !== 1) return;
+        world.set('walk/0025', 'new', options);
+        world.set('walk/004', 'new', options);
+        world.remove('walk/005', durability);
+      });
+      expect(pages.flatMap(shown)).toEqual(['001', '002', '003', '004', '005'].map(leaf => `walk/${leaf}=walk/${leaf}`));
+    });
+
+    test('keyvalues:G6 cursors that are not of this walk are invalid', () => {
+      const { nextCursor } = world.scan(range('log', { ...options, limit: 1 }));
+      const other = (1 - durability) as Durability;
+      const bent = `${(nextCursor as string).slice(0, -2)}AA`;
+      const bad = [
+        range('log', { ...options, cursor: '!!!' }),
+        range('log', { ...options, cursor: '' }),
+        range('log', { ...options, cursor: 'AAAAAAAAAAAA' }),
+        range('log', { ...options, cursor: bent }),
+        range('logs', { ...options, cursor: nextCursor }),
+        range('log', { durability: other, cursor: nextCursor }),
+      ];
+      for (const query of bad) expect(world.scan(query)).toMatchObject({ type: ResponseType.InvalidInput, rows: [] });
+    });
+
+    test('keyvalues:G7 without a limit all small rows come at once', () => {
+      world.setAll(
+        Array.from({ length: 150 }, (_, i) => `all/${i}`),
+        options,
+      );
+      for (const limit of [0, -3, 2_147_483_647]) {
+        const page = world.scan(range('all', { ...options, limit }), 2);
+        expect(page).toMatchObject({ hasMore: false });
+        expect(page.rows).toHaveLength(150);
+      }
+    });
+
+    test('keyvalues:§13 a page ends before it outgrows a message, and the walk goes on', () => {
+      const value = 'x'.repeat(300_000);
+      for (let i = 0; i < 25; i++) world.set(`fat/${String(i).padStart(2, '0')}`, value, options);
+      const pages = walk(world, 'fat', options);
+      expect(pages.length).toBeGreaterThan(1);
+      for (const page of pages) expect(page.rows.length).toBeLessThan(12);
+      expect(pages.flatMap(keysOf)).toHaveLength(25);
+      expect(world.scan(bucket('fat', options), 3).rows).toHaveLength(25);
+    });
+
+    test('keyvalues:G9 dead keys take no place on a page', () => {
+      const keys = Array.from({ length: 600 }, (_, i) => `dead/${String(i).padStart(3, '0')}`);
+      world.setAll(keys, options);
+      for (const key of keys) if (!key.endsWith('7')) world.start({ kind: 'delete', key, durability });
+      world.pass(500);
+      const pages = walk(world, 'dead', { ...options, limit: 10 });
+      expect(pages.map(page => page.rows.length)).toEqual([10, 10, 10, 10, 10, 10]);
+      expect(pages.flatMap(keysOf)).toEqual(keys.filter(key => key.endsWith('7')));
+    });
+
+    test('keyvalues:X13 keyvalues:B6 expiry and past times', () => {
+      world.set('x/1', 'a', options);
+      world.set('x/2', 'b', { ...options, expiresMs: 400 });
+      const t = world.now();
+      world.pass(300);
+      expect(keysOf(world.scan(bucket('x', options)))).toEqual(['x/1', 'x/2']);
+      world.pass(600);
+      for (const id of [1, 2, 3]) expect(keysOf(world.scan(bucket('x', options), id))).toEqual(['x/1']);
+      world.set('x/3', 'c', options);
+      world.remove('x/1', durability);
+      const past = world.now(3);
+      expect(compareHlc(past, t)).toBeGreaterThan(0);
+      for (const query of [
+        bucket('x', { ...options, readTimestamp: { ...t, l: t.l + 200 } }),
+        range('x', { ...options, readTimestamp: { ...t, l: t.l + 200 } }),
+      ]) {
+        expect(shown(world.scan(query, 2))).toEqual(['x/1=a', 'x/2=b']);
+      }
+      expect(keysOf(world.scan(bucket('x', options)))).toEqual(['x/3']);
+    });
+
+    test('the listing of key spaces pages over all partitions', () => {
+      world.setAll(['list', 'list/a', 'list/b', 'list/c/1', 'listed/1', 'listed/2', 'listed/3', 'lisu/1'], options);
+      const all = world.keySpaces({ ...options, prefix: 'list' }, 2);
+      expect(all).toMatchObject({ type: ResponseType.Get, hasMore: false });
+      expect(all.rows.map(row => row.keySpace)).toEqual(['list', 'list/c', 'listed']);
+      const first = world.keySpaces({ ...options, prefix: 'list', limit: 2 }, 3);
+      expect(first).toMatchObject({ hasMore: true });
+      expect(first.rows.map(row => row.keySpace)).toEqual(['list', 'list/c']);
+      const rest = world.keySpaces({ ...options, prefix: 'list', limit: 2, after: 'list/c' });
+      expect(rest.rows.map(row => row.keySpace)).toEqual(['listed']);
+      world.pass(200);
+      expect(world.keySpaces({ ...options, prefix: 'list' }).rows.map(row => row.keys)).toEqual([3, 1, 3]);
+    });
+  });
+}
