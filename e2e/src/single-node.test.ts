@@ -24,6 +24,9 @@ async function one(options: ClusterOptions = {}): Promise<{ node: ServerProcess;
   return { node, rest: new RestKv(node.url) };
 }
 
+/** An election by timeout would come long after every deadline of a test. */
+const PATIENT_ELECTIONS = ['--raft-start-election-timeout', '300000', '--raft-end-election-timeout', '300001'];
+
 async function restarted(node: ServerProcess, way: 'stop' | 'kill'): Promise<void> {
   await node[way]();
   node.start();
@@ -140,6 +143,16 @@ describe('durability', () => {
     rest.close();
   });
 
+  test('a node alone serves after a restart without waiting for an election timeout', async () => {
+    const { node, rest } = await one({ args: PATIENT_ELECTIONS });
+    await expectSaid(putText(rest, 'alone', '1'), 'Set r0');
+    await restarted(node, 'kill');
+    await expectSaid(putText(rest, 'alone', '2'), 'Set r1');
+    await restarted(node, 'stop');
+    await expectSaid(putText(rest, 'alone', '3'), 'Set r2');
+    rest.close();
+  });
+
   test('a second process on the same directory is refused and names the first', async () => {
     const { node } = await one();
     const [http1, grpc, raft] = [await freePort(), await freePort(), await freePort()];
@@ -238,12 +251,20 @@ describe('health and shutdown', () => {
     expect([200, 302, 303, 307]).toContain(browser.status);
   });
 
-  test('metrics are there for Prometheus', async () => {
+  test('operations:14 metrics are there for Prometheus', async () => {
     const { node, rest } = await one();
     await putText(rest, 'metric', '1');
     const metrics = await http(`${node.url}/metrics`);
     expect(metrics.status).toBe(200);
     expect(metrics.text).toMatch(/^kahuna_writes_total [1-9]/m);
+    for (const name of ['admitted', 'batches', 'entries']) {
+      expect(metrics.text).toMatch(new RegExp(`^kahuna_kv_write_${name}_total [1-9]`, 'm'));
+    }
+    expect(metrics.text).toMatch(/^kahuna_kv_write_outcomes_total\{outcome="success"\} [1-9]/m);
+    expect(metrics.text).toMatch(/^kahuna_kv_write_raft_duration_milliseconds_count [1-9]/m);
+    expect(metrics.text).toMatch(/^raft_wal_batches_total [1-9]/m);
+    expect(metrics.text).toMatch(/^raft_elections_started_total\{partition_id="0"\} 1$/m);
+    expect(metrics.text).toMatch(/^process_resident_memory_bytes [1-9]/m);
     rest.close();
   });
 

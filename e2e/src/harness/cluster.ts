@@ -140,11 +140,15 @@ export class Cluster {
   async leadersKnown(deadlineMs = 30_000): Promise<void> {
     const running = this.nodes.filter(node => node.running);
     const urls = new Set(running.map(node => node.url));
+    let views: readonly RoutingAnswer[] = [];
     await until('leaders known', deadlineMs, async () => {
-      const views = await Promise.all(running.map(node => this.routing(node)));
+      views = await Promise.all(running.map(node => this.routing(node)));
       return views.every(
         view => view.initialized && view.leaders.length > 0 && view.leaders.every(leader => urls.has(leader.endpoint)),
       );
+    }).catch(error => {
+      const outputs = running.map(node => `--- last output of ${node.options.name} ---\n${node.output}`);
+      throw new Error([String(error), JSON.stringify(views), ...outputs].join('\n'));
     });
   }
 

@@ -94,13 +94,18 @@ export class ServerProcess {
   /** Waits until the health answers 200. Fails at once, with the output, when the process ends instead. */
   async ready(deadlineMs = 30_000): Promise<void> {
     await until(`${this.options.name} ready`, deadlineMs, async () => {
-      if (!this.running) throw new Stopped(`${this.options.name} ended (${this.child?.exitCode}):\n${this.tail}`);
+      if (!this.running) return 'ended';
       const answer = await fetch(`${this.url}/v1/cluster/health`, { signal: AbortSignal.timeout(2000) });
       await answer.arrayBuffer();
       return answer.status === 200;
-    }).catch(error => {
-      throw new Error(`${String(error)}\n--- last output of ${this.options.name} ---\n${this.tail}`);
-    });
+    }).then(
+      outcome => {
+        if (outcome === 'ended') throw new Error(`${this.options.name} ended (${this.child?.exitCode}):\n${this.tail}`);
+      },
+      error => {
+        throw new Error(`${String(error)}\n--- last output of ${this.options.name} ---\n${this.tail}`);
+      },
+    );
   }
 
   async health(): Promise<{ status: number; body: HealthAnswer }> {
@@ -147,5 +152,3 @@ export class ServerProcess {
     this.paused = false;
   }
 }
-
-class Stopped extends Error {}

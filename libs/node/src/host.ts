@@ -123,6 +123,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private started = false;
   private table: RoutingTable | undefined;
   private boundRequested = 0;
+  private rotateLatenciesAt = 0;
   private readonly lastWrite = new Map<Replica, LogWrite>();
   private cancelTick: (() => void) | undefined;
   private readFetches: { readonly replica: Replica; readonly request: PendingRequest; readonly keys: readonly Uint8Array[] }[] =
@@ -257,7 +258,27 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       if (replica !== undefined) this.systemChanged(replica);
     }
     this.snapshots.resumeInstalls();
+    this.campaignAlone();
     this.tick();
+  }
+
+  /**
+   * Where nobody else votes there is no leader to wait for, so no election timeout either; only for the clock of the former life,
+   * which may have run ahead of the present.
+   */
+  private campaignAlone(): void {
+    const alone = [...this.replicas.values()].filter(replica => !replica.installing && replica.isOnlyVoter);
+    if (alone.length === 0) return;
+    const begin = (): void => {
+      if (!this.accepting) return;
+      for (const replica of alone) {
+        replica.group.campaign();
+        this.wake(replica);
+      }
+    };
+    const waitMs = this.hlc.waitBeforeServingMs();
+    if (waitMs > 0) this.after(waitMs, begin);
+    else begin();
   }
 
   private addPeer(endpoint: string): Peer {
@@ -754,8 +775,16 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.snapshots.tick(now);
     this.exchange.tick(now);
     this.keeper.tick(now);
+    this.rotateLatencies(now);
     this.scheduleFlush();
   };
+
+  /** Quantiles are of the last window, not of all time. */
+  private rotateLatencies(now: number): void {
+    if (now < this.rotateLatenciesAt) return;
+    this.rotateLatenciesAt = now + LATENCY_WINDOW_MS / 2;
+    for (const histogram of [this.readLatency, this.writeLatency, this.logLatency]) histogram.rotate();
+  }
 
   private requestClockBound(): void {
     const wanted = this.hlc.boundWanted();
@@ -1151,6 +1180,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
 /** A read by revision or time takes one row at a time; its value may be large. */
 const READ_SCAN_BYTES = 64 * 1024 * 1024;
+/** A latency quantile covers between half of this and all of it. */
+const LATENCY_WINDOW_MS = 10_000;
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 
 function isAnswer(message: Message): boolean {

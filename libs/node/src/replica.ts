@@ -176,6 +176,11 @@ export class Replica {
     return id === 0 ? 0 : (this.memberById(id)?.nodeId ?? 0);
   }
 
+  get isOnlyVoter(): boolean {
+    const { voters, outgoing } = this.group.configuration;
+    return voters.length === 1 && outgoing.length === 0 && voters[0]?.replicaId === this.replicaId;
+  }
+
   memberById(replicaId: number): Member | undefined {
     const { voters, outgoing, learners } = this.group.configuration;
     const is = (member: Member): boolean => member.replicaId === replicaId;
