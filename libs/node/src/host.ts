@@ -34,6 +34,7 @@ import {
 } from '@kahuna/raft';
 import { RoutingTable } from '@kahuna/range-router';
 import type { HealthView, KahunaNode, MembershipView, NodeFacts, ResultSink, RoutingView } from './api.ts';
+import { ChecksumExchange } from './checksum-exchange.ts';
 import { Dispatcher, type DispatchHost } from './dispatcher.ts';
 import { EventRing } from './events.ts';
 import { FactsExchange } from './facts-exchange.ts';
@@ -111,6 +112,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private readonly founding: Founding;
   private readonly keeper: StateKeeper;
   private readonly exchange: FactsExchange;
+  private readonly checksums: ChecksumExchange<Replica>;
   private readonly snapshots: SnapshotTransfers;
   /** With callbacks, for those who cannot wait for a promise; everybody else calls `scan` and `keySpaces`. */
   readonly scans: Scans;
@@ -155,6 +157,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.founding = new Founding(this, ports.log, (partitionId, configuration) => this.createReplica(partitionId, configuration));
     this.keeper = new StateKeeper(this, ports.engine, ports.log);
     this.exchange = new FactsExchange(this);
+    this.checksums = new ChecksumExchange<Replica>(this);
     this.snapshots = new SnapshotTransfers(this, ports.engine, this.keeper);
     this.scans = new Scans(this, ports.engine);
     ports.transport.listener = this;
@@ -463,6 +466,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.ports.scheduler.after(ms, task);
   }
 
+  comparedIndexReached(replica: Replica): void {
+    this.checksums.reached(replica);
+  }
+
   createEphemeralTable(replica: Replica): EphemeralTable {
     return new EphemeralTable({ partitionId: replica.partitionId, poolSize: this.poolSize, cache: this.ephemeralCache });
   }
@@ -674,6 +681,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   /** What follows from having applied: the state goes to the engine behind us; leadership may be usable now. */
   private afterApply(replica: Replica): void {
     this.keeper.applied(replica);
+    this.checksums.applied(replica);
     this.observe(replica);
     if (replica.leads && replica.group.leaderReady && !replica.servesAsLeader) {
       replica.servesAsLeader = true;
@@ -774,6 +782,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.scans.tick(now);
     this.snapshots.tick(now);
     this.exchange.tick(now);
+    this.checksums.tick(now);
     this.keeper.tick(now);
     this.rotateLatencies(now);
     this.scheduleFlush();
@@ -850,7 +859,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       if (group.role === 'leader') {
         this.checkLeadership(replica, now);
         group.tick();
-      } else if (this.leases.mayCampaign(now)) {
+      } else if (!replica.diverged && this.leases.mayCampaign(now)) {
         group.tick();
       }
       this.observe(replica);
@@ -968,6 +977,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       nodeId: peer.nodeId,
     });
     this.resetReplication(peer);
+    this.checksums.peerUp();
     const now = this.clock.monotonicMs();
     peer.writeHeartbeat(this.writeTo(peer), now, this.clock.wallMs(), this.leases.promiseMs);
     for (const replica of this.replicas.values()) {
@@ -1072,6 +1082,9 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       case ItemKind.Facts:
         this.exchange.takeItem(kind, peer, reader);
         return;
+      case ItemKind.Checksum:
+        this.checksums.takeItem(peer, reader);
+        return;
       default:
         throw new DecodeError(`unknown item ${kind}`);
     }
@@ -1105,6 +1118,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     if (replica === undefined || message.to !== replica.replicaId) return;
     // Entries taken now would be acknowledged and then go with the log that the snapshot replaces.
     if (replica.installing && message.type !== MessageType.Heartbeat) return;
+    if (replica.diverged && message.type === MessageType.TimeoutNow) return;
     if (message.type === MessageType.VoteResponse && !message.reject) this.hlc.observe(header.clock);
     for (const entry of message.entries) this.observeStamp(entry);
     replica.group.step(message, this.leases.votesAreBound(replica));

@@ -26,6 +26,7 @@ export const ItemKind = {
   SnapshotAck: 7,
   FactsRequest: 8,
   Facts: 9,
+  Checksum: 10,
   Scan: 20,
   ScanPage: 21,
   ScanMore: 22,

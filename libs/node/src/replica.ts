@@ -47,6 +47,8 @@ export interface ReplicaHost {
   after(ms: number, task: () => void): void;
   /** The log asks for something that this node cannot evaluate, or its state contradicts itself. Never returns to normal. */
   fatal(reason: string): void;
+  /** The entry at `comparedIndex` has been applied. */
+  comparedIndexReached(replica: Replica): void;
   /** Committed results of this replica changed what the node knows about the cluster (P0, P1). */
   systemChanged(replica: Replica): void;
 }
@@ -134,6 +136,10 @@ export class Replica {
 
   /** No replica was found with another checksum at the same applied index. */
   checksumAgrees = true;
+  /** Its state is not what a quorum has: it neither leads nor campaigns (see `checksum-exchange.ts`). */
+  diverged = false;
+  /** The host is told when this entry has been applied, 0 = none. */
+  comparedIndex: LogIndex = 0;
 
   readCount = 0;
   writeCount = 0;
@@ -164,6 +170,10 @@ export class Replica {
 
   get leads(): boolean {
     return this.group.role === 'leader';
+  }
+
+  private get mayServe(): boolean {
+    return this.leads && !this.installing && !this.diverged;
   }
 
   get replicaId(): number {
@@ -220,7 +230,7 @@ export class Replica {
     if (this.queue.length === 0) return;
     const queue = this.queue;
     this.queue = [];
-    if (!this.leads || this.installing) {
+    if (!this.mayServe) {
       for (const request of queue) request.refuse(ForwardStatus.NotLeader);
       return;
     }
@@ -366,6 +376,7 @@ export class Replica {
       if (mine?.index === entry.index) this.settle(mine, entry.term, undefined);
     }
     this.group.applied(entry.index);
+    if (entry.index === this.comparedIndex) this.host.comparedIndexReached(this);
     if (this.partitionId < 2) this.host.systemChanged(this);
     return true;
   }
@@ -417,7 +428,7 @@ export class Replica {
   /** Serves what may be served now. Called after applying, so that a read sees what was decided before it. */
   serveReads(): void {
     if (this.reads.length === 0 && this.waitingForApply.length === 0) return;
-    if (!this.leads || this.installing) {
+    if (!this.mayServe) {
       this.giveBackReads();
       return;
     }
@@ -632,6 +643,8 @@ export class Replica {
   restored(configuration: Configuration): void {
     this.baseConfiguration = configuration;
     this.installing = false;
+    this.diverged = false;
+    this.checksumAgrees = true;
     this.committed.length = 0;
     this.committedAt = 0;
     this.flushedIndex = this.machine.appliedIndex;

@@ -71,6 +71,8 @@ export function planFor(seed: number): RunPlan {
 
 /** A seed's plan bent towards a kind of trouble. */
 export const SHAPES = {
+  /** Whether replicas agree is left to the cluster itself. */
+  unwatched: (plan: RunPlan): RunPlan => ({ ...plan, cluster: { ...plan.cluster, watchChecksums: false } }),
   /** Writes take so long that processes come and go meanwhile. */
   sluggish: (plan: RunPlan): RunPlan => ({
     ...plan,

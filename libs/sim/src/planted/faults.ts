@@ -18,6 +18,8 @@ export interface PlantedFault {
   readonly focus?: Partial<FaultMix>;
   /** How the seed's plan is bent towards it. */
   readonly shape?: keyof typeof SHAPES;
+  /** Only this finding counts: the code under test must notice by itself. */
+  readonly finding?: RegExp;
 }
 
 const GROUP = 'raft/src/group.ts';
@@ -261,6 +263,17 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     'done(undefined, encodeRows(page.rows), this.interval >= 1 || page.more);',
     { ...CRASHES, isolations: true },
   ),
+  // ---- comparison of replicas (invariant 5)
+  {
+    ...fault(
+      'evaluates an entry differently on one replica',
+      REPLICA,
+      'this.writeCount += results.length;',
+      'this.writeCount += results.length;\n      if (this.replicaId === 1002 && entry.index % 40 === 0) this.machine.state.checksum ^= 1;',
+    ),
+    shape: 'unwatched',
+    finding: /is not what a quorum has/,
+  },
   // ---- time and sleep
   fault(
     'a replica with work to do is not ticked',

@@ -33,8 +33,12 @@ function tryOut(simulator: typeof Simulator, { focus, shape }: Kind, seed: numbe
 
 /** The seed that finds something, undefined if none up to the bound does. `hint` is tried first. */
 function hunt(simulator: typeof Simulator, fault: PlantedFault, hint: number | undefined): number | undefined {
-  if (hint !== undefined && tryOut(simulator, fault, hint) !== undefined) return hint;
-  for (let seed = 1; seed <= BOUND; seed++) if (tryOut(simulator, fault, seed) !== undefined) return seed;
+  const finds = (seed: number): boolean => {
+    const failure = tryOut(simulator, fault, seed);
+    return failure !== undefined && (fault.finding?.test(failure) ?? true);
+  };
+  if (hint !== undefined && finds(hint)) return hint;
+  for (let seed = 1; seed <= BOUND; seed++) if (finds(seed)) return seed;
   return undefined;
 }
 

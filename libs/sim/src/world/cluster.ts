@@ -2,7 +2,7 @@ import { assert } from '@kahuna/base';
 import { NodeHost, type NodeOptions, type NodeSettings, type Ports, type Replica } from '@kahuna/node';
 import { decodeMetaRow, metaRowKey, type Operation, type OperationResult } from '@kahuna/partition';
 import type { Message } from '@kahuna/raft';
-import { RaftSafety, type Survivors } from '../checkers/raft-safety.ts';
+import { RaftSafety, SafetyViolation, type Survivors } from '../checkers/raft-safety.ts';
 import { EngineDisk, type EngineOptions, FAST_ENGINE, SimEngine } from './engine-disk.ts';
 import { FAST_LOG_DISK, LogDisk, type LogDiskOptions, SimLogStore } from './log-disk.ts';
 import { SimClock, SimProcess } from './machine.ts';
@@ -20,6 +20,8 @@ export interface ClusterOptions {
   readonly skewMs: number;
   /** Largest deviation of a clock's rate from 1. */
   readonly drift: number;
+  /** Checksums of replicas are compared from outside too, which is sooner than the cluster finds a difference by itself. */
+  readonly watchChecksums: boolean;
 }
 
 /** Timers ten times shorter than the defaults: more elections, flushes and checkpoints per simulated minute. */
@@ -48,6 +50,7 @@ export const CALM_CLUSTER: ClusterOptions = {
   engine: FAST_ENGINE,
   skewMs: 50,
   drift: 0.0002,
+  watchChecksums: true,
 };
 
 /** What a crash takes with it besides the process: `power` also what the engine had not synced. */
@@ -58,7 +61,7 @@ export class Cluster {
   readonly simulation: Simulation;
   readonly options: ClusterOptions;
   readonly network: SimNetwork;
-  readonly safety = new RaftSafety();
+  readonly safety: RaftSafety;
   readonly nodes: SimNode[] = [];
   /** The first violation or unexpected error; the simulation halts with it. */
   failure: Error | undefined;
@@ -66,6 +69,7 @@ export class Cluster {
   constructor(simulation: Simulation, options: ClusterOptions) {
     this.simulation = simulation;
     this.options = options;
+    this.safety = new RaftSafety(options.watchChecksums);
     this.network = new SimNetwork(simulation, options.network);
     for (let id = 1; id <= options.nodes; id++) this.nodes.push(new SimNode(this, id));
   }
@@ -181,6 +185,9 @@ export class SimNode implements Survivors {
     process.deliver(() => {
       const host = new ObservedHost(this, this.nodeOptions(), ports, reason => this.onFatal(reason));
       this.host = host;
+      host.events.subscribe(event => {
+        if (event.kind === 'checksum-mismatch') this.onMismatch(`${this.endpoint}: ${event.text}`);
+      });
       host.start(error => {
         if (error !== undefined) this.cluster.fail(new Error(`${this.endpoint} cannot start: ${error.message}`));
       });
@@ -218,6 +225,9 @@ export class SimNode implements Survivors {
     };
     process.deliver(() => this.host?.submit(operation, sink, 0, 0));
   }
+
+  /** What the cluster itself has found out about its replicas; a finding unless a test wants it. */
+  onMismatch = (text: string): void => this.cluster.fail(new SafetyViolation(text));
 
   onMessage(partitionId: number, message: Message): void {
     this.cluster.safety.sending(this.endpoint, partitionId, message, this);
