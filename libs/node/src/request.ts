@@ -3,18 +3,14 @@ import {
   type Command,
   Durability,
   type EphemeralTable,
-  type LockOperation,
+  type GetOperation,
   type Operation,
   type OperationResult,
   type Proposal,
-  type ReadOperation,
   ResponseType,
-  type SequenceOperation,
 } from '@kahuna/partition';
 import type { ResultSink } from './api.ts';
 import type { ForwardStatus } from './peer-frame.ts';
-
-export type RequestOperation = Operation | LockOperation | SequenceOperation | Command;
 
 /** Where a request came from, and where its one answer goes. */
 export interface RequestOrigin {
@@ -38,7 +34,7 @@ export interface ReadTask {
  * operation id and proposal, so that the hot path allocates it once and nothing else.
  */
 export class PendingRequest implements Proposal {
-  readonly operation: RequestOperation;
+  readonly operation: Operation | Command;
   readonly partitionId: number;
   readonly origin: RequestOrigin;
   /** Who asked on this node; undefined for requests of other nodes and of the node itself. */
@@ -72,7 +68,7 @@ export class PendingRequest implements Proposal {
   task: ReadTask | undefined = undefined;
 
   constructor(
-    operation: RequestOperation,
+    operation: Operation | Command,
     partitionId: number,
     origin: RequestOrigin,
     sink: ResultSink | undefined,
@@ -112,14 +108,13 @@ export class PendingRequest implements Proposal {
     return this.operation as Command;
   }
 
-  /** Of a read only, or of an acquire that is tried as one. */
-  get read(): ReadOperation {
-    return this.operation as ReadOperation;
+  /** Of a read only. */
+  get read(): GetOperation {
+    return this.operation as GetOperation;
   }
 
   get isWrite(): boolean {
-    const { kind } = this.operation;
-    return kind !== 'get' && kind !== 'exists' && kind !== 'lock-info' && kind !== 'sequence-get';
+    return this.operation.kind !== 'get' && this.operation.kind !== 'exists';
   }
 
   /** Exactly once: a second answer (a late one of an earlier attempt) is dropped. */
@@ -138,11 +133,9 @@ export class PendingRequest implements Proposal {
 const REQUEST_OVERHEAD_BYTES = 200;
 
 /** Bytes that a request pins while it waits; the constant covers the object itself. */
-export function requestBytes(operation: RequestOperation): number {
+export function requestBytes(operation: Operation | Command): number {
   if (!('key' in operation)) return REQUEST_OVERHEAD_BYTES;
   const base = REQUEST_OVERHEAD_BYTES + operation.key.length;
-  if ('owner' in operation) return base + operation.owner.length;
-  if ('idempotencyKey' in operation) return base + operation.idempotencyKey.length;
   if (operation.kind !== 'set') return base;
   return base + (operation.value?.length ?? 0) + (operation.compareValue?.length ?? 0);
 }
