@@ -1,5 +1,5 @@
 import { Metadata, status } from '@grpc/grpc-js';
-import type { UnaryHandler } from './key-value-calls.ts';
+import type { UnaryHandler } from './unary.ts';
 
 const METHODS = [
   'TakeFullBackup',

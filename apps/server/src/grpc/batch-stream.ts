@@ -1,29 +1,18 @@
-import { Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { type Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { DecodeError } from '@kahuna/base';
 import type { KahunaNode, ResultSink } from '@kahuna/node';
 import { type OperationResult, ResponseType } from '@kahuna/partition';
 import {
   addEncodedResponse,
-  addOperationResponse,
   EnvelopeFrames,
+  type EnvelopeLayout,
   EnvelopeReader,
-  isOneKeyType,
-  isRequestType,
-  keyValueMessages,
   MAX_BATCH_MESSAGE_BYTES,
-  MAX_FRAME_ITEMS,
-  type ManyRequest,
-  type OneKeyType,
-  OperationDecoder,
   TooManyItemsError,
 } from '@kahuna/wire';
-import { invalidInput, refusal } from '../gateway/validate.ts';
-import { isPlainOperation, refusalOf } from './admission.ts';
+import { refusal } from '../gateway/validate.ts';
 import type { GrpcSettings } from './grpc-settings.ts';
-import { decodeMany, encodeMany, encodeManyRefusal, runMany } from './many-keys.ts';
 import type { RouteHints } from './route-hints.ts';
-
-const BatchType = keyValueMessages.GrpcClientBatchType;
 
 /** Requests received and not yet answered, from which on the stream is not read: back-pressure reaches the client by flow control (grpc §8.2). */
 const MAX_IN_FLIGHT = 4096;
@@ -32,7 +21,7 @@ const MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 /** Answers that wait for the client to read, from which on the stream is not read. Bytes. */
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
 /** The official client gives a request up after 30 s: whatever is not decided by then is answered MustRetry before. Milliseconds. */
-const REQUEST_DEADLINE_MS = 25_000;
+export const REQUEST_DEADLINE_MS = 25_000;
 
 /** 64 KiB each. */
 const MAX_SPARE_FRAMES = 64;
@@ -41,10 +30,15 @@ const EMPTY = new Uint8Array(0);
 
 /** Frame writers that are not in use: a stream holds one only while it has something to say. */
 export class FramePool {
+  readonly layout: EnvelopeLayout;
   private readonly spare: EnvelopeFrames[] = [];
 
+  constructor(layout: EnvelopeLayout) {
+    this.layout = layout;
+  }
+
   take(): EnvelopeFrames {
-    return this.spare.pop() ?? new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES);
+    return this.spare.pop() ?? new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES, this.layout);
   }
 
   giveBack(frames: EnvelopeFrames): void {
@@ -54,7 +48,7 @@ export class FramePool {
   }
 }
 
-/** What all streams of one server share. */
+/** What all batch streams of one service share. */
 export interface BatchContext {
   readonly node: KahunaNode;
   readonly hints: RouteHints;
@@ -64,19 +58,34 @@ export interface BatchContext {
 
 export type BatchCall = ServerDuplexStream<Buffer, Buffer>;
 
+/** One message of the stream, for as long as some request in it is not answered. */
+export interface RequestMessage {
+  readonly bytes: number;
+  unanswered: number;
+}
+
+interface DeferredAnswer {
+  readonly type: number;
+  readonly requestId: number;
+  readonly result: OperationResult;
+  readonly elapsedMs: number;
+  readonly exactRevision: bigint | undefined;
+}
+
 /**
- * One `KeyValuer.BatchClientKeyValueRequests` stream (grpc §8).
+ * One client batch stream (grpc §8), whatever its envelopes carry.
  *
  * Requests start as they arrive and are answered as they complete, in any order. Everything that is ready in one turn of the event
- * loop leaves in one frame; while a frame is on its way, the next one collects. A request is in flight until its answer is
- * written: exactly one answer each, unless the client goes away first.
+ * loop leaves in one frame, where the client takes frames; while a write is on its way, the next one collects. A request is in
+ * flight until its answer is written: exactly one answer each, unless the client goes away first.
  */
-export class BatchStream implements ResultSink {
+export abstract class BatchStream implements ResultSink {
+  protected readonly context: BatchContext;
+  protected readonly envelopes: EnvelopeReader;
+  /** When the message at hand arrived, monotonic. */
+  protected receivedMs = 0;
   private readonly call: BatchCall;
-  private readonly context: BatchContext;
   private readonly onEnd: (stream: BatchStream) => void;
-  private readonly envelopes = new EnvelopeReader();
-  private readonly decoder = new OperationDecoder();
 
   /** Requests at the node, by token; parallel arrays because there are many and short-lived ones. */
   private readonly requestIds: number[] = [];
@@ -101,8 +110,6 @@ export class BatchStream implements ResultSink {
   private inFlight = 0;
   private inFlightBytes = 0;
   private paused = false;
-  /** When the message at hand arrived, monotonic. */
-  private receivedMs = 0;
   /** Monotonic time of this turn, 0 if nobody asked yet: one reading of the clock serves all answers of a turn. */
   private turnMs = 0;
 
@@ -110,17 +117,28 @@ export class BatchStream implements ResultSink {
   private ending: number | undefined;
   private ended = false;
 
-  constructor(call: BatchCall, context: BatchContext, onEnd: (stream: BatchStream) => void) {
+  constructor(call: BatchCall, context: BatchContext, headers: Metadata, onEnd: (stream: BatchStream) => void) {
     this.call = call;
     this.context = context;
+    this.envelopes = new EnvelopeReader(context.frames.layout);
     this.onEnd = onEnd;
-    const headers = new Metadata();
-    headers.set('kahuna-batch-frames', '1');
     call.sendMetadata(headers);
     call.on('data', (message: Buffer) => this.receive(message));
     call.on('end', () => this.finish(status.OK));
     call.on('cancelled', () => this.abandon());
   }
+
+  /** Starts the request that the envelope reader stands at; it is in flight already. */
+  protected abstract start(message: Buffer, source: RequestMessage): void;
+  /** Adds an answer to the frame; false if it is too large for the stream and nothing was added. */
+  protected abstract encode(
+    frames: EnvelopeFrames,
+    type: number,
+    requestId: number,
+    result: OperationResult,
+    elapsedMs: number,
+    exactRevision: bigint | undefined,
+  ): boolean;
 
   /** The server stops: reads no more, answers what is in flight, then tells the client to go elsewhere. */
   drain(): void {
@@ -138,7 +156,10 @@ export class BatchStream implements ResultSink {
     try {
       this.envelopes.reset(message);
       if (this.envelopes.isFrame) this.allowFrames();
-      while (this.envelopes.next()) this.start(message, source);
+      while (this.envelopes.next()) {
+        this.inFlight += 1;
+        this.start(message, source);
+      }
     } catch (error) {
       if (!(error instanceof DecodeError)) this.context.settings.onFault('reading a batch message', error);
       this.finish(status.UNAVAILABLE);
@@ -152,60 +173,14 @@ export class BatchStream implements ResultSink {
     this.collecting?.allowFrames();
   }
 
-  /** Starts the request that the envelope reader stands at. */
-  private start(message: Buffer, source: RequestMessage): void {
-    const { type, requestId, hasPayload, payloadStart, payloadEnd } = this.envelopes;
-    this.inFlight += 1;
-    if (!isRequestType(type)) {
-      this.frames().addBare(BatchType.TYPE_NONE, requestId);
-      this.answered(0);
-    } else if (isOneKeyType(type)) {
-      if (!hasPayload) this.answerOneKey(type, requestId, invalidInput(), 0, undefined);
-      else this.startOneKey(type, requestId, message, payloadStart, payloadEnd, source);
-    } else if (type === BatchType.TRY_SET_MANY_KEY_VALUE || type === BatchType.TRY_DELETE_MANY_KEY_VALUE) {
-      this.startMany(type, requestId, hasPayload ? message.subarray(payloadStart, payloadEnd) : EMPTY, source);
-    } else {
-      this.answerEncoded(type, requestId, typeOnly(type, this.unavailableOutcome(hasPayload)));
-    }
-  }
-
-  /** Scans, scripts and sessions are declared but not offered yet: asking again does not help. */
-  private unavailableOutcome(hasPayload: boolean): ResponseType {
-    if (!hasPayload) return ResponseType.InvalidInput;
-    return this.isExcess ? ResponseType.MustRetry : ResponseType.Errored;
-  }
-
-  /** Beyond what a frame may hold: not started (grpc §8.3). */
-  private get isExcess(): boolean {
-    return this.envelopes.isFrame && this.envelopes.count > MAX_FRAME_ITEMS;
-  }
-
-  private startOneKey(
-    type: OneKeyType,
+  /** Hands an operation to the node; its answer comes to {@link complete}. */
+  protected submit(
+    operation: Parameters<KahunaNode['submit']>[0],
+    type: number,
     requestId: number,
-    message: Buffer,
-    start: number,
-    end: number,
     source: RequestMessage,
+    exactRevision: bigint | undefined,
   ): void {
-    const { decoder } = this;
-    let operation: ReturnType<OperationDecoder['decode']>;
-    try {
-      operation = decoder.decode(type, message, start, end);
-    } catch (error) {
-      this.refuseUndecodable(error, 'decoding a request');
-      this.answerOneKey(type, requestId, invalidInput(), 0, undefined);
-      return;
-    }
-    const { identity, exactRevision } = decoder.extras;
-    if (!isPlainOperation(operation, identity)) {
-      this.answerOneKey(type, requestId, refusalOf(operation, identity), 0, undefined);
-      return;
-    }
-    if (this.isExcess) {
-      this.answerOneKey(type, requestId, refusal(ResponseType.MustRetry), 0, undefined);
-      return;
-    }
     const token = this.takeToken(type, requestId, source);
     if (exactRevision !== undefined) this.exactRevisions.set(token, exactRevision);
     try {
@@ -226,46 +201,20 @@ export class BatchStream implements ResultSink {
     return token;
   }
 
-  private startMany(type: number, requestId: number, payload: Uint8Array, source: RequestMessage): void {
-    const { node, hints } = this.context;
-    const kind = type === BatchType.TRY_SET_MANY_KEY_VALUE ? 'set' : 'delete';
-    let request: ManyRequest;
-    try {
-      request = decodeMany(kind, payload, 0, payload.length);
-    } catch (error) {
-      // There is no list of items that could be answered one by one.
-      this.refuseUndecodable(error, 'decoding a multi-key request');
-      this.answerEncoded(type, requestId, EMPTY);
-      return;
-    }
-    if (this.isExcess) {
-      this.answerEncoded(type, requestId, encodeManyRefusal(kind, request, ResponseType.MustRetry, hints));
-      return;
-    }
-    const startedMs = this.receivedMs;
-    source.unanswered += 1;
-    runMany(node, kind, request, payload, startedMs + REQUEST_DEADLINE_MS, results => {
-      this.release(source);
-      const payloadOut = encodeMany(kind, request, results, this.elapsedMs(startedMs), hints);
-      const fits = payloadOut.length < MAX_BATCH_MESSAGE_BYTES;
-      this.answerEncoded(type, requestId, fits ? payloadOut : encodeManyRefusal(kind, request, ResponseType.Errored, hints));
-    });
-  }
-
-  private refuseUndecodable(error: unknown, what: string): void {
+  protected refuseUndecodable(error: unknown, what: string): void {
     if (!(error instanceof DecodeError) && !(error instanceof TooManyItemsError)) this.context.settings.onFault(what, error);
   }
 
   // ---- answers -------------------------------------------------------------------------------------------------------------
 
   complete(token: number, result: OperationResult): void {
-    const type = this.types[token] as OneKeyType;
+    const type = this.types[token] as number;
     const requestId = this.requestIds[token] as number;
     const startedMs = this.startedMs[token] as number;
     this.release(this.messages[token] as RequestMessage);
     const exactRevision = this.exactRevisions.size === 0 ? undefined : this.takeExactRevision(token);
     this.freeTokens.push(token);
-    this.answerOneKey(type, requestId, result, this.elapsedMs(startedMs), exactRevision);
+    this.answer(type, requestId, result, this.elapsedMs(startedMs), exactRevision);
   }
 
   private takeExactRevision(token: number): bigint | undefined {
@@ -274,7 +223,7 @@ export class BatchStream implements ResultSink {
     return revision;
   }
 
-  private elapsedMs(startedMs: number): number {
+  protected elapsedMs(startedMs: number): number {
     if (this.turnMs === 0) {
       this.turnMs = this.context.settings.clock.monotonicMs();
       this.scheduleFlush();
@@ -282,8 +231,9 @@ export class BatchStream implements ResultSink {
     return Math.max(0, Math.floor(this.turnMs - startedMs));
   }
 
-  private answerOneKey(
-    type: OneKeyType,
+  /** The answer of the node, or a refusal of our own. */
+  protected answer(
+    type: number,
     requestId: number,
     result: OperationResult,
     elapsedMs: number,
@@ -295,9 +245,8 @@ export class BatchStream implements ResultSink {
       return;
     }
     const frames = this.frames();
-    const hint = this.context.hints.hint(result.route);
-    if (!addOperationResponse(frames, type, requestId, result, elapsedMs, hint, exactRevision)) {
-      addOperationResponse(frames, type, requestId, refusal(ResponseType.Errored), elapsedMs, undefined, undefined);
+    if (!this.encode(frames, type, requestId, result, elapsedMs, exactRevision)) {
+      this.encode(frames, type, requestId, refusal(ResponseType.Errored), elapsedMs, undefined);
     }
     this.answered(result.value === null ? 0 : result.value.length);
   }
@@ -308,15 +257,24 @@ export class BatchStream implements ResultSink {
     let next = 0;
     for (; next < this.deferred.length && this.unsentBytes <= MAX_UNSENT_BYTES; next++) {
       const { type, requestId, result, elapsedMs, exactRevision } = this.deferred[next] as DeferredAnswer;
-      this.answerOneKey(type, requestId, result, elapsedMs, exactRevision);
+      this.answer(type, requestId, result, elapsedMs, exactRevision);
     }
     this.deferred.splice(0, next);
   }
 
-  private answerEncoded(type: number, requestId: number, payload: Uint8Array): void {
+  /** An answer that is encoded already. `tooLarge` goes in its place where the stream would not bear it. */
+  protected answerEncoded(type: number, requestId: number, payload: Uint8Array, tooLarge: Uint8Array = EMPTY): void {
     if (this.ended) return;
-    if (!addEncodedResponse(this.frames(), type, requestId, payload)) addEncodedResponse(this.frames(), type, requestId, EMPTY);
+    if (!addEncodedResponse(this.frames(), type, requestId, payload))
+      addEncodedResponse(this.frames(), type, requestId, tooLarge);
     this.answered(payload.length);
+  }
+
+  /** An envelope without type and payload: the request was none (grpc §8.4). */
+  protected answerBare(requestId: number): void {
+    if (this.ended) return;
+    this.frames().addBare(0, requestId);
+    this.answered(0);
   }
 
   private frames(): EnvelopeFrames {
@@ -376,7 +334,11 @@ export class BatchStream implements ResultSink {
 
   // ---- flow and end --------------------------------------------------------------------------------------------------------
 
-  private release(source: RequestMessage): void {
+  protected retain(source: RequestMessage): void {
+    source.unanswered += 1;
+  }
+
+  protected release(source: RequestMessage): void {
     source.unanswered -= 1;
     if (source.unanswered === 0) this.inFlightBytes -= source.bytes;
   }
@@ -418,24 +380,4 @@ export class BatchStream implements ResultSink {
     this.deferred = [];
     this.onEnd(this);
   }
-}
-
-interface DeferredAnswer {
-  readonly type: OneKeyType;
-  readonly requestId: number;
-  readonly result: OperationResult;
-  readonly elapsedMs: number;
-  readonly exactRevision: bigint | undefined;
-}
-
-/** One message of the stream, for as long as some request in it is not answered. */
-interface RequestMessage {
-  readonly bytes: number;
-  unanswered: number;
-}
-
-/** A refusal that is nothing but its type, encoded. All these responses have `Type` as field 2, but for the scan's. */
-function typeOnly(type: number, outcome: ResponseType): Uint8Array {
-  const field = type === BatchType.TRY_SCAN_BY_PREFIX ? 1 : 2;
-  return Uint8Array.of(field << 3, outcome);
 }

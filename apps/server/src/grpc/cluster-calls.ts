@@ -4,7 +4,7 @@ import type { KahunaNode, MemberRole } from '@kahuna/node';
 import { clusterMessages, routingMessages } from '@kahuna/wire';
 import { RESERVED_KEY_PREFIX } from '../gateway/validate.ts';
 import type { HintOptions } from './grpc-settings.ts';
-import { asBuffer, type UnaryHandler } from './key-value-calls.ts';
+import { asBuffer, type UnaryHandler } from './unary.ts';
 
 const {
   GrpcClusterMemberRole,

@@ -83,7 +83,12 @@ test('grpc:14 backups that are not configured are UNAVAILABLE, and the trailer s
 
 test('grpc:16 unknown services and methods, and those not offered yet, are UNIMPLEMENTED', async () => {
   const client = clientOf(await start(), 'keyvalues.proto', 'KeyValuer');
-  for (const path of ['/Nobody/Anything', '/KeyValuer/Nothing', '/KeyValuer/TryPrepareMutations', '/KeyValuer/GetByRange']) {
+  for (const path of [
+    '/Nobody/Anything',
+    '/KeyValuer/Nothing',
+    '/KeyValuer/TryPrepareMutations',
+    '/KeyValuer/StartTransaction',
+  ]) {
     await expect(client.callRaw(path, Buffer.alloc(0))).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
   }
 });

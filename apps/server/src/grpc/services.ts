@@ -1,14 +1,28 @@
-import { Server, type ServerOptions, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  Server,
+  type ServerOptions,
+  type ServiceDefinition,
+  type UntypedHandleCall,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import type { KahunaNode } from '@kahuna/node';
+import { KEY_VALUE_ENVELOPES, LOCK_ENVELOPES } from '@kahuna/wire';
 import { HealthImplementation } from 'grpc-health-check';
 import { backupCalls } from './backup-calls.ts';
-import { type BatchCall, type BatchContext, BatchStream, FramePool } from './batch-stream.ts';
+import { type BatchCall, type BatchContext, type BatchStream, FramePool } from './batch-stream.ts';
 import { clusterCalls } from './cluster-calls.ts';
 import { widenFlowControl } from './flow-control.ts';
 import type { GrpcSettings } from './grpc-settings.ts';
-import { KeyValueCalls, type UnaryHandler } from './key-value-calls.ts';
+import { keyValueCalls } from './key-value-calls.ts';
+import { KeyValueStream } from './key-value-stream.ts';
+import { lockCalls } from './lock-calls.ts';
+import { LockStream } from './lock-stream.ts';
+import { type RangeStreamCall, streamRange } from './range-stream.ts';
 import { addReflection } from './reflection.ts';
 import { RouteHints } from './route-hints.ts';
+import { scanCalls } from './scan-calls.ts';
+import { sequenceCalls } from './sequence-calls.ts';
+import { UnaryCalls, type UnaryHandler } from './unary.ts';
 
 /** Largest message in either direction (grpc §1.2). Bytes. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
@@ -48,49 +62,46 @@ export interface GrpcServices {
 /** Puts every service of the contract that this release offers on the server. What is left out answers UNIMPLEMENTED. */
 export function registerGrpcServices(server: Server, node: KahunaNode, settings: GrpcSettings): GrpcServices {
   const hints = new RouteHints(node, settings.clock, settings.hints);
-  const keyValues = new KeyValueCalls(node, hints, settings);
-  const streams = new BatchStreams({ node, hints, settings, frames: new FramePool() });
+  const calls = new UnaryCalls(node, hints, settings);
+  const shared = { node, hints, settings };
+  const keyValueStreams = new BatchStreams(KeyValueStream, { ...shared, frames: new FramePool(KEY_VALUE_ENVELOPES) });
+  const lockStreams = new BatchStreams(LockStream, { ...shared, frames: new FramePool(LOCK_ENVELOPES) });
   const stopHealth = addHealth(server, node);
 
   addUnary(server, 'Cluster', clusterCalls(node, settings.hints));
   addUnary(server, 'Backups', backupCalls());
-  addUnary(server, 'KeyValuer', {
-    TrySetKeyValue: keyValues.oneKey('set'),
-    TryGetKeyValue: keyValues.oneKey('get'),
-    TryExistsKeyValue: keyValues.oneKey('exists'),
-    TryDeleteKeyValue: keyValues.oneKey('delete'),
-    TryExtendKeyValue: keyValues.oneKey('extend'),
-    TrySetManyKeyValue: keyValues.manyKeys('set'),
-    TryDeleteManyKeyValue: keyValues.manyKeys('delete'),
-    TryGetManyValues: keyValues.manyKeys('get'),
-    TryExistsManyValues: keyValues.manyKeys('exists'),
-  });
-  server.addService(
-    { BatchClientKeyValueRequests: rawMethod('KeyValuer', 'BatchClientKeyValueRequests', true) },
-    { BatchClientKeyValueRequests: (call: BatchCall) => streams.open(call) },
-  );
+  addUnary(server, 'Sequencer', sequenceCalls(calls));
+  addUnary(server, 'Locker', lockCalls(calls));
+  addUnary(server, 'KeyValuer', { ...keyValueCalls(calls), ...scanCalls(calls) });
+  addStream(server, 'KeyValuer', 'GetByRangeStream', false, (call: RangeStreamCall) => streamRange(calls, call));
+  addStream(server, 'KeyValuer', 'BatchClientKeyValueRequests', true, (call: BatchCall) => keyValueStreams.open(call));
+  addStream(server, 'Locker', 'BatchClientLockRequests', true, (call: BatchCall) => lockStreams.open(call));
   if (settings.protoFolder !== undefined) addReflection(server, settings.protoFolder);
 
   return {
-    drain: () => {
-      keyValues.stopping = true;
+    drain: async () => {
+      calls.stopping = true;
       stopHealth();
-      return streams.drain();
+      await Promise.all([keyValueStreams.drain(), lockStreams.drain()]);
     },
     get openStreams() {
-      return streams.count;
+      return keyValueStreams.count + lockStreams.count;
     },
   };
 }
 
-/** The batch streams that are open. */
+type BatchStreamClass = new (call: BatchCall, context: BatchContext, onEnd: (stream: BatchStream) => void) => BatchStream;
+
+/** The open batch streams of one service. */
 class BatchStreams {
+  private readonly streamClass: BatchStreamClass;
   private readonly context: BatchContext;
   private readonly streams = new Set<BatchStream>();
   private onEmpty: (() => void) | undefined;
   private draining = false;
 
-  constructor(context: BatchContext) {
+  constructor(streamClass: BatchStreamClass, context: BatchContext) {
+    this.streamClass = streamClass;
     this.context = context;
   }
 
@@ -99,7 +110,7 @@ class BatchStreams {
   }
 
   open(call: BatchCall): void {
-    const stream = new BatchStream(call, this.context, ended => this.ended(ended));
+    const stream = new this.streamClass(call, this.context, ended => this.ended(ended));
     this.streams.add(stream);
     if (this.draining) stream.drain();
   }
@@ -121,17 +132,29 @@ class BatchStreams {
 
 function addUnary(server: Server, service: string, handlers: Readonly<Record<string, UnaryHandler>>): void {
   const methods = Object.keys(handlers);
-  const definition: ServiceDefinition = Object.fromEntries(methods.map(method => [method, rawMethod(service, method, false)]));
+  const definition: ServiceDefinition = Object.fromEntries(methods.map(method => [method, rawMethod(service, method, 'unary')]));
   const implementation: UntypedServiceImplementation = { ...handlers };
   server.addService(definition, implementation);
 }
 
+/** `bidirectional`: else the server alone streams. */
+function addStream<C>(
+  server: Server,
+  service: string,
+  method: string,
+  bidirectional: boolean,
+  handler: (call: C) => unknown,
+): void {
+  const definition = { [method]: rawMethod(service, method, bidirectional ? 'bidirectional' : 'server') };
+  server.addService(definition, { [method]: handler as UntypedHandleCall });
+}
+
 /** A method whose messages pass through as bytes: the handlers have their own codec. */
-function rawMethod(service: string, method: string, streaming: boolean): ServiceDefinition[string] {
+function rawMethod(service: string, method: string, streaming: 'unary' | 'server' | 'bidirectional'): ServiceDefinition[string] {
   return {
     path: `/${service}/${method}`,
-    requestStream: streaming,
-    responseStream: streaming,
+    requestStream: streaming === 'bidirectional',
+    responseStream: streaming !== 'unary',
     requestSerialize: passThrough,
     requestDeserialize: passThrough,
     responseSerialize: passThrough,
@@ -146,7 +169,7 @@ function passThrough(bytes: Buffer): Buffer {
 
 /** `grpc.health.v1`: the server as a whole, and each service. Returns what says "not serving" from then on. */
 function addHealth(server: Server, node: KahunaNode): () => void {
-  const names = ['', 'KeyValuer', 'Cluster'];
+  const names = ['', 'KeyValuer', 'Locker', 'Sequencer', 'Cluster'];
   const health = new HealthImplementation(Object.fromEntries(names.map(name => [name, 'NOT_SERVING' as const])));
   const report = (serving: boolean): void => {
     for (const name of names) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');

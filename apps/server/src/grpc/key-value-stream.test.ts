@@ -179,8 +179,6 @@ describe('requests and responses', () => {
     const requests: readonly (readonly [number, string, Message])[] = [
       [7, 'TryExecuteTransactionScript', { Script: Buffer.from('get a') }],
       [8, 'TryAcquireExclusiveLock', { Key: 'a' }],
-      [9, 'GetByBucket', { PrefixKey: 'a' }],
-      [10, 'ScanByPrefix', { PrefixKey: 'a' }],
       [11, 'StartTransaction', { CoordinatorKey: 'a' }],
       [12, 'CommitTransaction', { CoordinatorKey: 'a' }],
       [13, 'RollbackTransaction', { CoordinatorKey: 'a' }],
