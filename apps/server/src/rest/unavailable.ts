@@ -87,10 +87,6 @@ export const UNAVAILABLE: readonly Unavailable[] = [
   notBuilt('GET', '/docs/api', 'The API page'),
   notBuilt('POST', '/v1/console/session', 'Signing in'),
   notBuilt('DELETE', '/v1/console/session', 'Signing out'),
-  notBuilt('POST', '/v1/console/operations', 'Starting an operation from the console'),
-  notBuilt('GET', '/v1/console/operations/:id', 'Reading an operation of the console'),
   notBuilt('POST', '/v1/console/operations/:id/cancel', 'Cancelling an operation of the console'),
-  notBuilt('GET', '/v1/console/tree', 'The key tree'),
-  notBuilt('GET', '/v1/console/history', 'The history of a key'),
   notBuilt('GET', '/v1/console/heat/cell', 'The heat map'),
 ];
