@@ -10,10 +10,8 @@ function quietWhenUnread(stream: NodeJS.WriteStream): void {
   });
 }
 
-function terminalOf(forced: boolean): Terminal | undefined {
+function terminal(): Terminal {
   const { stdin, stdout } = process;
-  const recognised = stdin.isTTY && stdout.isTTY && process.env.TERM !== 'dumb';
-  if (!recognised && !forced) return undefined;
   return {
     input: stdin,
     output: stdout,
@@ -37,6 +35,8 @@ process.once('SIGINT', () => {
   process.once('SIGINT', () => process.exit(130));
 });
 const { TERM, KAHUNA_FORCE_RICH = '' } = process.env;
+// A dumb terminal knows neither cursor movements nor colours.
+const clever = TERM !== 'dumb';
 const argv = process.argv.slice(2);
 const forced = argv.includes('--force-rich') || /^(1|true|yes)$/i.test(KAHUNA_FORCE_RICH);
 const code = await run(argv, {
@@ -44,8 +44,8 @@ const code = await run(argv, {
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
-  terminal: terminalOf(forced),
-  outputIsTerminal: process.stdout.isTTY && TERM !== 'dumb',
+  terminal: forced || (clever && process.stdin.isTTY && process.stdout.isTTY) ? terminal() : undefined,
+  outputIsTerminal: clever && process.stdout.isTTY,
   interrupted: interruption.signal,
   connect,
 });

@@ -54,6 +54,25 @@ const CLEAR_SCREEN = '\x1b[H\x1b[2J';
 /** Two blank continuation lines in a row. */
 const GIVEN_UP = /\n[ \t]*\n[ \t]*$/;
 
+/** Keys that change nothing but the text and the cursor. */
+const EDITS: Partial<Readonly<Record<KeyAction, (buffer: EditBuffer) => void>>> = {
+  'new-line': buffer => buffer.insert('\n'),
+  left: buffer => buffer.left(),
+  right: buffer => buffer.right(),
+  'word-left': buffer => buffer.wordLeft(),
+  'word-right': buffer => buffer.wordRight(),
+  'line-start': buffer => buffer.lineStart(),
+  'line-end': buffer => buffer.lineEnd(),
+  'first-line': buffer => buffer.firstLine(),
+  'last-line': buffer => buffer.lastLine(),
+  backspace: buffer => buffer.backspace(),
+  delete: buffer => buffer.delete(),
+  'delete-word-left': buffer => buffer.deleteWordLeft(),
+  'delete-word-right': buffer => buffer.deleteWordRight(),
+  'delete-to-line-start': buffer => buffer.deleteToLineStart(),
+  'delete-to-line-end': buffer => buffer.deleteToLineEnd(),
+};
+
 /**
  * A line editor for texts of several lines, with history, completion and colours. Node's own `readline` knows one line at a time and
  * paints it itself, so only its decoding of keys is used.
@@ -148,68 +167,30 @@ export class LineEditor {
 
   private act(pending: Pending, action: KeyAction | undefined, text: string | undefined): void {
     const { buffer } = pending;
-    switch (action) {
-      case undefined:
-        if (text !== undefined) buffer.insert(text);
-        return;
-      case 'enter':
-        return this.enter(buffer);
-      case 'new-line':
-        return buffer.insert('\n');
-      case 'left':
-        return buffer.left();
-      case 'right':
-        return buffer.right();
-      case 'word-left':
-        return buffer.wordLeft();
-      case 'word-right':
-        return buffer.wordRight();
-      case 'line-start':
-        return buffer.lineStart();
-      case 'line-end':
-        return buffer.lineEnd();
-      case 'first-line':
-        return buffer.firstLine();
-      case 'last-line':
-        return buffer.lastLine();
-      case 'up':
-        if (!buffer.up()) this.recall(pending, pending.historyAt - 1);
-        return;
-      case 'down':
-        if (!buffer.down()) this.recall(pending, pending.historyAt + 1);
-        return;
-      case 'backspace':
-        return buffer.backspace();
-      case 'delete':
-        return buffer.delete();
-      case 'delete-word-left':
-        return buffer.deleteWordLeft();
-      case 'delete-word-right':
-        return buffer.deleteWordRight();
-      case 'delete-to-line-start':
-        return buffer.deleteToLineStart();
-      case 'delete-to-line-end':
-        return buffer.deleteToLineEnd();
-      case 'search':
-        pending.search = { query: '', before: pending.history.length, original: buffer.text };
-        return;
-      case 'clear-screen':
-        this.terminal.output.write(CLEAR_SCREEN);
-        pending.cursorRow = 0;
-        return;
-      case 'complete':
-        return this.complete(pending);
-      case 'interrupt':
-        return this.interrupt(pending);
-      case 'end':
-        if (buffer.text === '') this.finish({ kind: 'end' });
-        else buffer.delete();
-        return;
-      case 'escape':
-      case 'paste-start':
-      case 'paste-end':
-        return;
+    if (action === undefined) {
+      if (text !== undefined) buffer.insert(text);
+      return;
     }
+    const edit = EDITS[action];
+    if (edit !== undefined) edit(buffer);
+    else if (action === 'enter') this.enter(buffer);
+    else if (action === 'up' && !buffer.up()) this.recall(pending, pending.historyAt - 1);
+    else if (action === 'down' && !buffer.down()) this.recall(pending, pending.historyAt + 1);
+    else if (action === 'search') pending.search = { query: '', before: pending.history.length, original: buffer.text };
+    else if (action === 'clear-screen') this.clearScreen(pending);
+    else if (action === 'complete') this.complete(pending);
+    else if (action === 'interrupt') this.interrupt(pending);
+    else if (action === 'end') this.endOrDelete(buffer);
+  }
+
+  private clearScreen(pending: Pending): void {
+    this.terminal.output.write(CLEAR_SCREEN);
+    pending.cursorRow = 0;
+  }
+
+  private endOrDelete(buffer: EditBuffer): void {
+    if (buffer.text === '') this.finish({ kind: 'end' });
+    else buffer.delete();
   }
 
   private enter(buffer: EditBuffer): void {

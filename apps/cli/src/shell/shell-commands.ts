@@ -1,0 +1,204 @@
+/** What the shell does besides statements (spec cli §5), one entry each: for running, for `help` and for completion. */
+import { readFile } from 'node:fs/promises';
+import type { Durability } from '@kahuna/client';
+import { showMembers } from '../commands/cluster.ts';
+import type { Call } from '../commands/command.ts';
+import { creation, deletion, next, reserve, show } from '../commands/sequences.ts';
+import { UsageError } from '../failures.ts';
+import { INT32_MAX, parseInt32, parseInt64 } from '../options/numbers.ts';
+import type { Output } from '../output/output.ts';
+import type { SessionLocks } from './session-locks.ts';
+
+/** What a command has at hand that asks a server. */
+export interface ShellCall extends Call {
+  readonly locks: SessionLocks;
+}
+
+/** What a command has at hand that asks no server, or not by itself. */
+export interface LocalCall {
+  readonly output: Output;
+  /** Runs a text as if it had been entered. */
+  readonly runText: (text: string) => Promise<void>;
+}
+
+interface Described {
+  readonly name: string;
+  /** Behind the name in `help` and in the usage line. */
+  readonly parameters: string;
+  readonly help: string;
+}
+
+/** Checks its arguments, throws {@link WrongArguments} where they are missing or no numbers, and says what is then to be done. */
+interface ServerCommand extends Described {
+  readonly prepare: (args: readonly string[]) => (call: ShellCall) => Promise<unknown>;
+}
+
+interface LocalCommand extends Described {
+  readonly local: (args: readonly string[], call: LocalCall) => Promise<void>;
+}
+
+export type ShellCommand = ServerCommand | LocalCommand;
+
+/** Answered with the usage line of the command. */
+export class WrongArguments extends Error {
+  override name = 'WrongArguments';
+}
+
+export const SHELL_COMMANDS: readonly ShellCommand[] = [
+  ...lockCommands('', 'persistent', ''),
+  ...lockCommands('e', 'ephemeral', ', in memory only'),
+  {
+    name: 'create-sequence',
+    parameters: '<name> [initial-value] [increment] [max-value]',
+    help: 'create a sequence',
+    prepare: ([name, initial = '0', increment = '1', max]) => {
+      const wanted = { name: given(name), initialValue: int64(initial), increment: int64(increment) };
+      return creation({ ...wanted, maxValue: max === undefined ? undefined : int64(max) });
+    },
+  },
+  {
+    name: 'get-sequence',
+    parameters: '<name>',
+    help: 'show a sequence',
+    prepare: ([name]) => show(given(name)),
+  },
+  {
+    name: 'next-sequence',
+    parameters: '<name> [idempotency-key]',
+    help: 'take the next value',
+    prepare: ([name, key]) => next(given(name), key),
+  },
+  {
+    name: 'reserve-sequence',
+    parameters: '<name> <count> [idempotency-key]',
+    help: 'take several values',
+    prepare: ([name, count, key]) => reserve(given(name), positive(count), key),
+  },
+  {
+    name: 'delete-sequence',
+    parameters: '<name>',
+    help: 'delete a sequence',
+    prepare: ([name]) => deletion(given(name)),
+  },
+  { name: 'cluster members', parameters: '', help: 'show the members of the cluster', prepare: () => showMembers },
+  {
+    name: 'cluster leave',
+    parameters: '<node-endpoint>',
+    help: 'take a node out of the cluster (not in this release)',
+    local: ([node]) => {
+      given(node);
+      return notYet('Changes of the membership');
+    },
+  },
+  { name: 'backup full', parameters: '', help: 'back up one node (not in this release)', local: () => notYet('Backups') },
+  { name: 'backup coordinated', parameters: '', help: 'back up all nodes (not in this release)', local: () => notYet('Backups') },
+  { name: 'list backups', parameters: '', help: 'list the backups (not in this release)', local: () => notYet('Backups') },
+  { name: 'run', parameters: '<file>', help: 'print a script file and run it', local: runFile },
+];
+
+/** Commands of the loop itself, for `help` and completion. */
+export const LOOP_COMMANDS: readonly (readonly [string, string])[] = [
+  ['clear', 'clear the screen'],
+  ['help', 'this list'],
+  ['exit, quit', 'release the locks taken here and leave'],
+];
+
+export function usageOf({ name, parameters }: ShellCommand): string {
+  return `usage: ${name} ${parameters}`.trimEnd();
+}
+
+/** The command with which a line begins, and its arguments. Throws {@link UsageError} for half of a command of two words. */
+export function findCommand(line: string): { readonly command: ShellCommand; readonly args: readonly string[] } | undefined {
+  const words = splitWords(line);
+  const first = words[0]?.toLowerCase();
+  const both = `${first} ${words[1]?.toLowerCase()}`;
+  for (const command of SHELL_COMMANDS) {
+    if (command.name === first) return { command, args: words.slice(1) };
+    if (command.name === both) return { command, args: words.slice(2) };
+  }
+  const halves = SHELL_COMMANDS.filter(({ name }) => name.startsWith(`${first} `));
+  if (halves.length > 0) throw new UsageError(halves.map(usageOf).join('\n'));
+  return undefined;
+}
+
+/** At blanks; quotes of three kinds group. */
+function splitWords(line: string): readonly string[] {
+  return Array.from(line.matchAll(/"([^"]*)"|'([^']*)'|`([^`]*)`|(\S+)/g), ([, double, single, backtick, bare]) =>
+    String(double ?? single ?? backtick ?? bare),
+  );
+}
+
+function lockCommands(prefix: string, durability: Durability, where: string): readonly ShellCommand[] {
+  return [
+    {
+      name: `${prefix}lock`,
+      parameters: '<resource> <milliseconds>',
+      help: `take a lock for so long${where}`,
+      prepare: ([resource, ms]) => {
+        const [name, leaseMs] = [given(resource), positive(ms)];
+        return call => call.locks.acquire(call, name, leaseMs, durability);
+      },
+    },
+    {
+      name: `${prefix}extend-lock`,
+      parameters: '<resource> <milliseconds>',
+      help: `prolong a lock taken here${where}`,
+      prepare: ([resource, ms]) => {
+        const [name, leaseMs] = [given(resource), positive(ms)];
+        return call => call.locks.extend(call, name, leaseMs, durability);
+      },
+    },
+    {
+      name: `${prefix}unlock`,
+      parameters: '<resource>',
+      help: `release a lock taken here${where}`,
+      prepare: ([resource]) => {
+        const name = given(resource);
+        return call => call.locks.release(call, name, durability);
+      },
+    },
+    {
+      name: `${prefix}get-lock`,
+      parameters: '<resource>',
+      help: `show who holds a lock${where}`,
+      prepare: ([resource]) => {
+        const name = given(resource);
+        return call => call.locks.show(call, name, durability);
+      },
+    },
+  ];
+}
+
+async function runFile(args: readonly string[], call: LocalCall): Promise<void> {
+  let text: string;
+  try {
+    text = await readFile(given(args[0]), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new UsageError('File does not exist');
+    throw error;
+  }
+  if (text.trim() === '') return;
+  await call.output.line(text.trimEnd());
+  await call.runText(text);
+}
+
+function notYet(what: string): Promise<never> {
+  return Promise.reject(new Error(`${what} are not available in this release.`));
+}
+
+function given(word: string | undefined): string {
+  if (word === undefined || word === '') throw new WrongArguments();
+  return word;
+}
+
+function positive(word: string | undefined): number {
+  const value = parseInt32(given(word));
+  if (value === undefined || value <= 0 || value > INT32_MAX) throw new WrongArguments();
+  return value;
+}
+
+function int64(word: string): bigint {
+  const value = parseInt64(word);
+  if (value === undefined) throw new WrongArguments();
+  return value;
+}
