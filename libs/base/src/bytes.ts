@@ -55,6 +55,13 @@ export class ByteWriter {
     this.at += 8;
   }
 
+  /** Two's complement, little-endian; of a value outside int64 the low 64 bits. */
+  i64(value: bigint): void {
+    this.reserve(8);
+    this.view.setBigInt64(this.at, value, true);
+    this.at += 8;
+  }
+
   /** Unsigned, 0 … 2^53 − 1. */
   varint(value: number): void {
     assert(value >= 0 && value <= Number.MAX_SAFE_INTEGER, 'varint out of range');
@@ -178,6 +185,13 @@ export class ByteReader {
   f64(): number {
     this.need(8);
     const value = this.view.getFloat64(this.at, true);
+    this.at += 8;
+    return value;
+  }
+
+  i64(): bigint {
+    this.need(8);
+    const value = this.view.getBigInt64(this.at, true);
     this.at += 8;
     return value;
   }

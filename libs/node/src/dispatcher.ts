@@ -1,18 +1,13 @@
 import type { ByteReader, Clock, HybridClock } from '@kahuna/base';
-import {
-  type LockOperation,
-  type Operation,
-  type OperationResult,
-  ResponseType,
-  type Route,
-  type SequenceOperation,
-} from '@kahuna/partition';
-import { isReservedKey, type RoutingTable } from '@kahuna/range-router';
+import { type OperationResult, ResponseType, type Route } from '@kahuna/partition';
+import { keySpaceOf, type RoutingTable } from '@kahuna/range-router';
 import type { ResultSink } from './api.ts';
 import type { LatencyHistogram } from './latency.ts';
 import type { Meters } from './meters.ts';
+import { admitted, type ClientOperation, isPlacedByHash, mustRetryOf, placementKeyOf, refusalOf } from './operation-input.ts';
 import type { Peer } from './peer.ts';
 import {
+  type ForwardedOperation,
   ForwardStatus,
   type FrameHeader,
   ItemKind,
@@ -24,7 +19,7 @@ import {
   writeResult,
 } from './peer-frame.ts';
 import type { Replica } from './replica.ts';
-import { emptyResult, mustRetry, PendingRequest, type RequestOrigin } from './request.ts';
+import { PendingRequest, type RequestOrigin } from './request.ts';
 
 /** What the dispatcher needs of its node. */
 export interface DispatchHost {
@@ -85,9 +80,10 @@ export class Dispatcher implements RequestOrigin {
     return this.parkedCount + this.forwarded.size;
   }
 
-  submit(operation: Operation | LockOperation | SequenceOperation, sink: ResultSink, token: number, deadline: number): void {
-    if (!isKeyValueOperation(operation)) {
-      this.defer(sink, token, emptyResult(ResponseType.Errored));
+  submit(operation: ClientOperation, sink: ResultSink, token: number, deadline: number): void {
+    const valid = admitted(operation);
+    if (valid === undefined) {
+      this.defer(sink, token, refusalOf(operation, ResponseType.InvalidInput));
       return;
     }
     const table = this.host.accepting ? this.host.routingTable() : undefined;
@@ -97,17 +93,12 @@ export class Dispatcher implements RequestOrigin {
         if (table === undefined) rejections.stopping++;
         else rejections.inbox_full++;
       }
-      this.defer(sink, token, mustRetry());
+      this.defer(sink, token, mustRetryOf(operation));
       return;
     }
-    if (operation.key === '' || isReservedKey(operation.key)) {
-      this.defer(sink, token, emptyResult(ResponseType.InvalidInput));
-      return;
-    }
-    const { partitionId } = table.lookup(operation.key);
     const request = new PendingRequest(
-      operation,
-      partitionId,
+      valid,
+      partitionOf(table, valid),
       this,
       sink,
       token,
@@ -120,6 +111,11 @@ export class Dispatcher implements RequestOrigin {
       false,
     );
     this.route(request);
+  }
+
+  /** A number for an operation that this node itself begins. */
+  takeNumber(): number {
+    return this.nextNumber++;
   }
 
   private defer(sink: ResultSink, token: number, result: OperationResult): void {
@@ -168,7 +164,7 @@ export class Dispatcher implements RequestOrigin {
     writer.varint(request.partitionId);
     writer.u8(request.repeat ? 1 : 0);
     writeHlc(writer, request.receipt);
-    writeOperation(writer, request.operation as Operation);
+    writeOperation(writer, request.operation as ForwardedOperation);
   }
 
   // ---- the other side of a forward --------------------------------------------------------------------------------------------
@@ -241,7 +237,7 @@ export class Dispatcher implements RequestOrigin {
   refuse(request: PendingRequest, status: ForwardStatus): void {
     const now = this.host.clock.monotonicMs();
     if (status !== ForwardStatus.NotLeader || now - request.startedAt >= this.limits.leaderMs) {
-      request.answer(mustRetry());
+      request.answer(mustRetryOf(request.operation));
       return;
     }
     // Here or there, the leader is not where it was thought to be: look again when something changes, or at the next tick.
@@ -298,7 +294,7 @@ export class Dispatcher implements RequestOrigin {
       const limit = request.isWrite ? this.limits.outcomeMs : this.limits.leaderMs;
       if (!this.isOver(request, now, limit)) continue;
       this.forwarded.delete(number);
-      request.answer(mustRetry());
+      request.answer(mustRetryOf(request.operation));
     }
   }
 
@@ -312,7 +308,7 @@ export class Dispatcher implements RequestOrigin {
     for (const request of list) {
       // A repeat may have been executed: its outcome is worth waiting for longer.
       const limit = request.repeat ? this.limits.outcomeMs : this.limits.leaderMs;
-      if (this.isOver(request, now, limit)) request.answer(mustRetry());
+      if (this.isOver(request, now, limit)) request.answer(mustRetryOf(request.operation));
       else kept.push(request);
     }
     this.parkedCount -= list.length - kept.length;
@@ -321,17 +317,19 @@ export class Dispatcher implements RequestOrigin {
 
   /** The node stops: nothing more will be decided here. */
   refuseAll(): void {
-    for (const list of this.parked.values()) for (const request of list) request.answer(mustRetry());
+    for (const list of this.parked.values()) for (const request of list) request.answer(mustRetryOf(request.operation));
     this.parked.clear();
     this.parkedCount = 0;
-    for (const request of this.forwarded.values()) request.answer(mustRetry());
+    for (const request of this.forwarded.values()) request.answer(mustRetryOf(request.operation));
     this.forwarded.clear();
     this.completeDeferred();
   }
 }
 
-function isKeyValueOperation(operation: Operation | LockOperation | SequenceOperation): operation is Operation {
-  return !operation.kind.startsWith('lock-') && !operation.kind.startsWith('sequence-');
+/** Locks and sequences are always placed by hash, whatever the range map says of a key space of that name (spec routing §1.3). */
+function partitionOf(table: RoutingTable, operation: ClientOperation): number {
+  const key = placementKeyOf(operation);
+  return (isPlacedByHash(operation) ? table.lookupSpace(keySpaceOf(key)) : table.lookup(key)).partitionId;
 }
 
 /** A request that another node received: its answer goes back over the link. */

@@ -1,7 +1,10 @@
 import { ByteReader, DecodeError, HLC_ZERO, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
 import {
+  type CommandPolicy,
   createPartitionMachine,
+  DEFAULT_LOCK_EVICTION,
   decodeMetaRow,
+  EphemeralLocks,
   EphemeralTable,
   type FetchedRow,
   HeadCache,
@@ -9,6 +12,7 @@ import {
   type KeySpaceAnswer,
   type KeySpaceQuery,
   type ListingAnswer,
+  LOCK_CLOCK_SKEW_MS,
   type LockOperation,
   lastStampOf,
   metaRowKey,
@@ -49,9 +53,10 @@ import { Peer } from './peer.ts';
 import { type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
 import type { LogRecord, Ports, RecoveredGroup, TransportListener } from './ports.ts';
 import { Replica, type ReplicaHost } from './replica.ts';
-import type { PendingRequest } from './request.ts';
+import { PendingRequest } from './request.ts';
 import { Scans } from './scans.ts';
-import { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings } from './settings.ts';
+import { Sequencer } from './sequencer.ts';
+import { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings, type SequenceSettings } from './settings.ts';
 import { SnapshotTransfers } from './snapshots.ts';
 import { StateKeeper } from './state-keeper.ts';
 import { healthView, membershipView, nodeFacts, routingView } from './views.ts';
@@ -104,6 +109,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   fatalFault: string | null = null;
   stopping = false;
   readonly counters = newCounters();
+  readonly policy: CommandPolicy;
   readonly meters = new Meters();
 
   private readonly ports: Ports;
@@ -135,6 +141,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.options = options;
     this.settings = { ...DEFAULT_SETTINGS, ...options.settings };
     this.limits = this.settings.limits;
+    this.policy = policyOf(this.settings.sequences);
     this.ports = ports;
     this.clock = ports.clock;
     this.poolSize = options.poolSize;
@@ -472,6 +479,32 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   createEphemeralTable(replica: Replica): EphemeralTable {
     return new EphemeralTable({ partitionId: replica.partitionId, poolSize: this.poolSize, cache: this.ephemeralCache });
+  }
+
+  createEphemeralLocks(replica: Replica): EphemeralLocks {
+    const eviction = { ...DEFAULT_LOCK_EVICTION, idleMs: this.settings.lockIdleMs };
+    return new EphemeralLocks(replica.group.term, this.ephemeralCache, eviction);
+  }
+
+  createSequencer(replica: Replica): Sequencer {
+    const { machine, partitionId } = replica;
+    return new Sequencer({
+      policy: this.policy,
+      maxBlocks: this.settings.sequences.maxBlocks,
+      nowMs: () => this.hlc.current().l,
+      sequence: name => machine.sequence(name),
+      fetch: (request, row) => this.fetchForRead(replica, request, { kind: 'rows', keys: [row] }),
+      propose: (command, origin) => {
+        const now = this.clock.monotonicMs();
+        const number = this.dispatcher.takeNumber();
+        const clock = this.hlc.current();
+        const { nodeId, boot } = this;
+        replica.accept(
+          new PendingRequest(command, partitionId, origin, undefined, 0, now, 0, nodeId, boot, number, clock, false),
+        );
+      },
+      evaluated: (request, result) => replica.confirmLater(request, result),
+    });
   }
 
   fetchForApply(replica: Replica, keys: readonly Uint8Array[], resume: () => void): void {
@@ -1197,6 +1230,17 @@ const READ_SCAN_BYTES = 64 * 1024 * 1024;
 /** A latency quantile covers between half of this and all of it. */
 const LATENCY_WINDOW_MS = 10_000;
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+
+function policyOf(sequences: SequenceSettings): CommandPolicy {
+  const { blockSize, retentionMax, retentionMs } = sequences;
+  // Below 1 counts as 1, and a negative retention as none (spec sequences §6, §7).
+  return {
+    lockSkewMs: LOCK_CLOCK_SKEW_MS,
+    blockSize: Math.max(1, blockSize),
+    retentionMax: Math.max(0, retentionMax),
+    retentionMs: Math.max(0, retentionMs),
+  };
+}
 
 function isAnswer(message: Message): boolean {
   return message.type === MessageType.AppendResponse || message.type === MessageType.HeartbeatResponse;

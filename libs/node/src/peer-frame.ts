@@ -1,6 +1,21 @@
 import type { ByteReader, ByteWriter, Hlc } from '@kahuna/base';
 import { DecodeError, HLC_ZERO, isZeroHlc } from '@kahuna/base';
-import type { Durability, GetOperation, Operation, OperationResult, ResponseType } from '@kahuna/partition';
+import {
+  type Durability,
+  type GetOperation,
+  type LockOperation,
+  type Operation,
+  type OperationResult,
+  type ResponseType,
+  readLock,
+  readSequenceCreate,
+  readSequenceUpdate,
+  type SequenceEntry,
+  type SequenceOperation,
+  writeLock,
+  writeSequenceCreate,
+  writeSequenceUpdate,
+} from '@kahuna/partition';
 
 /**
  * The node-to-node protocol: one frame carries everything that one node has for another at the end of one event-loop turn.
@@ -113,10 +128,56 @@ function readNullable(reader: ByteReader): Uint8Array | null {
   return length === 0 ? null : reader.raw(length - 1);
 }
 
-const OperationCode = { set: 1, delete: 2, extend: 3, get: 4, exists: 5 } as const;
+export type ForwardedOperation = Operation | LockOperation | SequenceOperation;
 
-export function writeOperation(writer: ByteWriter, operation: Operation): void {
+const OperationCode = {
+  set: 1,
+  delete: 2,
+  extend: 3,
+  get: 4,
+  exists: 5,
+  'lock-acquire': 6,
+  'lock-extend': 7,
+  'lock-release': 8,
+  'lock-info': 9,
+  'sequence-create': 10,
+  'sequence-get': 11,
+  'sequence-reserve': 12,
+  'sequence-update': 13,
+  'sequence-delete': 14,
+} as const;
+const LOCK_KINDS = ['lock-acquire', 'lock-extend', 'lock-release', 'lock-info'] as const;
+
+export function writeOperation(writer: ByteWriter, operation: ForwardedOperation): void {
   writer.u8(OperationCode[operation.kind]);
+  switch (operation.kind) {
+    case 'lock-acquire':
+    case 'lock-extend':
+    case 'lock-release':
+    case 'lock-info':
+      writeLock(writer, operation);
+      return;
+    case 'sequence-create':
+      writeSequenceCreate(writer, operation);
+      return;
+    case 'sequence-update':
+      writeSequenceUpdate(writer, operation);
+      return;
+    case 'sequence-reserve':
+      writer.string(operation.key);
+      writer.varint(operation.count);
+      writer.string(operation.idempotencyKey);
+      return;
+    case 'sequence-get':
+    case 'sequence-delete':
+      writer.string(operation.key);
+      return;
+    default:
+      writeKeyValueOperation(writer, operation);
+  }
+}
+
+function writeKeyValueOperation(writer: ByteWriter, operation: Operation): void {
   writer.u8(operation.durability);
   writer.string(operation.key);
   switch (operation.kind) {
@@ -140,8 +201,33 @@ export function writeOperation(writer: ByteWriter, operation: Operation): void {
   }
 }
 
-export function readOperation(reader: ByteReader): Operation {
+export function readOperation(reader: ByteReader): ForwardedOperation {
   const code = reader.u8();
+  switch (code) {
+    case OperationCode['lock-acquire']:
+    case OperationCode['lock-extend']:
+    case OperationCode['lock-release']:
+    case OperationCode['lock-info']:
+      return readLock(reader, LOCK_KINDS[code - OperationCode['lock-acquire']] as LockOperation['kind']);
+    case OperationCode['sequence-create']:
+      return readSequenceCreate(reader);
+    case OperationCode['sequence-update']:
+      return readSequenceUpdate(reader);
+    case OperationCode['sequence-reserve']: {
+      const key = reader.string();
+      const count = reader.varint();
+      return { kind: 'sequence-reserve', key, count, idempotencyKey: reader.string() };
+    }
+    case OperationCode['sequence-get']:
+      return { kind: 'sequence-get', key: reader.string() };
+    case OperationCode['sequence-delete']:
+      return { kind: 'sequence-delete', key: reader.string() };
+    default:
+      return readKeyValueOperation(reader, code);
+  }
+}
+
+function readKeyValueOperation(reader: ByteReader, code: number): Operation {
   const durability = reader.u8() as Durability;
   const key = reader.string();
   switch (code) {
@@ -176,10 +262,93 @@ export function writeResult(writer: ByteWriter, result: OperationResult): void {
   writeHlc(writer, result.lastUsed);
   writeHlc(writer, result.lastModified);
   writer.u8(result.state);
+  writeDetail(writer, result.detail);
+}
+
+const Detail = { None: 0, Entry: 1, Allocation: 2 } as const;
+
+function writeDetail(writer: ByteWriter, detail: OperationResult['detail']): void {
+  if (detail === undefined) {
+    writer.u8(Detail.None);
+    return;
+  }
+  if (detail.kind === 'sequence-allocation') {
+    writer.u8(Detail.Allocation);
+    writer.string(detail.name);
+    writer.i64(detail.start);
+    writer.i64(detail.end);
+    writer.varint(detail.count);
+    writer.varint(detail.revision);
+    return;
+  }
+  writer.u8(Detail.Entry);
+  writeSequenceEntry(writer, detail);
+}
+
+function readDetail(reader: ByteReader): OperationResult['detail'] {
+  const code = reader.u8();
+  switch (code) {
+    case Detail.None:
+      return undefined;
+    case Detail.Allocation: {
+      const name = reader.string();
+      const start = reader.i64();
+      const end = reader.i64();
+      const count = reader.varint();
+      return { kind: 'sequence-allocation', name, start, end, count, revision: reader.varint() };
+    }
+    case Detail.Entry:
+      return readSequenceEntry(reader);
+    default:
+      throw new DecodeError(`unknown detail ${code}`);
+  }
+}
+
+const HAS_MAX = 1;
+const HAS_BLOCK_SIZE = 2;
+
+export function writeSequenceEntry(writer: ByteWriter, entry: SequenceEntry): void {
+  writer.string(entry.name);
+  writer.i64(entry.currentValue);
+  writer.i64(entry.initialValue);
+  writer.i64(entry.increment);
+  writer.u8((entry.maxValue === undefined ? 0 : HAS_MAX) | (entry.blockSize === undefined ? 0 : HAS_BLOCK_SIZE));
+  if (entry.maxValue !== undefined) writer.i64(entry.maxValue);
+  if (entry.blockSize !== undefined) writer.varint(entry.blockSize);
+  writer.varint(entry.incarnation);
+  writer.varint(entry.revision);
+  writeHlc(writer, entry.createdAt);
+  writeHlc(writer, entry.updatedAt);
+}
+
+export function readSequenceEntry(reader: ByteReader): SequenceEntry {
+  const name = reader.string();
+  const currentValue = reader.i64();
+  const initialValue = reader.i64();
+  const increment = reader.i64();
+  const shape = reader.u8();
+  const maxValue = (shape & HAS_MAX) === 0 ? undefined : reader.i64();
+  const blockSize = (shape & HAS_BLOCK_SIZE) === 0 ? undefined : reader.varint();
+  const incarnation = reader.varint();
+  const revision = reader.varint();
+  const createdAt = readHlc(reader);
+  return {
+    kind: 'sequence-entry',
+    name,
+    currentValue,
+    initialValue,
+    increment,
+    maxValue,
+    blockSize,
+    incarnation,
+    revision,
+    createdAt,
+    updatedAt: readHlc(reader),
+  };
 }
 
 export function readResult(reader: ByteReader): OperationResult {
-  return {
+  const result: OperationResult = {
     type: reader.u8() as ResponseType,
     revision: reader.svarint(),
     value: readNullable(reader),
@@ -189,6 +358,9 @@ export function readResult(reader: ByteReader): OperationResult {
     state: reader.u8(),
     route: undefined,
   };
+  const detail = readDetail(reader);
+  if (detail !== undefined) result.detail = detail;
+  return result;
 }
 
 /** Why a node did not execute a forwarded request; `Executed` carries a result instead. */

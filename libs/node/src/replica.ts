@@ -1,12 +1,15 @@
 import { assert, ByteWriter, type HybridClock, type LogIndex, type NodeId, type PartitionId, type Term } from '@kahuna/base';
 import {
   type CommandBatch,
+  type CommandPolicy,
   decodeBatch,
+  type EphemeralLocks,
   type EphemeralTable,
   encodeBatch,
   FEATURE_LEVEL,
   type FetchedRow,
   type FlushBatch,
+  LockResponseType,
   type Operation,
   type OperationResult,
   type PartitionMachine,
@@ -22,9 +25,11 @@ import {
   type RaftGroup,
   type Ready,
 } from '@kahuna/raft';
+import { KeysAhead } from './keys-ahead.ts';
 import type { Meters } from './meters.ts';
 import { ForwardStatus } from './peer-frame.ts';
 import { type PendingRequest, requestBytes } from './request.ts';
+import type { Sequencer } from './sequencer.ts';
 
 /** What a replica needs of its node. */
 export interface ReplicaHost {
@@ -43,6 +48,10 @@ export interface ReplicaHost {
   /** Reads head rows that the next entry needs; `resume` follows. */
   fetchForApply(replica: Replica, keys: readonly Uint8Array[], resume: () => void): void;
   createEphemeralTable(replica: Replica): EphemeralTable;
+  createEphemeralLocks(replica: Replica): EphemeralLocks;
+  createSequencer(replica: Replica): Sequencer;
+  /** Stands in every entry with commands that it shapes. */
+  readonly policy: CommandPolicy;
   /** Runs `task` when the wall clock has advanced by `ms`. */
   after(ms: number, task: () => void): void;
   /** The log asks for something that this node cannot evaluate, or its state contradicts itself. Never returns to normal. */
@@ -105,6 +114,9 @@ export class Replica {
   private committedAt = 0;
   private fetching = false;
   private ephemeral: EphemeralTable | undefined;
+  private ephemeralLocks: EphemeralLocks | undefined;
+  private sequencer: Sequencer | undefined;
+  private readonly locksAhead = new KeysAhead();
   private readonly writer = new ByteWriter(256 * 1024);
 
   /** In the host's dirty list. */
@@ -216,8 +228,9 @@ export class Replica {
   /** A request for this partition, while this replica leads. It is refused or answered later, never inside this call. */
   accept(request: PendingRequest): void {
     request.settlesFor = 0;
-    if (request.isWrite && !request.isEphemeral) {
-      this.queue.push(request);
+    request.evaluated = undefined;
+    if (this.takesEntry(request)) {
+      this.enqueue(request);
       this.host.meters.admitted++;
     } else {
       this.reads.push(request);
@@ -225,11 +238,26 @@ export class Replica {
     this.host.wake(this);
   }
 
+  /** The request goes into the log. Reserve does not by itself: its values may be in memory. */
+  private takesEntry(request: PendingRequest): boolean {
+    const { operation } = request;
+    if (!request.isWrite || request.isEphemeral || operation.kind === 'sequence-reserve') return false;
+    if (operation.kind !== 'lock-acquire' || request.repeat || this.locksAhead.has(operation.key)) return true;
+    // Contended locks are refused without an entry (design §5, Commands).
+    return !this.machine.isHeld(operation, this.host.hlc.current().l);
+  }
+
+  private enqueue(request: PendingRequest): void {
+    this.queue.push(request);
+    if (request.isLock) this.locksAhead.add(request.lock.key);
+  }
+
   /** Proposes what has gathered. Refuses what is beyond the bounds, so that memory stays bounded and nobody waits in vain. */
   proposeQueued(): void {
     if (this.queue.length === 0) return;
     const queue = this.queue;
     this.queue = [];
+    this.locksAhead.queueTaken();
     if (!this.mayServe) {
       for (const request of queue) request.refuse(ForwardStatus.NotLeader);
       return;
@@ -281,7 +309,10 @@ export class Replica {
 
   private propose(requests: PendingRequest[], bytes: number): void {
     // The stamp is taken in the same synchronous step that gives the entry its index, so stamps grow with the log.
-    const batch: CommandBatch = { stamp: this.host.hlc.now(requests.length), level: FEATURE_LEVEL, proposals: requests };
+    const stamp = this.host.hlc.now(requests.length);
+    const batch: CommandBatch = requests.some(request => request.isPolicied)
+      ? { stamp, level: FEATURE_LEVEL, policy: this.host.policy, proposals: requests }
+      : { stamp, level: FEATURE_LEVEL, proposals: requests };
     const proposed = this.group.propose(encodeBatch(this.writer, batch));
     if (!proposed.ok) {
       const status = proposed.reason === 'too-many-uncommitted' ? ForwardStatus.Overloaded : ForwardStatus.NotLeader;
@@ -292,6 +323,7 @@ export class Replica {
     this.inFlight.push({ index: proposed.index, term: proposed.term, batch, proposedAt, requests });
     this.inFlightItems += requests.length;
     this.queuedBytes += bytes;
+    for (const request of requests) if (request.isLock) this.locksAhead.proposedAt(request.lock.key, proposed.index);
     const { meters } = this.host;
     meters.batches++;
     meters.entries += requests.length;
@@ -398,7 +430,10 @@ export class Replica {
     this.inFlight.shift();
     this.inFlightItems -= mine.requests.length;
     const { requests } = mine;
-    for (const request of requests) this.queuedBytes -= requestBytes(request.operation);
+    for (const request of requests) {
+      this.queuedBytes -= requestBytes(request.operation);
+      if (request.isLock) this.locksAhead.decided(request.lock.key, mine.index);
+    }
     const { meters } = this.host;
     meters.raftMs.record(this.host.monotonicMs() - mine.proposedAt);
     if (mine.term === term && results !== undefined) {
@@ -417,7 +452,9 @@ export class Replica {
     if (round === undefined) return;
     this.round = undefined;
     for (const request of round.requests) {
-      request.refuse(request.evaluated === undefined ? ForwardStatus.NotLeader : ForwardStatus.Unknown);
+      // A value of a sequence that was taken in vain is a gap, nothing more: the next leader may give another.
+      const untouched = request.evaluated === undefined || request.operation.kind === 'sequence-reserve';
+      request.refuse(untouched ? ForwardStatus.NotLeader : ForwardStatus.Unknown);
     }
   }
 
@@ -443,7 +480,12 @@ export class Replica {
     let direct: PendingRequest[] | undefined;
     for (const request of reads) {
       if (request.done) continue;
-      if (request.isEphemeral) {
+      if (request.evaluated !== undefined) {
+        if (leased) request.answer(request.evaluated);
+        else forRound.push(request);
+      } else if (request.operation.kind === 'sequence-reserve') {
+        if (this.takeValues(request, leased)) forRound.push(request);
+      } else if (request.isEphemeral) {
         if (this.executeEphemeral(request, leased)) forRound.push(request);
       } else if (!leased || request.needsRound) forRound.push(request);
       else if (this.machine.appliedIndex >= this.group.commitIndex) this.evaluate(request);
@@ -461,17 +503,35 @@ export class Replica {
    * needs that round.
    */
   private executeEphemeral(request: PendingRequest, leased: boolean): boolean {
-    if (request.evaluated !== undefined) return true;
     if (request.isWrite && request.repeat) {
       // An earlier attempt may stand in this very table, and nothing remembers it.
       request.refuse(ForwardStatus.Unknown);
       return false;
     }
-    const operation = request.operation as Operation;
     if (!request.isWrite && this.waitsForClock(request, this.host.hlc.current().l)) return false;
+    return this.leaveConfirmed(request, this.evaluateEphemeral(request), leased);
+  }
+
+  private evaluateEphemeral(request: PendingRequest): OperationResult {
+    if (request.isLock) {
+      this.ephemeralLocks ??= this.host.createEphemeralLocks(this);
+      return this.ephemeralLocks.execute(request.lock, this.host.hlc.now());
+    }
     this.ephemeral ??= this.host.createEphemeralTable(this);
     const { task } = request;
-    const result = task === undefined ? this.ephemeral.execute(operation, this.host.hlc.now()) : task.run(this.ephemeral);
+    if (task !== undefined) return task.run(this.ephemeral);
+    return this.ephemeral.execute(request.operation as Operation, this.host.hlc.now());
+  }
+
+  /** Values out of a block in memory, or a wait for the entry that reserves one. */
+  private takeValues(request: PendingRequest, leased: boolean): boolean {
+    this.sequencer ??= this.host.createSequencer(this);
+    const result = this.sequencer.take(request);
+    return result !== undefined && this.leaveConfirmed(request, result, leased);
+  }
+
+  /** What memory alone answered leaves under a lease valid now, or after a round that begins later. Returns true if it needs that. */
+  private leaveConfirmed(request: PendingRequest, result: OperationResult, leased: boolean): boolean {
     if (request.isWrite) this.writeCount++;
     else this.readCount++;
     if (leased) {
@@ -480,6 +540,14 @@ export class Replica {
     }
     request.evaluated = result;
     return true;
+  }
+
+  /** An answer from memory that came about outside {@link serveReads}, which confirms it next. */
+  confirmLater(request: PendingRequest, result: OperationResult): void {
+    this.writeCount++;
+    request.evaluated = result;
+    this.reads.push(request);
+    this.host.wake(this);
   }
 
   /** One round is under way at a time; what comes meanwhile shares the next one. */
@@ -520,6 +588,12 @@ export class Replica {
 
   /** Goes on with a read whose rows are here. Its instant was confirmed when it was first evaluated: what is read now is not older. */
   evaluateWith(request: PendingRequest, rows: readonly FetchedRow[]): void {
+    if (request.operation.kind === 'sequence-reserve') {
+      this.machine.supply(rows);
+      this.reads.push(request);
+      this.host.wake(this);
+      return;
+    }
     this.readWith(request, this.host.hlc.current().l, rows);
   }
 
@@ -530,12 +604,16 @@ export class Replica {
       return;
     }
     const outcome = this.machine.read(request.read, now, rows);
-    if ('kind' in outcome) this.host.fetchForRead(this, request, outcome);
-    else this.finishRead(request, outcome, now);
+    if (!('kind' in outcome)) this.finishRead(request, outcome, now);
+    else if (outcome.kind !== 'entry') this.host.fetchForRead(this, request, outcome);
+    else {
+      this.enqueue(request);
+      this.host.wake(this);
+    }
   }
 
   private finishRead(request: PendingRequest, outcome: OperationResult, now: number): void {
-    if (outcome.state === 0 && outcome.type === ResponseType.DoesNotExist) {
+    if (outcome.state === 0 && isAbsence(outcome.type)) {
       const expired = this.machine.expiredAt(request.read, now);
       if (expired > 0 && !this.timeIsSettled(request, expired + 1)) return;
     }
@@ -545,14 +623,18 @@ export class Replica {
 
   /** As-of reads wait until no later entry can be stamped at or below their time. Returns true if the read has to wait. */
   private waitsForTime(request: PendingRequest, now: number): boolean {
-    const { revision, readTimestamp } = request.read;
+    const { read } = request;
+    if (!('readTimestamp' in read)) return false;
+    const { revision, readTimestamp } = read;
     if (revision >= 0 || readTimestamp.l === 0 || readTimestamp.l - now > READ_AHEAD_MS) return false;
     return this.waitsForClock(request, now) || !this.timeIsSettled(request, readTimestamp.l);
   }
 
   /** A read timestamp a little ahead is waited for; one far ahead is answered from the present state. */
   private waitsForClock(request: PendingRequest, now: number): boolean {
-    const { revision, readTimestamp } = request.read;
+    const { read } = request;
+    if (!('readTimestamp' in read)) return false;
+    const { revision, readTimestamp } = read;
     const ahead = readTimestamp.l - now;
     if (revision >= 0 || ahead < 0 || ahead > READ_AHEAD_MS || readTimestamp.l === 0) return false;
     this.host.after(ahead + 1, () => this.accept(request));
@@ -598,6 +680,10 @@ export class Replica {
     // Ephemeral state belongs to one term and goes with it (design §2).
     this.ephemeral?.drop();
     this.ephemeral = undefined;
+    this.ephemeralLocks?.drop();
+    this.ephemeralLocks = undefined;
+    this.sequencer?.drop();
+    this.sequencer = undefined;
     this.dropRound();
     this.giveBackReads();
     this.proposeQueued();
@@ -627,6 +713,7 @@ export class Replica {
     const waiting = this.queue.length;
     this.queue = this.queue.filter(request => !request.done && !expired(request));
     this.host.meters.rejections.queue_expired += waiting - this.queue.length;
+    this.sequencer?.expire(startedBefore);
     for (const waiting of this.waitingForApply) for (const request of waiting.requests) expired(request);
     if (this.round !== undefined) for (const request of this.round.requests) expired(request);
   }
@@ -654,7 +741,13 @@ export class Replica {
     }
     this.inFlightItems = 0;
     this.queuedBytes = 0;
+    this.locksAhead.clear();
   }
+}
+
+/** The name is not there, or what stood under it has run out: the numbers for keys and for locks. */
+function isAbsence(type: number): boolean {
+  return type === ResponseType.DoesNotExist || type === LockResponseType.LockDoesNotExist;
 }
 
 function sameId(a: PendingRequest, b: PendingRequest): boolean {

@@ -3,14 +3,18 @@ import {
   type Command,
   Durability,
   type EphemeralTable,
-  type GetOperation,
+  type LockOperation,
   type Operation,
   type OperationResult,
   type Proposal,
+  type ReadOperation,
   ResponseType,
+  type SequenceOperation,
 } from '@kahuna/partition';
 import type { ResultSink } from './api.ts';
 import type { ForwardStatus } from './peer-frame.ts';
+
+export type RequestOperation = Operation | LockOperation | SequenceOperation | Command;
 
 /** Where a request came from, and where its one answer goes. */
 export interface RequestOrigin {
@@ -34,7 +38,10 @@ export interface ReadTask {
  * operation id and proposal, so that the hot path allocates it once and nothing else.
  */
 export class PendingRequest implements Proposal {
-  readonly operation: Operation | Command;
+  readonly operation: RequestOperation;
+  readonly isLock: boolean;
+  /** Its effect depends on settings, which have to stand in its entry. */
+  readonly isPolicied: boolean;
   readonly partitionId: number;
   readonly origin: RequestOrigin;
   /** Who asked on this node; undefined for requests of other nodes and of the node itself. */
@@ -68,7 +75,7 @@ export class PendingRequest implements Proposal {
   task: ReadTask | undefined = undefined;
 
   constructor(
-    operation: Operation | Command,
+    operation: RequestOperation,
     partitionId: number,
     origin: RequestOrigin,
     sink: ResultSink | undefined,
@@ -82,6 +89,8 @@ export class PendingRequest implements Proposal {
     repeat: boolean,
   ) {
     this.operation = operation;
+    this.isLock = operation.kind.startsWith('lock-');
+    this.isPolicied = this.isLock || operation.kind.startsWith('sequence-');
     this.partitionId = partitionId;
     this.origin = origin;
     this.sink = sink;
@@ -103,18 +112,24 @@ export class PendingRequest implements Proposal {
     return 'durability' in this.operation && this.operation.durability === Durability.Ephemeral;
   }
 
+  /** Of a lock operation only. */
+  get lock(): LockOperation {
+    return this.operation as LockOperation;
+  }
+
   /** Of a write only. */
   get command(): Command {
     return this.operation as Command;
   }
 
-  /** Of a read only. */
-  get read(): GetOperation {
-    return this.operation as GetOperation;
+  /** Of a read only, or of an acquire that is tried as one. */
+  get read(): ReadOperation {
+    return this.operation as ReadOperation;
   }
 
   get isWrite(): boolean {
-    return this.operation.kind !== 'get' && this.operation.kind !== 'exists';
+    const { kind } = this.operation;
+    return kind !== 'get' && kind !== 'exists' && kind !== 'lock-info' && kind !== 'sequence-get';
   }
 
   /** Exactly once: a second answer (a late one of an earlier attempt) is dropped. */
@@ -133,9 +148,11 @@ export class PendingRequest implements Proposal {
 const REQUEST_OVERHEAD_BYTES = 200;
 
 /** Bytes that a request pins while it waits; the constant covers the object itself. */
-export function requestBytes(operation: Operation | Command): number {
+export function requestBytes(operation: RequestOperation): number {
   if (!('key' in operation)) return REQUEST_OVERHEAD_BYTES;
   const base = REQUEST_OVERHEAD_BYTES + operation.key.length;
+  if ('owner' in operation) return base + operation.owner.length;
+  if ('idempotencyKey' in operation) return base + operation.idempotencyKey.length;
   if (operation.kind !== 'set') return base;
   return base + (operation.value?.length ?? 0) + (operation.compareValue?.length ?? 0);
 }

@@ -1,5 +1,17 @@
 import type { ReplicaLimits } from './replica.ts';
 
+/** Of the sequencer (spec sequences §9). There is no block lease: a block is compared with the record whenever it serves. */
+export interface SequenceSettings {
+  /** Values per reservation where a sequence has no block size of its own. */
+  readonly blockSize: number;
+  /** Idempotency keys kept per sequence; 0 = all. */
+  readonly retentionMax: number;
+  /** Age at which one is forgotten; 0 = never. Milliseconds. */
+  readonly retentionMs: number;
+  /** Sequences of one partition with a block in the leader's memory; 0 = no limit. */
+  readonly maxBlocks: number;
+}
+
 /** Times are milliseconds. Defaults are those of the flags of the same name (spec operations §13). */
 export interface NodeSettings {
   /** One step of logical time of the Raft groups. */
@@ -32,6 +44,9 @@ export interface NodeSettings {
   /** Ephemeral records of all partitions that this node leads. */
   readonly ephemeralEntries: number;
   readonly ephemeralBytes: number;
+  readonly sequences: SequenceSettings;
+  /** Idle time before a free ephemeral lock may be forgotten. */
+  readonly lockIdleMs: number;
   /** Longest stretch of applying in one turn of the event loop. */
   readonly applyBudgetMs: number;
   readonly snapshotChunkBytes: number;
@@ -60,6 +75,8 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   headCacheBytes: 256 * 1024 * 1024,
   ephemeralEntries: 200_000,
   ephemeralBytes: 256 * 1024 * 1024,
+  sequences: { blockSize: 1000, retentionMax: 256, retentionMs: 600_000, maxBlocks: 80_000 },
+  lockIdleMs: 1_800_000,
   applyBudgetMs: 5,
   snapshotChunkBytes: 256 * 1024,
 };

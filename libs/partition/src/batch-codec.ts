@@ -1,10 +1,22 @@
 import { ByteReader, type ByteWriter, DecodeError, type Hlc, stampAfter, unreachable } from '@kahuna/base';
-import { isWellFormed } from '@kahuna/range-router';
-import type { Durability, ExtendOperation, SetOperation } from './operation.ts';
+import {
+  readAllocate,
+  readDurability,
+  readLock,
+  readSequenceCreate,
+  readSequenceUpdate,
+  writeAllocate,
+  writeKey,
+  writeLock,
+  writeSequenceCreate,
+  writeSequenceUpdate,
+} from './lock-sequence-codec.ts';
+import type { ExtendOperation, SetOperation } from './operation.ts';
 import { SetFlag } from './operation.ts';
 import {
   type Command,
   type CommandBatch,
+  type CommandPolicy,
   type DescribeMember,
   FEATURE_LEVEL,
   type FoundCluster,
@@ -15,7 +27,7 @@ import {
 /**
  * Binary form of one log entry's commands.
  *
- *     version u8 · level · stamp (n, l, c) · count, then per proposal
+ *     version u8 · level · stamp (n, l, c) · policy if version 2 · count, then per proposal
  *     id (node, boot, number) · receipt (n, l behind the stamp's, c) · kind u8 · fields of the kind
  *
  * Everything that shapes an effect is inside the command, so that a replica needs nothing but the entry and its state. A format,
@@ -23,8 +35,32 @@ import {
  * replicas diverge.
  */
 const FORMAT = 1;
+/** With a policy behind the stamp. */
+const FORMAT_POLICY = 2;
 
-const Kind = { Set: 1, Delete: 2, Extend: 3, FoundCluster: 16, DescribeMember: 17, FoundRangeMap: 18 } as const;
+const Kind = {
+  Set: 1,
+  Delete: 2,
+  Extend: 3,
+  LockAcquire: 4,
+  LockExtend: 5,
+  LockRelease: 6,
+  LockInfo: 7,
+  SequenceCreate: 8,
+  SequenceUpdate: 9,
+  SequenceDelete: 10,
+  SequenceAllocate: 11,
+  FoundCluster: 16,
+  DescribeMember: 17,
+  FoundRangeMap: 18,
+} as const;
+
+const LOCK_KINDS = {
+  'lock-acquire': Kind.LockAcquire,
+  'lock-extend': Kind.LockExtend,
+  'lock-release': Kind.LockRelease,
+  'lock-info': Kind.LockInfo,
+} as const;
 
 /** Bits of a set's shape byte: which optional parts follow. */
 const HAS_VALUE = 1;
@@ -46,9 +82,10 @@ export class UnknownCommandError extends Error {
 }
 
 export function encodeBatch(writer: ByteWriter, batch: CommandBatch): Uint8Array {
-  writer.u8(FORMAT);
+  writer.u8(batch.policy === undefined ? FORMAT : FORMAT_POLICY);
   writer.varint(batch.level);
   writeHlc(writer, batch.stamp);
+  if (batch.policy !== undefined) writePolicy(writer, batch.policy);
   writer.varint(batch.proposals.length);
   for (let i = 0; i < batch.proposals.length; i++) writeProposal(writer, batch.proposals[i] as Proposal, batch.stamp);
   return writer.finish();
@@ -58,11 +95,12 @@ export function encodeBatch(writer: ByteWriter, batch: CommandBatch): Uint8Array
 export function decodeBatch(data: Uint8Array): CommandBatch {
   const reader = new ByteReader(data);
   const format = reader.u8();
-  if (format !== FORMAT) throw new UnknownCommandError(`command format ${format} is newer than this release`);
+  checkFormat(format);
   const level = reader.varint();
   if (level > FEATURE_LEVEL)
     throw new UnknownCommandError(`feature level ${level} is newer than this release (${FEATURE_LEVEL})`);
   const stamp = readHlc(reader);
+  const policy = format === FORMAT_POLICY ? readPolicy(reader) : undefined;
   const count = reader.varint();
   if (count > reader.remaining) throw new DecodeError('more proposals than bytes');
   const proposals: Proposal[] = [];
@@ -73,7 +111,26 @@ export function decodeBatch(data: Uint8Array): CommandBatch {
     proposals.push(proposal);
   }
   if (reader.remaining > 0) throw new DecodeError('bytes after the last proposal');
-  return { stamp, level, proposals };
+  return policy === undefined ? { stamp, level, proposals } : { stamp, level, policy, proposals };
+}
+
+function checkFormat(format: number): void {
+  if (format !== FORMAT && format !== FORMAT_POLICY)
+    throw new UnknownCommandError(`command format ${format} is newer than this release`);
+}
+
+function writePolicy(writer: ByteWriter, policy: CommandPolicy): void {
+  writer.varint(policy.lockSkewMs);
+  writer.varint(policy.blockSize);
+  writer.varint(policy.retentionMax);
+  writer.varint(policy.retentionMs);
+}
+
+function readPolicy(reader: ByteReader): CommandPolicy {
+  const lockSkewMs = reader.varint();
+  const blockSize = reader.varint();
+  const retentionMax = reader.varint();
+  return { lockSkewMs, blockSize, retentionMax, retentionMs: reader.varint() };
 }
 
 export function writeHlc(writer: ByteWriter, t: Hlc): void {
@@ -126,6 +183,29 @@ function writeCommand(writer: ByteWriter, command: Command): void {
       writer.u8(Kind.Extend);
       writeExtend(writer, command);
       return;
+    case 'lock-acquire':
+    case 'lock-extend':
+    case 'lock-release':
+    case 'lock-info':
+      writer.u8(LOCK_KINDS[command.kind]);
+      writeLock(writer, command);
+      return;
+    case 'sequence-create':
+      writer.u8(Kind.SequenceCreate);
+      writeSequenceCreate(writer, command);
+      return;
+    case 'sequence-update':
+      writer.u8(Kind.SequenceUpdate);
+      writeSequenceUpdate(writer, command);
+      return;
+    case 'sequence-delete':
+      writer.u8(Kind.SequenceDelete);
+      writeKey(writer, command.key);
+      return;
+    case 'sequence-allocate':
+      writer.u8(Kind.SequenceAllocate);
+      writeAllocate(writer, command);
+      return;
     case 'found-cluster':
       writer.u8(Kind.FoundCluster);
       writeFoundCluster(writer, command);
@@ -159,6 +239,22 @@ function readCommand(reader: ByteReader): Command {
       const expiresMs = reader.svarint();
       return { kind: 'extend', key, expiresMs, durability: readDurability(reader) };
     }
+    case Kind.LockAcquire:
+      return readLock(reader, 'lock-acquire');
+    case Kind.LockExtend:
+      return readLock(reader, 'lock-extend');
+    case Kind.LockRelease:
+      return readLock(reader, 'lock-release');
+    case Kind.LockInfo:
+      return readLock(reader, 'lock-info');
+    case Kind.SequenceCreate:
+      return readSequenceCreate(reader);
+    case Kind.SequenceUpdate:
+      return readSequenceUpdate(reader);
+    case Kind.SequenceDelete:
+      return { kind: 'sequence-delete', key: reader.string() };
+    case Kind.SequenceAllocate:
+      return readAllocate(reader);
     case Kind.FoundCluster:
       return readFoundCluster(reader);
     case Kind.DescribeMember:
@@ -168,20 +264,6 @@ function readCommand(reader: ByteReader): Command {
     default:
       throw new UnknownCommandError(`command kind ${kind} is newer than this release`);
   }
-}
-
-/**
- * A key with a lone surrogate does not survive UTF-8. The gateways refuse it; should one come this far, the empty key stands for
- * it, so that the leader, which evaluates the text it was given, and the followers, which decode this, refuse it alike.
- */
-function writeKey(writer: ByteWriter, key: string): void {
-  writer.string(isWellFormed(key) ? key : '');
-}
-
-function readDurability(reader: ByteReader): Durability {
-  const value = reader.u8();
-  if (value > 1) throw new DecodeError(`unknown durability ${value}`);
-  return value as Durability;
 }
 
 function writeSet(writer: ByteWriter, command: SetOperation): void {
@@ -268,8 +350,9 @@ function readDescribeMember(reader: ByteReader): DescribeMember {
 export function lastStampOf(data: Uint8Array): Hlc {
   const reader = new ByteReader(data);
   const format = reader.u8();
-  if (format !== FORMAT) throw new UnknownCommandError(`command format ${format} is newer than this release`);
+  checkFormat(format);
   reader.varint();
   const stamp = readHlc(reader);
+  if (format === FORMAT_POLICY) readPolicy(reader);
   return stampAfter(stamp, Math.max(0, reader.varint() - 1));
 }

@@ -1,12 +1,26 @@
 export { decodeBatch, encodeBatch, lastStampOf, UnknownCommandError } from './batch-codec.ts';
+export { DEFAULT_LOCK_EVICTION, EphemeralLocks, type LockEviction } from './ephemeral-locks.ts';
 export { EPHEMERAL_DEAD_MS, EPHEMERAL_VERSIONS, EphemeralTable, type EphemeralTableOptions } from './ephemeral-table.ts';
 export { isUsableKey } from './evaluate.ts';
 export { HeadCache } from './head-cache.ts';
 export * from './listing.ts';
 export * from './lock-operation.ts';
+export {
+  readAllocate,
+  readLock,
+  readSequenceCreate,
+  readSequenceUpdate,
+  writeAllocate,
+  writeKey,
+  writeLock,
+  writeSequenceCreate,
+  writeSequenceUpdate,
+} from './lock-sequence-codec.ts';
+export { LOCK_CLOCK_SKEW_MS } from './lock-table.ts';
 export { checkInvariants, createPartitionMachine, KeyValueMachine, type PartitionMachineOptions } from './machine.ts';
 export { decodeMetaRow, type GroupState } from './meta-row.ts';
 export * from './operation.ts';
+export type { NamedRow } from './row-table.ts';
 export type {
   PartitionQuery,
   PartitionScan,
@@ -18,6 +32,20 @@ export type {
 } from './scan.ts';
 export * from './scan-operation.ts';
 export * from './sequence-operation.ts';
+export {
+  allocationAnswer,
+  type BlockAllocation,
+  blockValues,
+  fits,
+  INT64_MAX,
+  INT64_MIN,
+  type LiveSequence,
+  replayAnswer,
+  type SequenceAllocate,
+  type SequencePolicy,
+  type SequenceRecord,
+  sequenceAnswer,
+} from './sequences.ts';
 export { metaRowKey } from './stored-keys.ts';
 export { rowBytes } from './top-rows.ts';
 export * from './types.ts';

@@ -13,7 +13,7 @@ import {
   unreachable,
 } from '@kahuna/base';
 import type { Configuration } from '@kahuna/raft';
-import { bucketOf, compareOrdinal } from '@kahuna/range-router';
+import { bucketOf, compareOrdinal, isWellFormed, sequenceStorageKey } from '@kahuna/range-router';
 import { AnswerMemory } from './answer-memory.ts';
 import { ByteHasher, mix } from './checksum.ts';
 import {
@@ -30,9 +30,15 @@ import {
 } from './evaluate.ts';
 import { type HeadCache, KeyRecord, type RecordOwner } from './head-cache.ts';
 import { searchHistory } from './history-search.ts';
+import type { LockOperation } from './lock-operation.ts';
+import { LockTable } from './lock-table.ts';
 import { decodeMetaRow, emptyGroupState, encodeMetaRow, type GroupState } from './meta-row.ts';
 import { Durability, type GetOperation, type OperationResult, ResponseType, type WriteOperation } from './operation.ts';
+import type { NamedRow } from './row-table.ts';
 import { type CapturedRow, covers, openHeadScan, type PartitionQuery, type PartitionScan, ReadPoint } from './scan.ts';
+import { type SequenceGet, SequenceResponseType } from './sequence-operation.ts';
+import { SequenceTable } from './sequence-table.ts';
+import { type SequenceCommand, type SequenceRecord, sequenceAnswer } from './sequences.ts';
 import {
   BUCKET_FAMILIES,
   decodeStoredKey,
@@ -47,7 +53,10 @@ import {
 import type {
   Command,
   CommandBatch,
+  CommandPolicy,
   DescribeMember,
+  EngineRows,
+  EntryNeed,
   FetchedRow,
   FlushBatch,
   FoundCluster,
@@ -55,6 +64,7 @@ import type {
   OperationId,
   PartitionMachine,
   ReadNeed,
+  ReadOperation,
   RosterMember,
   StoredKey,
   SystemState,
@@ -110,6 +120,8 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
   private state: GroupState;
   private answers: AnswerMemory;
   private readonly records = new Map<string, KeyRecord>();
+  private readonly locks: LockTable | undefined;
+  private readonly sequences: SequenceTable | undefined;
   /** Held for the entry that is applied next. */
   private pinned: KeyRecord[] = [];
   private dirty: KeyRecord[] = [];
@@ -124,6 +136,10 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     assert(bucket < 0 || bucket < this.poolSize, 'a data partition lies in the hash pool');
     this.cache = options.headCache;
     this.answerCapacity = options.answerCapacity ?? DEFAULT_ANSWER_CAPACITY;
+    if (bucket >= 0) {
+      this.locks = new LockTable(bucket, this.cache);
+      this.sequences = new SequenceTable(bucket, this.cache);
+    }
     this.state = options.metaRow === undefined ? emptyGroupState() : decodeMetaRow(options.metaRow);
     this.answers = new AnswerMemory(this.answerCapacity, this.state.lastStamp);
     this.takenIndex = this.state.appliedIndex;
@@ -173,7 +189,13 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     let keys: Set<StoredKey> | undefined;
     for (let i = 0; i < batch.proposals.length; i++) {
       const command = batch.proposals[i]?.command as Command;
-      if (!isWrite(command)) continue;
+      if (!isWrite(command)) {
+        const key = this.needsOfName(command);
+        if (key === undefined) continue;
+        keys ??= new Set();
+        keys.add(key);
+        continue;
+      }
       const record = this.records.get(command.key) ?? this.ask(command.key, command.durability);
       if (record?.asked === undefined) continue;
       if (!record.pinned) this.pin(record);
@@ -183,8 +205,20 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     return keys === undefined ? NO_KEYS : [...keys];
   }
 
+  /** The row of a lock or a sequence, if it must be fetched. */
+  private needsOfName(command: Command): StoredKey | undefined {
+    if (isLock(command)) return this.takesLock(command) ? this.locks?.pin(command.key) : undefined;
+    if (isSequence(command)) return this.takesSequence(command.key) ? this.sequences?.pin(command.key) : undefined;
+    return undefined;
+  }
+
   supply(rows: readonly FetchedRow[]): void {
-    for (const row of rows) this.absorb(row);
+    for (const row of rows) {
+      const family = row.key[0];
+      if (family === Family.Locks) this.locks?.supply(row);
+      else if (family === Family.Sequences) this.sequences?.supply(row);
+      else this.absorb(row);
+    }
   }
 
   apply(index: LogIndex, term: Term, batch: CommandBatch): OperationResult[] {
@@ -197,12 +231,14 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     for (let i = 0; i < proposals.length; i++) {
       const proposal = proposals[i] as CommandBatch['proposals'][number];
       if (i > 0) stamp = stampAfter(batch.stamp, i);
-      const answer = this.applyCommand(proposal.command, stamp);
+      const answer = this.applyCommand(proposal.command, stamp, batch.policy);
       results[i] = answer;
       this.answers.add(proposal.id, stamp, answer);
     }
     this.state.lastStamp = stamp;
     if (this.pinned.length > 0) this.unpin();
+    this.locks?.unpin();
+    this.sequences?.unpin();
     this.cache.shrink(this.state.lastStamp.l);
     return results;
   }
@@ -219,12 +255,22 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     this.state.appliedTerm = term;
   }
 
-  private applyCommand(command: Command, stamp: Hlc): OperationResult {
+  private applyCommand(command: Command, stamp: Hlc, policy: CommandPolicy | undefined): OperationResult {
     switch (command.kind) {
       case 'set':
       case 'delete':
       case 'extend':
         return this.applyWrite(command, stamp);
+      case 'lock-acquire':
+      case 'lock-extend':
+      case 'lock-release':
+      case 'lock-info':
+        return this.applyLock(command, stamp, policy);
+      case 'sequence-create':
+      case 'sequence-update':
+      case 'sequence-delete':
+      case 'sequence-allocate':
+        return this.applySequence(command, stamp, policy);
       case 'found-cluster':
         return this.applyFoundCluster(command, stamp);
       case 'describe-member':
@@ -255,6 +301,39 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     const answer = result(valid ? ResponseType.MustRetry : ResponseType.InvalidInput, 0);
     this.digestAnswer(answer, stamp);
     return answer;
+  }
+
+  private applyLock(command: LockOperation, stamp: Hlc, policy: CommandPolicy | undefined): OperationResult {
+    assert(policy !== undefined, 'an entry with lock commands carries its policy');
+    if (this.locks === undefined || !this.takesLock(command)) return this.refuseName(isLockName(command), stamp);
+    const { answer, changed } = this.locks.execute(command, stamp, this.state.appliedTerm, policy.lockSkewMs);
+    this.digestAnswer(answer, stamp);
+    if (changed !== undefined) this.digestWords(changed.token, changed.expires.l, changed.lapsed ? 1 : 0);
+    return answer;
+  }
+
+  private applySequence(command: SequenceCommand, stamp: Hlc, policy: CommandPolicy | undefined): OperationResult {
+    assert(policy !== undefined, 'an entry with sequence commands carries its policy');
+    const valid = isSequenceName(command.key);
+    if (this.sequences === undefined || !this.takesSequence(command.key)) return this.refuseName(valid, stamp);
+    const { answer, changed } = this.sequences.execute(command, stamp, policy);
+    this.digestAnswer(answer, stamp);
+    if (changed !== undefined) {
+      const mark = Number(BigInt.asIntN(32, changed.live?.mark ?? 0n));
+      this.digestWords(mark, changed.live?.incarnation ?? -1, changed.live?.replays.size ?? -1);
+    }
+    return answer;
+  }
+
+  /** The numbers of refusals are the same for locks and sequences. */
+  private refuseName(valid: boolean, stamp: Hlc): OperationResult {
+    const answer = result(valid ? ResponseType.MustRetry : ResponseType.InvalidInput, 0);
+    this.digestAnswer(answer, stamp);
+    return answer;
+  }
+
+  private digestWords(a: number, b: number, c: number): void {
+    this.state.checksum = mix(mix(mix(this.state.checksum, a | 0), b | 0), c | 0) >>> 0;
   }
 
   private changed(record: KeyRecord, before: Version | undefined): void {
@@ -326,6 +405,14 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     return this.bucket >= 0 && bucketOf(key, this.poolSize) === this.bucket;
   }
 
+  private takesLock(operation: LockOperation): boolean {
+    return isLockName(operation) && (this.locks?.get(operation.key) !== undefined || this.owns(operation.key));
+  }
+
+  private takesSequence(name: string): boolean {
+    return isSequenceName(name) && (this.sequences?.get(name) !== undefined || this.owns(sequenceStorageKey(name)));
+  }
+
   /** A placeholder for a record that is not in memory; undefined if the partition does not take the key. */
   private ask(key: string, durability: Durability): KeyRecord | undefined {
     if (durability !== Durability.Persistent || !isUsableKey(key) || !this.owns(key)) return undefined;
@@ -379,8 +466,49 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
 
   // ---- reads ---------------------------------------------------------------------------------------------------------------
 
-  read(operation: GetOperation, nowMs: number, fetched: readonly FetchedRow[] | undefined): OperationResult | ReadNeed {
+  read(
+    operation: ReadOperation,
+    nowMs: number,
+    fetched: readonly FetchedRow[] | undefined,
+  ): OperationResult | ReadNeed | EntryNeed {
     if (fetched !== undefined) this.supply(fetched);
+    if (isLock(operation)) return this.readLock(operation, nowMs);
+    if (operation.kind === 'sequence-get') return this.readSequence(operation);
+    return this.readKey(operation, nowMs, fetched);
+  }
+
+  private readLock(operation: LockOperation, nowMs: number): OperationResult | ReadNeed | EntryNeed {
+    if (this.locks === undefined || !this.takesLock(operation))
+      return result(isLockName(operation) ? ResponseType.MustRetry : ResponseType.InvalidInput, 0);
+    const outcome = this.locks.read(operation, nowMs, this.state.appliedTerm);
+    this.cache.shrink(this.state.lastStamp.l);
+    return outcome;
+  }
+
+  private readSequence({ key }: SequenceGet): OperationResult | ReadNeed {
+    if (this.sequences === undefined || !this.takesSequence(key))
+      return sequenceAnswer(isSequenceName(key) ? SequenceResponseType.MustRetry : SequenceResponseType.InvalidInput, -1);
+    const outcome = this.sequences.read(key);
+    this.cache.shrink(this.state.lastStamp.l);
+    return outcome;
+  }
+
+  sequence(name: string): NamedRow<SequenceRecord> | undefined {
+    if (this.sequences === undefined || !this.takesSequence(name)) return undefined;
+    const row = this.sequences.look(name);
+    this.cache.shrink(this.state.lastStamp.l);
+    return row;
+  }
+
+  isHeld(operation: LockOperation, nowMs: number): boolean {
+    return this.locks?.isHeld(operation, nowMs, this.state.appliedTerm) ?? false;
+  }
+
+  private readKey(
+    operation: GetOperation,
+    nowMs: number,
+    fetched: readonly FetchedRow[] | undefined,
+  ): OperationResult | ReadNeed {
     const mode = readModeOf(operation);
     let record = this.records.get(operation.key);
     if (record === undefined) {
@@ -462,7 +590,9 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     }
   }
 
-  expiredAt(operation: GetOperation, nowMs: number): number {
+  expiredAt(operation: ReadOperation, nowMs: number): number {
+    if (isLock(operation)) return this.locks?.expiredAt(operation, nowMs, this.state.appliedTerm) ?? 0;
+    if (operation.kind === 'sequence-get') return 0;
     if (readModeOf(operation) !== 'latest' || operation.durability !== Durability.Persistent) return 0;
     return expiryHiding(this.records.get(operation.key)?.current, nowMs);
   }
@@ -495,9 +625,11 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     assert(this.flush === undefined, 'one flush at a time');
     if (this.takenIndex === this.state.appliedIndex) return undefined;
     const writer = this.writer();
-    const rows: { key: Uint8Array; value: Uint8Array | undefined }[] = [];
+    const rows: EngineRows = [];
     const records = this.dirty;
     for (const record of records) this.writeRecord(writer, record, rows);
+    this.locks?.takeFlush(rows);
+    this.sequences?.takeFlush(rows);
     rows.push({ key: metaRowKey(this.partitionId), value: encodeMetaRow(writer, this.state) });
     const batch: FlushBatch = { rows, appliedIndex: this.state.appliedIndex };
     this.dirty = [];
@@ -507,7 +639,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
   }
 
   /** The head once, however often it was written, and every version it superseded since the last flush. */
-  private writeRecord(writer: ByteWriter, record: KeyRecord, rows: { key: Uint8Array; value: Uint8Array | undefined }[]): void {
+  private writeRecord(writer: ByteWriter, record: KeyRecord, rows: EngineRows): void {
     const head = record.current as Version;
     rows.push({ key: headKey(writer, this.bucket, record.key), value: encodeHead(writer, head) });
     let newer = head;
@@ -532,6 +664,8 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       this.releaseIfIdle(record);
     }
     this.flush = undefined;
+    this.locks?.flushed();
+    this.sequences?.flushed();
     this.cache.shrink(this.state.lastStamp.l);
   }
 
@@ -555,11 +689,19 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     this.pinned = [];
     this.dirty = [];
     this.flush = undefined;
+    this.locks?.forget();
+    this.sequences?.forget();
   }
 
   private writer(): ByteWriter {
     this.writerIfAny ??= new ByteWriter(FLUSH_SLAB_BYTES);
     return this.writerIfAny;
+  }
+
+  /** P2 and P4 for locks and sequences; for {@link checkInvariants}. */
+  checkTables(): void {
+    this.locks?.check(name => this.owns(name));
+    this.sequences?.check(name => this.owns(sequenceStorageKey(name)));
   }
 
   /** For {@link checkInvariants}. */
@@ -574,6 +716,23 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
 
 function isWrite(command: Command): command is WriteOperation {
   return command.kind === 'set' || command.kind === 'delete' || command.kind === 'extend';
+}
+
+function isLock(operation: Command | ReadOperation): operation is LockOperation {
+  return operation.kind.startsWith('lock-');
+}
+
+function isSequence(command: Command): command is SequenceCommand {
+  return command.kind.startsWith('sequence-');
+}
+
+/** Names are ordinary texts, but they must survive a journey through UTF-8. */
+function isLockName(operation: LockOperation): boolean {
+  return operation.durability === Durability.Persistent && operation.key !== '' && isWellFormed(operation.key);
+}
+
+function isSequenceName(name: string): boolean {
+  return name !== '' && isWellFormed(name);
 }
 
 /** P2 to P4, for tests and the simulator; throws AssertionError. */
@@ -593,6 +752,7 @@ export function checkInvariants(machine: KeyValueMachine): void {
   }
   for (const record of [...dirty, ...flushing])
     assert(records.get(record.key) === record, 'P4: an unflushed record is in memory');
+  machine.checkTables();
 }
 
 /** P3 within a record. */

@@ -1,7 +1,11 @@
 import type { Hlc, LogIndex, PartitionId, Term } from '@kahuna/base';
 import type { Configuration } from '@kahuna/raft';
+import type { LockOperation } from './lock-operation.ts';
 import type { GetOperation, OperationResult, WriteOperation } from './operation.ts';
+import type { NamedRow } from './row-table.ts';
 import type { PartitionQuery, PartitionScan } from './scan.ts';
+import type { SequenceGet } from './sequence-operation.ts';
+import type { SequenceCommand, SequencePolicy, SequenceRecord } from './sequences.ts';
 
 /**
  * The replicated state machine of one partition, as its host sees it.
@@ -52,7 +56,7 @@ export interface FoundRangeMap {
   readonly kind: 'found-range-map';
 }
 
-export type Command = WriteOperation | FoundCluster | DescribeMember | FoundRangeMap;
+export type Command = WriteOperation | LockOperation | SequenceCommand | FoundCluster | DescribeMember | FoundRangeMap;
 
 /** A command with its identity. `receipt`: clock of the receiving node when the request came in. */
 export interface Proposal {
@@ -61,10 +65,18 @@ export interface Proposal {
   readonly command: Command;
 }
 
+/** Settings of the proposing leader that shape what its commands do: they stand in the entry, or replicas would differ. */
+export interface CommandPolicy extends SequencePolicy {
+  /** Clock skew allowed between nodes when a lease of an earlier term is judged. Milliseconds. */
+  readonly lockSkewMs: number;
+}
+
 /** Payload of one log entry. Command i carries the stamp `stampAfter(stamp, i)`. `level`: feature level to evaluate at. */
 export interface CommandBatch {
   readonly stamp: Hlc;
   readonly level: number;
+  /** Always there if a command is about a lock or a sequence. */
+  readonly policy?: CommandPolicy;
   readonly proposals: readonly Proposal[];
 }
 
@@ -103,6 +115,16 @@ export type ReadNeed =
       readonly reverse: boolean;
       readonly maxRows: number;
     };
+
+/** A read that takes an entry in the log after all: its operation is to be proposed as a command. */
+export interface EntryNeed {
+  readonly kind: 'entry';
+}
+
+/** Reads of one partition by name; `lock-acquire` is one only as long as the lock is held. */
+export type ReadOperation = GetOperation | LockOperation | SequenceGet;
+
+export type EngineRows = { readonly key: Uint8Array; readonly value: Uint8Array | undefined }[];
 
 export interface FetchedRow {
   /**
@@ -149,11 +171,19 @@ export interface PartitionMachine {
    * answer, or what must be fetched first; then call again with `fetched`. That call may ask again: fetch *its* need and pass those
    * rows. Asking anew without rows starts the search over (an as-of read of a long history takes several rounds).
    */
-  read(operation: GetOperation, nowMs: number, fetched: readonly FetchedRow[] | undefined): OperationResult | ReadNeed;
+  read(
+    operation: ReadOperation,
+    nowMs: number,
+    fetched: readonly FetchedRow[] | undefined,
+  ): OperationResult | ReadNeed | EntryNeed;
+  /** An acquire that the applied state already refuses or repeats, as far as memory knows: it may be tried as a read. */
+  isHeld(operation: LockOperation, nowMs: number): boolean;
+  /** The record of a sequence as applied, for the leader, which serves values of blocks from its own memory. undefined: not this partition's. */
+  sequence(name: string): NamedRow<SequenceRecord> | undefined;
   /** Begins a read of many keys at this instant; the host takes a view of the engine in the same step. undefined: not this partition's. */
   openScan(query: PartitionQuery, nowMs: number): PartitionScan | undefined;
   /** Expiry instant (ms) that made this key answer as expired at `nowMs`, or 0: such an answer needs a quorum's clocks at or above it. */
-  expiredAt(operation: GetOperation, nowMs: number): number;
+  expiredAt(operation: ReadOperation, nowMs: number): number;
 
   /** The answer remembered for an id; 'unknown' if the memory does not reach back to `receipt`; undefined if it surely was not applied. */
   remembered(id: OperationId, receipt: Hlc): OperationResult | 'unknown' | undefined;

@@ -18,6 +18,7 @@ import {
   type PartitionQuery,
   type PartitionScan,
   type ReadNeed,
+  type ReadOperation,
   type ScanRow,
   type SetOperation,
   type WriteOperation,
@@ -111,10 +112,18 @@ export class Replica {
     return results;
   }
 
-  read(operation: GetOperation, nowMs: number): OperationResult {
+  read(operation: ReadOperation, nowMs: number): OperationResult {
+    const outcome = this.tryRead(operation, nowMs);
+    if (outcome === undefined) throw new Error('the read takes an entry');
+    return outcome;
+  }
+
+  /** undefined: the operation has to be proposed after all. */
+  tryRead(operation: ReadOperation, nowMs: number): OperationResult | undefined {
     let outcome = this.machine.read(operation, nowMs, undefined);
     for (let rounds = 0; 'kind' in outcome; rounds++) {
       if (rounds > 64) throw new Error('the read does not come to an end');
+      if (outcome.kind === 'entry') return undefined;
       outcome = this.machine.read(operation, nowMs, this.engine.fetch(outcome));
     }
     return outcome;

@@ -1,0 +1,355 @@
+import {
+  allocationAnswer,
+  type BlockAllocation,
+  fits,
+  type LiveSequence,
+  type NamedRow,
+  type OperationResult,
+  replayAnswer,
+  type SequenceAllocate,
+  type SequencePolicy,
+  type SequenceRecord,
+  type SequenceReserve,
+  SequenceResponseType,
+  sequenceAnswer,
+} from '@kahuna/partition';
+import { ForwardStatus } from './peer-frame.ts';
+import type { PendingRequest, RequestOrigin } from './request.ts';
+
+/** What a sequencer needs of its replica. */
+export interface SequencerHost {
+  readonly policy: SequencePolicy;
+  /** Sequences with a block in memory, at most; 0 = no limit. */
+  readonly maxBlocks: number;
+  /** Physical part of the leader's clock. */
+  nowMs(): number;
+  sequence(name: string): NamedRow<SequenceRecord> | undefined;
+  /** Reads the row; the request is taken again when it is here. */
+  fetch(request: PendingRequest, row: Uint8Array): void;
+  propose(command: SequenceAllocate, origin: RequestOrigin): void;
+  /** The answer leaves once leadership is confirmed for an instant after this. */
+  evaluated(request: PendingRequest, result: OperationResult): void;
+}
+
+/**
+ * Values of sequences in the memory of a partition's leader: one sequencer per term led, dropped with the leadership.
+ *
+ *     take ──▶ block ──▶ answer, once leadership is confirmed                     no entry
+ *        │       └─ keyed ──▶ entry that records run and key ──▶ answer
+ *        └─▶ waits ──▶ entry that reserves a block ──▶ served from it, in order of arrival
+ *
+ * Q1 A value leaves a block once: blocks are reserved by entries of this term, end with the term, and a run handed to a proposal that
+ *    failed is not taken back.
+ * Q2 A block serves only while the applied record is still in the stream it was reserved in: update and delete void it by being
+ *    applied. It is looked at for every run, so no lease of blocks is needed.
+ * Q3 While a reservation is under way, whoever comes waits behind it: runs are answered in the order of their values.
+ * Q4 One proposal per idempotency key at a time; equal keys wait for it and then find it in the record. Should a key be proposed
+ *    twice after all, applying finds it too.
+ */
+export class Sequencer {
+  private readonly host: SequencerHost;
+  /** Least recently opened first; see {@link makeRoom}. */
+  private readonly streams = new Map<string, Stream>();
+  private readonly busy = new Set<Stream>();
+
+  constructor(host: SequencerHost) {
+    this.host = host;
+  }
+
+  /** The answer, which leaves once leadership is confirmed; undefined if the request waits for an entry or a row. */
+  take(request: PendingRequest): OperationResult | undefined {
+    const { key: name, count, idempotencyKey } = request.operation as SequenceReserve;
+    const row = this.host.sequence(name);
+    if (row === undefined) return sequenceAnswer(SequenceResponseType.MustRetry, 0);
+    if (row.asked !== undefined) {
+      this.host.fetch(request, row.asked);
+      return undefined;
+    }
+    const live = row.state?.live;
+    if (live === undefined) return sequenceAnswer(SequenceResponseType.NotFound, 0);
+    const replay = replayAnswer(name, live, idempotencyKey, count, this.host.nowMs(), this.host.policy);
+    if (replay !== undefined) return replay;
+    const stream = this.streams.get(name);
+    const followers = idempotencyKey === '' ? undefined : stream?.keyed.get(idempotencyKey);
+    if (followers !== undefined) {
+      followers.push(request);
+      return undefined;
+    }
+    if (stream === undefined || stream.reservations.length === 0) {
+      if (stream?.serves(live, count)) return this.serve(stream, request);
+      if (!fits(live, count)) return sequenceAnswer(SequenceResponseType.MaxValueExceeded, 0);
+    }
+    this.wait(stream ?? this.open(name), live, request);
+    return undefined;
+  }
+
+  private serve(stream: Stream, request: PendingRequest): OperationResult | undefined {
+    const { count, idempotencyKey } = request.operation as SequenceReserve;
+    const block = stream.block as Block;
+    stream.used = true;
+    if (idempotencyKey === '') return allocationAnswer(block.take(stream.name, count));
+    const from = { start: block.take(stream.name, count).start, revision: block.revision };
+    this.propose(new Proposal(this, stream, count, idempotencyKey, from, request, 0));
+    return undefined;
+  }
+
+  /** Behind the last reservation if its block will have room; else a further block is reserved. */
+  private wait(stream: Stream, live: LiveSequence, request: PendingRequest): void {
+    const { count, idempotencyKey } = request.operation as SequenceReserve;
+    const last = stream.reservations.at(-1);
+    if (last !== undefined && last.room >= count) {
+      if (idempotencyKey !== '') stream.keyed.set(idempotencyKey, []);
+      last.room -= count;
+      last.waiting.push(request);
+      return;
+    }
+    const room = Math.max(live.blockSize ?? this.host.policy.blockSize, 1, count) - count;
+    const keyed = idempotencyKey !== '';
+    const reservation = new Proposal(this, stream, count, idempotencyKey, undefined, keyed ? request : undefined, room);
+    if (!keyed) reservation.waiting.push(request);
+    stream.reservations.push(reservation);
+    this.propose(reservation);
+  }
+
+  private propose(proposal: Proposal): void {
+    const { stream, count, idempotencyKey, from } = proposal;
+    if (idempotencyKey !== '' && !stream.keyed.has(idempotencyKey)) stream.keyed.set(idempotencyKey, []);
+    stream.proposals.add(proposal);
+    this.busy.add(stream);
+    this.host.propose({ kind: 'sequence-allocate', key: stream.name, count, idempotencyKey, from }, proposal);
+  }
+
+  /** A proposal is applied. */
+  settled(proposal: Proposal, result: OperationResult): void {
+    const { stream, client } = proposal;
+    if (!stream.proposals.delete(proposal)) return;
+    const allocation = result.type === SequenceResponseType.Success ? (result.detail as BlockAllocation) : undefined;
+    if (proposal.from === undefined) {
+      stream.reservations.shift();
+      if (allocation !== undefined) this.install(stream, proposal, allocation);
+    }
+    if (client !== undefined) {
+      // The stream ended between taking the run and recording it: the request begins anew.
+      if (result.type === SequenceResponseType.MustRetry) this.again(stream, client);
+      else {
+        const followers = stream.release(client);
+        client.answer(result);
+        for (const follower of followers) this.retake(follower);
+      }
+    }
+    for (const request of proposal.waiting) this.serveWaiting(stream, request);
+    this.closeIfIdle(stream);
+  }
+
+  private install(stream: Stream, proposal: Proposal, allocation: BlockAllocation): void {
+    const live = this.host.sequence(stream.name)?.state?.live;
+    if (live === undefined || allocation.revision < live.stream) return;
+    const { start, end, count, revision, blockLeft } = allocation;
+    const first = proposal.client === undefined ? start : end + live.increment;
+    const values = proposal.client === undefined ? count + blockLeft : blockLeft;
+    stream.block = new Block(first, values, live.increment, revision);
+  }
+
+  private serveWaiting(stream: Stream, request: PendingRequest): void {
+    const { count } = request.operation as SequenceReserve;
+    const live = this.host.sequence(stream.name)?.state?.live;
+    if (request.done || live === undefined || !stream.serves(live, count)) {
+      this.again(stream, request);
+      return;
+    }
+    const result = this.serve(stream, request);
+    if (result !== undefined) this.host.evaluated(request, result);
+  }
+
+  /** The request, and those that wait for its key, are taken as if they had just come. */
+  private again(stream: Stream, request: PendingRequest): void {
+    const followers = stream.release(request);
+    this.retake(request);
+    for (const follower of followers) this.retake(follower);
+  }
+
+  private retake(request: PendingRequest): void {
+    if (request.done) return;
+    const result = this.take(request);
+    if (result !== undefined) this.host.evaluated(request, result);
+  }
+
+  /** A proposal came to nothing (`NotLeader`, `Overloaded`) or nobody knows (`Unknown`): its stream starts over. */
+  refused(proposal: Proposal, status: ForwardStatus): void {
+    const { stream } = proposal;
+    if (!stream.proposals.has(proposal)) return;
+    this.close(stream, status);
+  }
+
+  private close(stream: Stream, status: ForwardStatus): void {
+    this.streams.delete(stream.name);
+    this.busy.delete(stream);
+    const proposals = [...stream.proposals];
+    stream.proposals.clear();
+    for (const proposal of proposals) {
+      proposal.client?.refuse(status);
+      for (const request of proposal.waiting) request.refuse(status);
+    }
+    for (const followers of stream.keyed.values()) for (const request of followers) request.refuse(status);
+  }
+
+  /** Leadership is over: what was taken is a gap, what waits looks for the next leader. A keyed run that is decided later is found there. */
+  drop(): void {
+    for (const stream of [...this.busy]) this.close(stream, ForwardStatus.NotLeader);
+    this.streams.clear();
+  }
+
+  /** Requests that waited too long; the entries they wait for may still come. */
+  expire(startedBefore: number): void {
+    const expire = (request: PendingRequest): void => {
+      if (!request.done && request.startedAt <= startedBefore) request.refuse(ForwardStatus.NotLeader);
+    };
+    for (const stream of this.busy) {
+      for (const proposal of stream.proposals) proposal.waiting.forEach(expire);
+      for (const followers of stream.keyed.values()) followers.forEach(expire);
+    }
+  }
+
+  private open(name: string): Stream {
+    this.makeRoom();
+    const stream = new Stream(name);
+    this.streams.set(name, stream);
+    return stream;
+  }
+
+  private closeIfIdle(stream: Stream): void {
+    if (stream.proposals.size > 0) return;
+    this.busy.delete(stream);
+    if (stream.block === undefined || stream.block.left === 0) this.streams.delete(stream.name);
+  }
+
+  /** Second chance: what was used since the last look goes to the end of the line; a block that goes is a gap. */
+  private makeRoom(): void {
+    const { maxBlocks } = this.host;
+    if (maxBlocks === 0) return;
+    let looks = LOOKS;
+    for (const [name, stream] of this.streams) {
+      if (this.streams.size < maxBlocks || looks-- === 0) return;
+      this.streams.delete(name);
+      if (!stream.used && stream.proposals.size === 0) continue;
+      stream.used = false;
+      this.streams.set(name, stream);
+    }
+  }
+}
+
+const LOOKS = 64;
+const NO_REQUESTS: readonly PendingRequest[] = Object.freeze([]);
+
+/** What the leader has under way for one sequence. */
+class Stream {
+  readonly name: string;
+  block: Block | undefined = undefined;
+  used = true;
+  /** Not yet applied; in log order where they reserve. */
+  readonly proposals = new Set<Proposal>();
+  readonly reservations: Proposal[] = [];
+  /** Idempotency keys under way, with the requests that wait for them. */
+  readonly keyed = new Map<string, PendingRequest[]>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** The block has so many values of the present stream. */
+  serves(live: LiveSequence, count: number): boolean {
+    const { block } = this;
+    return block !== undefined && block.left >= count && block.revision >= live.stream;
+  }
+
+  /** The request's key is not under way any more. Returns who waited for it. */
+  release(request: PendingRequest): readonly PendingRequest[] {
+    const { idempotencyKey } = request.operation as SequenceReserve;
+    const followers = this.keyed.get(idempotencyKey);
+    if (followers === undefined) return NO_REQUESTS;
+    this.keyed.delete(idempotencyKey);
+    return followers;
+  }
+}
+
+/** A run of reserved values, handed out from its start. */
+class Block {
+  left: number;
+  readonly revision: number;
+  private readonly increment: bigint;
+  private next: bigint;
+  // The same as numbers while every value, and the one after the last, is a safe integer: bigint arithmetic costs more.
+  private readonly isSafe: boolean;
+  private readonly step: number;
+  private at: number;
+
+  constructor(first: bigint, count: number, increment: bigint, revision: number) {
+    this.left = count;
+    this.revision = revision;
+    this.increment = increment;
+    this.next = first;
+    this.isSafe = isSafe(first) && isSafe(first + increment * BigInt(count));
+    this.step = this.isSafe ? Number(increment) : 0;
+    this.at = this.isSafe ? Number(first) : 0;
+  }
+
+  take(name: string, count: number): BlockAllocation {
+    this.left -= count;
+    if (this.isSafe) {
+      const start = BigInt(this.at);
+      const end = count === 1 ? start : BigInt(this.at + this.step * (count - 1));
+      this.at += this.step * count;
+      return { kind: 'sequence-allocation', name, start, end, count, revision: this.revision, blockLeft: 0 };
+    }
+    const start = this.next;
+    const end = start + this.increment * BigInt(count - 1);
+    this.next = end + this.increment;
+    return { kind: 'sequence-allocation', name, start, end, count, revision: this.revision, blockLeft: 0 };
+  }
+}
+
+function isSafe(value: bigint): boolean {
+  return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER);
+}
+
+/** An entry on its way for one sequence: a reservation, or a keyed run out of the block (`from`). */
+class Proposal implements RequestOrigin {
+  private readonly sequencer: Sequencer;
+  readonly stream: Stream;
+  readonly count: number;
+  readonly idempotencyKey: string;
+  readonly from: SequenceAllocate['from'];
+  /** Whose key the entry records, and who gets its answer. */
+  readonly client: PendingRequest | undefined;
+  /** Values that the block will have beyond those that are spoken for; an estimate. */
+  room: number;
+  /** In order of arrival; served from the block. */
+  readonly waiting: PendingRequest[] = [];
+
+  constructor(
+    sequencer: Sequencer,
+    stream: Stream,
+    count: number,
+    idempotencyKey: string,
+    from: SequenceAllocate['from'],
+    client: PendingRequest | undefined,
+    room: number,
+  ) {
+    this.sequencer = sequencer;
+    this.stream = stream;
+    this.count = count;
+    this.idempotencyKey = idempotencyKey;
+    this.from = from;
+    this.client = client;
+    this.room = room;
+  }
+
+  answer(_request: PendingRequest, result: OperationResult): void {
+    this.sequencer.settled(this, result);
+  }
+
+  refuse(request: PendingRequest, status: ForwardStatus): void {
+    request.done = true;
+    this.sequencer.refused(this, status);
+  }
+}

@@ -1,0 +1,65 @@
+import type { Hlc, Term } from '@kahuna/base';
+import type { HeadCache } from './head-cache.ts';
+import type { LockOperation } from './lock-operation.ts';
+import { acquireDecided, evaluateLock, isContestable, LOCK_ROWS, type Lock, type LockMoment } from './locks.ts';
+import type { OperationResult } from './operation.ts';
+import { RowTable } from './row-table.ts';
+import type { EntryNeed, ReadNeed } from './types.ts';
+
+/** Clock skew allowed between nodes when a lease is judged in a later term than it was granted in (spec locks §4). Milliseconds. */
+export const LOCK_CLOCK_SKEW_MS = 500;
+
+const NEEDS_ENTRY: EntryNeed = Object.freeze({ kind: 'entry' });
+
+export interface AppliedLock {
+  readonly answer: OperationResult;
+  /** The state after the command, if it changed. */
+  readonly changed: Lock | undefined;
+}
+
+/** Persistent locks of one partition. */
+export class LockTable extends RowTable<Lock> {
+  constructor(bucket: number, cache: HeadCache) {
+    super(LOCK_ROWS, bucket, cache);
+  }
+
+  /** Evaluates a command of the log; its row is pinned and here. */
+  execute(operation: LockOperation, stamp: Hlc, term: Term, skewMs: number): AppliedLock {
+    const row = this.pinnedRow(operation.key);
+    const outcome = evaluateLock(row.state, operation, { now: stamp, term, skewMs, tokenFloor: -1 });
+    row.used = true;
+    if (outcome.lock === row.state || outcome.lock === undefined) return { answer: outcome.answer, changed: undefined };
+    this.changed(row, outcome.lock);
+    return { answer: outcome.answer, changed: outcome.lock };
+  }
+
+  /**
+   * Answers lock-info, and an acquire of a lock that is held, from the applied state. Everything else takes an entry: also the
+   * information that a lease has just run out, because a later leader might not see that yet ({@link isContestable}).
+   */
+  read(operation: LockOperation, nowMs: number, term: Term): OperationResult | ReadNeed | EntryNeed {
+    const row = this.look(operation.key);
+    if (row.asked !== undefined) return { kind: 'rows', keys: [row.asked] };
+    const moment = momentOf(nowMs, term);
+    if (operation.kind === 'lock-acquire') return acquireDecided(row.state, operation, moment) ?? NEEDS_ENTRY;
+    const outcome = evaluateLock(row.state, operation, moment);
+    return outcome.lock === row.state ? outcome.answer : NEEDS_ENTRY;
+  }
+
+  /** Memory alone says that this acquire would change nothing. */
+  isHeld(operation: LockOperation, nowMs: number, term: Term): boolean {
+    const row = this.get(operation.key);
+    return row?.state !== undefined && acquireDecided(row.state, operation, momentOf(nowMs, term)) !== undefined;
+  }
+
+  /** As `PartitionMachine.expiredAt`: the instant from which on every leader agrees that the lease is over. */
+  expiredAt(operation: LockOperation, nowMs: number, term: Term): number {
+    const lock = this.get(operation.key)?.state;
+    if (lock?.owner === undefined || lock.lapsed || isContestable(lock, momentOf(nowMs, term))) return 0;
+    return lock.expires.l + LOCK_CLOCK_SKEW_MS;
+  }
+}
+
+function momentOf(nowMs: number, term: Term): LockMoment {
+  return { now: { n: 0, l: nowMs, c: 0 }, term, skewMs: LOCK_CLOCK_SKEW_MS, tokenFloor: -1 };
+}
