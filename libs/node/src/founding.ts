@@ -91,8 +91,7 @@ export class Founding {
 
   private campaign(replica: Replica): void {
     if (!this.node.accepting || replica.group.leaderId !== 0 || replica.group.term > 0) return;
-    replica.group.campaign();
-    this.node.wake(replica);
+    this.node.campaign(replica);
   }
 
   private report(now: number, text: string): void {

@@ -281,14 +281,18 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     if (alone.length === 0) return;
     const begin = (): void => {
       if (!this.accepting) return;
-      for (const replica of alone) {
-        replica.group.campaign();
-        this.wake(replica);
-      }
+      for (const replica of alone) this.campaign(replica);
     };
     const waitMs = this.hlc.waitBeforeServingMs();
     if (waitMs > 0) this.after(waitMs, begin);
     else begin();
+  }
+
+  campaign(replica: Replica): void {
+    replica.group.campaign();
+    // A group of one leads at once: a tick that came before anybody looked would find a leader elected long ago that never got ready.
+    this.observe(replica);
+    this.wake(replica);
   }
 
   private addPeer(endpoint: string): Peer {

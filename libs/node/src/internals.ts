@@ -42,6 +42,8 @@ export interface NodeInternals {
   isAwake(replica: Replica): boolean;
   /** The replica has something to do in the next turn. */
   wake(replica: Replica): void;
+  /** Starts an election of this replica now. */
+  campaign(replica: Replica): void;
   /** Opens the frame for a peer; it leaves at the end of this turn. */
   writeTo(peer: Peer): ReturnType<Peer['openFrame']>;
   /** Nothing is acknowledged or sent after this. */
