@@ -65,6 +65,13 @@ export default {
       to: { path: '^(libs|apps/server|e2e|bench)/' },
     },
     {
+      name: 'command-line-is-a-client',
+      comment: 'The command line knows the server only as every client does',
+      severity: 'error',
+      from: { path: '^apps/cli/' },
+      to: { path: '^(libs|apps|e2e|bench)/', pathNot: '^apps/cli/|^libs/(client|base)/' },
+    },
+    {
       name: 'applications-are-not-libraries',
       severity: 'error',
       from: { path: '^(libs|e2e|bench)/' },

@@ -1,5 +1,5 @@
-// npm run build: the server's bundle into dist/server, the console's pages into apps/console/dist.
-//   --server    only the server
+// npm run build: the server's bundle into dist/server, the command line's into dist/cli, the console's pages into apps/console/dist.
+//   --server    only the server and the command line
 //   --console   only the console
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -10,6 +10,7 @@ import { inRoot, nodeTool, run } from './lib/run.mjs';
 
 const only = process.argv.includes('--server') ? 'server' : process.argv.includes('--console') ? 'console' : undefined;
 const OUT = inRoot('dist', 'server');
+const CLI_OUT = inRoot('dist', 'cli');
 
 /**
  * One file for the process and one for each thread, with our own packages inside. What npm installs stays outside: native packages
@@ -37,8 +38,33 @@ async function buildServer() {
     logLevel: 'warning',
   });
   cpSync(inRoot('proto'), `${OUT}/proto`, { recursive: true });
-  writeFileSync(SERVER_STAMP, '');
   console.log(`server built in ${Date.now() - started} ms: dist/server/main.mjs`);
+}
+
+/**
+ * In chunks: the client library and gRPC are loaded when a command needs a server, so that the rest starts fast. All of it is
+ * inside: finding a hundred files below node_modules takes longer than reading one.
+ */
+async function buildCli() {
+  const started = Date.now();
+  rmSync(CLI_OUT, { recursive: true, force: true });
+  await build({
+    entryPoints: [{ in: inRoot('apps', 'cli', 'src', 'main.ts'), out: 'main' }],
+    outdir: CLI_OUT,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    target: 'node20.11',
+    format: 'esm',
+    // The packages inside are CommonJS and ask for what Node brings with require.
+    banner: {
+      js: "import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);",
+    },
+    legalComments: 'none',
+    logLevel: 'warning',
+  });
+  console.log(`command line built in ${Date.now() - started} ms: dist/cli/main.mjs`);
 }
 
 /** Every dependency of the server that is not one of our packages, with the paths inside it. */
@@ -64,7 +90,10 @@ async function buildConsole() {
 }
 
 try {
-  if (only !== 'console') await buildServer();
+  if (only !== 'console') {
+    await Promise.all([buildServer(), buildCli()]);
+    writeFileSync(SERVER_STAMP, '');
+  }
   if (only !== 'server') await buildConsole();
 } catch (error) {
   console.error(error.message);

@@ -24,6 +24,7 @@ function newestChange(path) {
 
 const SERVER_SOURCES = [
   'apps/server/src',
+  'apps/cli/src',
   'libs',
   'proto',
   'apps/console/src/protocol',

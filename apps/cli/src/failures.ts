@@ -10,6 +10,15 @@ export class NeedsScript extends Error {
   override name = 'NeedsScript';
 }
 
+/** What the contract has and this release has not; `what` in the plural. */
+export class NotInThisRelease extends Error {
+  override name = 'NotInThisRelease';
+
+  constructor(what: string) {
+    super(`${what} are not available in this release.`);
+  }
+}
+
 /** No endpoint accepts a connection. */
 export class NoServer extends Error {
   override name = 'NoServer';
@@ -28,6 +37,7 @@ const CONNECTION_MESSAGE =
 /** The released client's words, where it has some; the codes are the client library's. */
 const MESSAGES: Readonly<Record<string, string>> = {
   DEADLINE_EXCEEDED: 'Operation cancelled',
+  UNAVAILABLE: 'Retries exhausted.',
   SEQUENCE_EXISTS: 'Sequence already exists',
   SEQUENCE_NOT_FOUND: 'Sequence not found',
   SEQUENCE_EXHAUSTED: 'Sequence max value exceeded',
@@ -46,7 +56,8 @@ export function failureOf(error: unknown): Failure {
   if (isAbort(error)) return { type: 'KahunaException', message: 'Operation cancelled', cure: undefined };
   if (isKahunaError(error)) {
     if (noServerAnswered(error)) return { type: 'ConnectionException', message: CONNECTION_MESSAGE, cure: undefined };
-    return { type: 'KahunaException', message: MESSAGES[error.code] ?? error.message, cure: error.cure };
+    const message = MESSAGES[error.code] ?? (error.outcomeUnknown ? `Outcome unknown: ${error.message}` : error.message);
+    return { type: 'KahunaException', message, cure: error.cure };
   }
   return { type: 'KahunaException', message: error instanceof Error ? error.message : String(error), cure: undefined };
 }

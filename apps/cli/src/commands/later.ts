@@ -1,6 +1,6 @@
 /** Commands whose servers do not exist yet: what is wrong with their flags is said first, then that they are not there. */
 
-import { UsageError } from '../failures.ts';
+import { NotInThisRelease, UsageError } from '../failures.ts';
 import { DEFAULT_ENDPOINTS, parseEndpoints } from '../options/endpoints.ts';
 import type { Options } from '../options/flags.ts';
 import type { Prepare } from './command.ts';
@@ -11,7 +11,7 @@ const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
 export function later(what: string, check: (options: Options) => void = () => undefined): Prepare {
   return options => {
     check(options);
-    return () => Promise.reject(new Error(`${what} are not available in this release.`));
+    throw new NotInThisRelease(what);
   };
 }
 

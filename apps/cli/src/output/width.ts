@@ -1,6 +1,7 @@
 /** How many columns of a terminal a text takes. */
 
-const SEGMENTER = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+/** Made when the first text needs it: it takes longer to load than all of this program. */
+let segmenter: Intl.Segmenter | undefined;
 const ONLY_NARROW = /^[\x20-\x7e\u00a0-\u02ff\u2500-\u257f]*$/;
 const EMOJI = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|\p{Regional_Indicator}{2}/u;
 const ZERO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}]+$/u;
@@ -24,7 +25,8 @@ const WIDE: readonly (readonly [number, number])[] = [
 /** The characters as a reader counts them: a letter with its accents, an emoji with its modifiers. */
 export function graphemes(text: string): readonly string[] {
   if (ONLY_NARROW.test(text)) return [...text];
-  return Array.from(SEGMENTER.segment(text), part => part.segment);
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+  return Array.from(segmenter.segment(text), part => part.segment);
 }
 
 export function displayWidth(text: string): number {

@@ -4,7 +4,7 @@ import type { Durability } from '@kahuna/client';
 import { showMembers } from '../commands/cluster.ts';
 import type { Call } from '../commands/command.ts';
 import { creation, deletion, next, reserve, show } from '../commands/sequences.ts';
-import { UsageError } from '../failures.ts';
+import { NotInThisRelease, UsageError } from '../failures.ts';
 import { INT32_MAX, parseInt32, parseInt64 } from '../options/numbers.ts';
 import type { Output } from '../output/output.ts';
 import type { SessionLocks } from './session-locks.ts';
@@ -183,7 +183,7 @@ async function runFile(args: readonly string[], call: LocalCall): Promise<void> 
 }
 
 function notYet(what: string): Promise<never> {
-  return Promise.reject(new Error(`${what} are not available in this release.`));
+  return Promise.reject(new NotInThisRelease(what));
 }
 
 function given(word: string | undefined): string {
