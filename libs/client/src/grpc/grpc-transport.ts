@@ -157,7 +157,7 @@ function failureOf(error: ServiceError | null): TransportFailure {
 function credentialsFor(url: URL, tls: TlsOptions | undefined) {
   if (url.protocol === 'http:') return credentials.createInsecure();
   const pem = (text: string | undefined): Buffer | null => (text === undefined ? null : Buffer.from(text));
-  return credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert));
+  return credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert), { rejectUnauthorized: tls?.verify ?? true });
 }
 
 /** gRPC batch streams, the way to go in Node.js. */

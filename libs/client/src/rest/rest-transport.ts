@@ -1,0 +1,161 @@
+import { DecodeError } from '@kahuna/base';
+import { keyValueMessages, type ReceivedResult, type RequestedOperation, routingMessages } from '@kahuna/wire';
+import {
+  type Connection,
+  type Method,
+  type RangePage,
+  type RangeRequest,
+  type Reply,
+  type RequestOf,
+  type ResponseOf,
+  type Transport,
+  TransportFailure,
+} from '../transport.ts';
+import { toBase64 } from './base64.ts';
+import { JsonObject, parseExact, toJson } from './json.ts';
+import { hintOf, pageOf, ROUTES } from './methods.ts';
+
+/** The server answers within half a minute, or not at all (rest §4.1). Milliseconds. */
+const REQUEST_LIMIT_MS = 30_000;
+/** A page that the server could not read is asked for this often. */
+const PAGE_ATTEMPTS = 5;
+
+const MUST_RETRY = keyValueMessages.GrpcKeyValueResponseType.TYPE_MUST_RETRY;
+const { GrpcRouteHint } = routingMessages;
+
+/** Errors of the system under which no byte can have left: there was no connection. */
+const UNSENT_CODES: ReadonlySet<unknown> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
+
+const PATH_OF_KIND = {
+  set: '/v1/kv/try-set',
+  get: '/v1/kv/try-get',
+  exists: '/v1/kv/try-exists',
+  delete: '/v1/kv/try-delete',
+  extend: '/v1/kv/try-extend',
+} as const satisfies Record<RequestedOperation['kind'], string>;
+
+function bodyOf(operation: RequestedOperation): object {
+  const { kind: _, ...fields } = operation;
+  if (operation.kind !== 'set') return fields;
+  const { value, compareValue } = operation;
+  return {
+    ...fields,
+    value: value && toBase64(value),
+    compareValue: compareValue && toBase64(compareValue),
+  };
+}
+
+function resultOf(json: JsonObject): ReceivedResult {
+  const hint = hintOf(json.object('route'));
+  return {
+    type: json.number('type'),
+    revision: json.number('revision'),
+    value: json.bytes('value') ?? null,
+    expires: json.hlc('expires'),
+    lastUsed: json.hlc('lastUsed'),
+    lastModified: json.hlc('lastModified'),
+    state: 0,
+    elapsedMs: 0,
+    hint: hint && GrpcRouteHint.encode(hint).finish(),
+  };
+}
+
+/** REST over `fetch`: one request each, in any browser. */
+class RestConnection implements Connection {
+  private readonly endpoint: string;
+  private readonly controller = new AbortController();
+
+  constructor(endpoint: string) {
+    this.endpoint = endpoint;
+  }
+
+  operate(operation: RequestedOperation, reply: Reply<ReceivedResult>): void {
+    this.deliver(this.fetchJson('POST', PATH_OF_KIND[operation.kind], bodyOf(operation), REQUEST_LIMIT_MS), resultOf, reply);
+  }
+
+  call<M extends Method>(method: M, request: RequestOf<M>, timeoutMs: number, reply: Reply<ResponseOf<M>>): void {
+    const { verb, path, response } = ROUTES[method];
+    const body = verb === 'POST' ? toJson(request) : undefined;
+    this.deliver(this.fetchJson(verb, path, body, timeoutMs), response, reply);
+  }
+
+  private deliver<R>(answer: Promise<JsonObject>, read: (json: JsonObject) => R, reply: Reply<R>): void {
+    const decoded = answer.then(json => reading(() => read(json)));
+    decoded.then(
+      response => reply.answered(response),
+      failure => reply.failed(failure),
+    );
+  }
+
+  async *pages(request: RangeRequest, signal: AbortSignal | undefined): AsyncGenerator<RangePage, void, void> {
+    let cursor: string | undefined;
+    for (let attempt = 1; ; ) {
+      signal?.throwIfAborted();
+      const body = { ...toJson(request), cursor };
+      const json = await this.fetchJson('POST', '/v1/kv/get-by-range', body, REQUEST_LIMIT_MS);
+      const page = reading(() => pageOf(json));
+      if (page.Type === MUST_RETRY && attempt < PAGE_ATTEMPTS) {
+        attempt += 1;
+        continue;
+      }
+      if (page.Type === MUST_RETRY) throw new TransportFailure('the server cannot read the range', true);
+      attempt = 1;
+      yield page;
+      if (!page.HasMore) return;
+      cursor = page.NextCursor;
+    }
+  }
+
+  /** Throws a {@link TransportFailure} for everything but an answer of the contract. */
+  private async fetchJson(verb: 'GET' | 'POST', path: string, body: object | undefined, limitMs: number): Promise<JsonObject> {
+    const signal = AbortSignal.any([this.controller.signal, AbortSignal.timeout(Math.ceil(limitMs))]);
+    const init: RequestInit =
+      body === undefined
+        ? { method: verb, signal }
+        : { method: verb, signal, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    let status: number;
+    let text: string;
+    try {
+      const response = await fetch(`${this.endpoint}${path}`, init);
+      status = response.status;
+      text = await response.text();
+    } catch (error) {
+      throw failureOf(error);
+    }
+    if (status !== 200) throw refusalOf(status, text);
+    return reading(() => new JsonObject(parseExact(text)));
+  }
+
+  close(): void {
+    this.controller.abort();
+  }
+}
+
+function failureOf(error: unknown): TransportFailure {
+  const cause: unknown = error instanceof Error ? error.cause : undefined;
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const message = cause instanceof Error && cause.message !== '' ? cause.message : String(error);
+  return new TransportFailure(message, !UNSENT_CODES.has(code), 'endpoint', { cause: error });
+}
+
+function refusalOf(status: number, text: string): TransportFailure {
+  const message = `HTTP ${status}${text === '' ? '' : `: ${text.slice(0, 200)}`}`;
+  if (status === 400 || status === 413) return new TransportFailure(message, false, 'request');
+  if (status >= 500) return new TransportFailure(message, true);
+  return new TransportFailure(message, false, 'protocol');
+}
+
+/** What does not decode is no answer of this contract; the request was executed all the same. */
+function reading<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof DecodeError) && !(error instanceof SyntaxError)) throw error;
+    throw new TransportFailure(`an answer that cannot be read: ${error.message}`, true, 'protocol', { cause: error });
+  }
+}
+
+/** REST over HTTP, for browsers and wherever HTTP/2 does not get through. */
+export function restTransport(): Transport {
+  return { name: 'rest', connect: endpoint => new RestConnection(endpoint) };
+}
