@@ -1,4 +1,5 @@
 import { ByteReader, type ByteWriter, DecodeError, type Hlc, stampAfter, unreachable } from '@kahuna/base';
+import { readHistoryCommand, writeHistoryCommand } from './history-commands.ts';
 import {
   readAllocate,
   readDurability,
@@ -53,6 +54,7 @@ const Kind = {
   FoundCluster: 16,
   DescribeMember: 17,
   FoundRangeMap: 18,
+  History: 24,
 } as const;
 
 const LOCK_KINDS = {
@@ -206,6 +208,15 @@ function writeCommand(writer: ByteWriter, command: Command): void {
       writer.u8(Kind.SequenceAllocate);
       writeAllocate(writer, command);
       return;
+    case 'hold-acquire':
+    case 'hold-renew':
+    case 'hold-release':
+    case 'hold-floor':
+    case 'raise-ceiling':
+    case 'prune-history':
+      writer.u8(Kind.History);
+      writeHistoryCommand(writer, command);
+      return;
     case 'found-cluster':
       writer.u8(Kind.FoundCluster);
       writeFoundCluster(writer, command);
@@ -255,6 +266,8 @@ function readCommand(reader: ByteReader): Command {
       return { kind: 'sequence-delete', key: reader.string() };
     case Kind.SequenceAllocate:
       return readAllocate(reader);
+    case Kind.History:
+      return readHistoryCommand(reader);
     case Kind.FoundCluster:
       return readFoundCluster(reader);
     case Kind.DescribeMember:

@@ -3,6 +3,16 @@ export { DEFAULT_LOCK_EVICTION, EphemeralLocks, type LockEviction } from './ephe
 export { EPHEMERAL_DEAD_MS, EPHEMERAL_VERSIONS, EphemeralTable, type EphemeralTableOptions } from './ephemeral-table.ts';
 export { isUsableKey } from './evaluate.ts';
 export { HeadCache } from './head-cache.ts';
+export {
+  type HistoryCommand,
+  type HoldCommand,
+  isHistoryCommand,
+  type PrunedKey,
+  type PruneHistory,
+  readHistoryCommand,
+  writeHistoryCommand,
+} from './history-commands.ts';
+export { effectiveFloor, type Hold, type HoldState, liveHolds } from './holds.ts';
 export * from './listing.ts';
 export * from './lock-operation.ts';
 export {

@@ -29,11 +29,14 @@ import {
   result,
 } from './evaluate.ts';
 import { type HeadCache, KeyRecord, type RecordOwner } from './head-cache.ts';
+import type { HoldCommand, PruneHistory, RaiseCeiling } from './history-commands.ts';
 import { searchHistory } from './history-search.ts';
+import { evaluateHold, type HoldState } from './holds.ts';
 import type { LockOperation } from './lock-operation.ts';
 import { LockTable } from './lock-table.ts';
 import { decodeMetaRow, emptyGroupState, encodeMetaRow, type GroupState } from './meta-row.ts';
 import { Durability, type GetOperation, type OperationResult, ResponseType, type WriteOperation } from './operation.ts';
+import { Prunings, withoutPruned } from './prunings.ts';
 import type { NamedRow } from './row-table.ts';
 import { type CapturedRow, covers, openHeadScan, type PartitionQuery, type PartitionScan, ReadPoint } from './scan.ts';
 import { type SequenceGet, SequenceResponseType } from './sequence-operation.ts';
@@ -87,7 +90,6 @@ import { decodeVersion, encodeHead, encodePast, ownBytes, type Version } from '.
  */
 
 const NO_KEYS: readonly StoredKey[] = Object.freeze([]);
-const NO_PRUNINGS: ReadonlyMap<string, number> = new Map();
 const FLUSH_SLAB_BYTES = 16 * 1024;
 const DEFAULT_ANSWER_CAPACITY = 16_384;
 
@@ -120,6 +122,9 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
   private state: GroupState;
   private answers: AnswerMemory;
   private readonly records = new Map<string, KeyRecord>();
+  private readonly prunings = new Prunings();
+  /** Told the key whenever a version is superseded, for pruning after writes; the leader's business, not the state's. */
+  onSuperseded: ((key: string) => void) | undefined = undefined;
   private readonly locks: LockTable | undefined;
   private readonly sequences: SequenceTable | undefined;
   /** Held for the entry that is applied next. */
@@ -271,6 +276,14 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       case 'sequence-delete':
       case 'sequence-allocate':
         return this.applySequence(command, stamp, policy);
+      case 'hold-acquire':
+      case 'hold-renew':
+      case 'hold-release':
+      case 'hold-floor':
+      case 'raise-ceiling':
+        return this.applyHold(command, stamp);
+      case 'prune-history':
+        return this.applyPrune(command, stamp);
       case 'found-cluster':
         return this.applyFoundCluster(command, stamp);
       case 'describe-member':
@@ -343,6 +356,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       this.dirty.push(record);
       this.cache.hold(record);
     }
+    if (before !== undefined && record.current !== before) this.onSuperseded?.(record.key);
     if (record.current !== before) this.cache.resize(record, record.current?.value?.length ?? 0);
   }
 
@@ -386,6 +400,40 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       return this.systemAnswer(ResponseType.NotSet, stamp);
     this.state.meta = { mapVersion: 1 };
     return this.systemAnswer(ResponseType.Set, stamp);
+  }
+
+  private applyHold(command: HoldCommand | RaiseCeiling, stamp: Hlc): OperationResult {
+    if (this.partitionId !== META_PARTITION) return this.systemAnswer(ResponseType.MustRetry, stamp);
+    const { state, answer } = evaluateHold(this.state.holds, command, stamp);
+    this.state.holds = state;
+    this.digestAnswer(answer, stamp);
+    return answer;
+  }
+
+  /** The floor rises with the entry, which a quorum holds; the rows go with the flush that carries it (keyvalues §10.2). */
+  private applyPrune(command: PruneHistory, stamp: Hlc): OperationResult {
+    const late = command.keys.some(pruned => !this.owns(pruned.key));
+    if (late || compareHlc(command.floor, command.ceiling) > 0) return this.systemAnswer(ResponseType.NotSet, stamp);
+    if (compareHlc(command.floor, this.state.prunedFloor) > 0) this.state.prunedFloor = command.floor;
+    this.prunings.add(command);
+    for (const { key, below } of command.keys) this.cutHistory(this.records.get(key)?.current, below);
+    return this.systemAnswer(ResponseType.Set, stamp);
+  }
+
+  /** What is not flushed yet need not be written to be removed. */
+  private cutHistory(head: Version | undefined, below: number): void {
+    for (let version = head; version !== undefined; version = version.older) {
+      if (version.older !== undefined && version.older.revision < below) version.older = undefined;
+    }
+  }
+
+  /** P1: what is protected, and how far pruning may go. */
+  get holds(): HoldState {
+    return this.state.holds;
+  }
+
+  get prunedFloor(): Hlc {
+    return this.state.prunedFloor;
   }
 
   private systemAnswer(type: ResponseType, stamp: Hlc): OperationResult {
@@ -545,6 +593,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     let version: Version | undefined = head;
     while (version !== undefined && version.revision > revision) version = version.older;
     if (version !== undefined) return readVersion(operation, version, version !== head);
+    if (revision < this.prunings.below(record.key)) return miss(revision);
     const key = historyKey(this.writer(), this.bucket, record.key, revision);
     const row = fetched?.find(candidate => revisionIn(candidate.key) === revision);
     if (row === undefined) return { kind: 'rows', keys: [key] };
@@ -573,7 +622,8 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     operation: GetOperation,
     fetched: readonly FetchedRow[] | undefined,
   ): OperationResult | ReadNeed {
-    const step = searchHistory(operation.readTimestamp, below, fetched ?? [], revisionIn);
+    const rows = withoutPruned(fetched ?? [], this.prunings.below(record.key), revisionIn);
+    const step = searchHistory(operation.readTimestamp, below, rows, revisionIn);
     switch (step.kind) {
       case 'found':
         return asOfAnswer(operation, step.version, true);
@@ -609,7 +659,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     for (const record of this.unflushed(covers(shape))) {
       captured.push(point.capture(record.key, record.current as Version, record.lastUsed));
     }
-    return openHeadScan({ bucket: this.bucket, point, captured, prunedBelow: NO_PRUNINGS, writer: this.writer() }, query);
+    return openHeadScan({ bucket: this.bucket, point, captured, prunedBelow: this.prunings.all(), writer: this.writer() }, query);
   }
 
   /** Records that memory holds ahead of the engine. */
@@ -628,6 +678,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     const rows: EngineRows = [];
     const records = this.dirty;
     for (const record of records) this.writeRecord(writer, record, rows);
+    this.prunings.takeFlush(writer, this.bucket, rows);
     this.locks?.takeFlush(rows);
     this.sequences?.takeFlush(rows);
     rows.push({ key: metaRowKey(this.partitionId), value: encodeMetaRow(writer, this.state) });
@@ -664,6 +715,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       this.releaseIfIdle(record);
     }
     this.flush = undefined;
+    this.prunings.flushed();
     this.locks?.flushed();
     this.sequences?.flushed();
     this.cache.shrink(this.state.lastStamp.l);
@@ -689,6 +741,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     this.pinned = [];
     this.dirty = [];
     this.flush = undefined;
+    this.prunings.forget();
     this.locks?.forget();
     this.sequences?.forget();
   }

@@ -1,6 +1,8 @@
 import { ByteReader, type ByteWriter, DecodeError, HLC_ZERO, type Hlc, type LogIndex, type Term } from '@kahuna/base';
 import type { Configuration, Member } from '@kahuna/raft';
 import { readFoundingMember, readHlc, writeFoundingMember, writeHlc } from './batch-codec.ts';
+import { readAnyHlc, writeAnyHlc } from './history-commands.ts';
+import { type Hold, type HoldState, NO_HOLDS } from './holds.ts';
 import type { MetaState, RosterMember, SystemState } from './types.ts';
 
 /** What belongs to a group rather than to a key: one row, written in the same batch as the data it covers. */
@@ -19,12 +21,15 @@ export interface GroupState {
   system: SystemState | undefined;
   /** P1 only. */
   meta: MetaState | undefined;
+  /** P1 only. */
+  holds: HoldState;
 }
 
 const FORMAT = 1;
 const HAS_CONFIGURATION = 1;
 const HAS_SYSTEM = 2;
 const HAS_META = 4;
+const HAS_HOLDS = 8;
 const ROLES: readonly RosterMember['role'][] = ['Learner', 'Voter', 'Leaving'];
 
 export function emptyGroupState(): GroupState {
@@ -38,6 +43,7 @@ export function emptyGroupState(): GroupState {
     configuration: undefined,
     system: undefined,
     meta: undefined,
+    holds: NO_HOLDS,
   };
 }
 
@@ -46,7 +52,8 @@ export function encodeMetaRow(writer: ByteWriter, state: GroupState): Uint8Array
   writer.u8(
     (state.configuration === undefined ? 0 : HAS_CONFIGURATION) |
       (state.system === undefined ? 0 : HAS_SYSTEM) |
-      (state.meta === undefined ? 0 : HAS_META),
+      (state.meta === undefined ? 0 : HAS_META) |
+      (state.holds === NO_HOLDS ? 0 : HAS_HOLDS),
   );
   writer.varint(state.appliedIndex);
   writer.varint(state.appliedTerm);
@@ -57,6 +64,7 @@ export function encodeMetaRow(writer: ByteWriter, state: GroupState): Uint8Array
   if (state.configuration !== undefined) writeConfiguration(writer, state.configuration);
   if (state.system !== undefined) writeSystem(writer, state.system);
   if (state.meta !== undefined) writer.varint(state.meta.mapVersion);
+  if (state.holds !== NO_HOLDS) writeHolds(writer, state.holds);
   return writer.finish();
 }
 
@@ -76,9 +84,35 @@ export function decodeMetaRow(row: Uint8Array): GroupState {
     configuration: (shape & HAS_CONFIGURATION) !== 0 ? readConfiguration(reader) : undefined,
     system: (shape & HAS_SYSTEM) !== 0 ? readSystem(reader) : undefined,
     meta: (shape & HAS_META) !== 0 ? { mapVersion: reader.varint() } : undefined,
+    holds: (shape & HAS_HOLDS) !== 0 ? readHolds(reader) : NO_HOLDS,
   };
   if (reader.remaining > 0) throw new DecodeError('bytes after a group row');
   return state;
+}
+
+function writeHolds(writer: ByteWriter, state: HoldState): void {
+  writeAnyHlc(writer, state.ceiling);
+  writer.varint(state.holds.length);
+  for (const { holdId, holderId, timestamp, leaseExpiry } of state.holds) {
+    writer.string(holdId);
+    writer.string(holderId);
+    writeAnyHlc(writer, timestamp);
+    writeAnyHlc(writer, leaseExpiry);
+  }
+}
+
+function readHolds(reader: ByteReader): HoldState {
+  const ceiling = readAnyHlc(reader);
+  const count = reader.varint();
+  if (count > reader.remaining) throw new DecodeError('more holds than bytes');
+  const holds: Hold[] = [];
+  for (let i = 0; i < count; i++) {
+    const holdId = reader.string();
+    const holderId = reader.string();
+    const timestamp = readAnyHlc(reader);
+    holds.push({ holdId, holderId, timestamp, leaseExpiry: readAnyHlc(reader) });
+  }
+  return { ceiling, holds };
 }
 
 function writeConfiguration(writer: ByteWriter, configuration: Configuration): void {

@@ -4,6 +4,7 @@ import { isLiveAt } from '@kahuna/txn';
 import { asOfAnswer, expiryHiding, latestHit, result } from './evaluate.ts';
 import { searchHistory } from './history-search.ts';
 import { type Durability, type GetOperation, type OperationResult, ResponseType } from './operation.ts';
+import { withoutPruned } from './prunings.ts';
 import type { ScanRow } from './scan-operation.ts';
 import {
   behindSpace,
@@ -189,7 +190,7 @@ interface Search {
   readonly below: number;
   /** Place among the rows of the page, or -1 where order does not matter. */
   readonly slot: number;
-  fetched: FetchedRow[];
+  fetched: readonly FetchedRow[];
 }
 
 /** The engine's side of a scan, shared by both shapes: pages of heads, and searches for what heads are too new to tell. */
@@ -278,19 +279,12 @@ abstract class HeadScan implements PartitionScan {
     const open: Search[] = [];
     for (const search of this.round) {
       const count = search.fetched.length;
-      search.fetched = rows.slice(at, at + count);
+      search.fetched = withoutPruned(rows.slice(at, at + count), this.prunedBelow.get(search.key) ?? 0, revisionIn);
       at += count;
-      this.dropPruned(search);
       if (!this.decided(search)) open.push(search);
     }
     this.round = open;
     if (open.length === 0 && !this.aborted) this.settlePage();
-  }
-
-  private dropPruned(search: Search): void {
-    const keep = this.prunedBelow.get(search.key);
-    if (keep === undefined) return;
-    search.fetched = search.fetched.map(row => (revisionIn(row.key) < keep ? { key: row.key, value: undefined } : row));
   }
 
   private decided(search: Search): boolean {

@@ -1,5 +1,7 @@
 import type { Hlc, LogIndex, PartitionId, Term } from '@kahuna/base';
 import type { Configuration } from '@kahuna/raft';
+import type { HistoryCommand } from './history-commands.ts';
+import type { HoldState } from './holds.ts';
 import type { LockOperation } from './lock-operation.ts';
 import type { GetOperation, OperationResult, WriteOperation } from './operation.ts';
 import type { NamedRow } from './row-table.ts';
@@ -56,7 +58,14 @@ export interface FoundRangeMap {
   readonly kind: 'found-range-map';
 }
 
-export type Command = WriteOperation | LockOperation | SequenceCommand | FoundCluster | DescribeMember | FoundRangeMap;
+export type Command =
+  | WriteOperation
+  | LockOperation
+  | SequenceCommand
+  | HistoryCommand
+  | FoundCluster
+  | DescribeMember
+  | FoundRangeMap;
 
 /** A command with its identity. `receipt`: clock of the receiving node when the request came in. */
 export interface Proposal {
@@ -156,6 +165,10 @@ export interface PartitionMachine {
   readonly configuration: Configuration | undefined;
   readonly system: SystemState | undefined;
   readonly meta: MetaState | undefined;
+  /** P1: snapshot holds and the ceiling of pruning. */
+  readonly holds: HoldState;
+  /** Told the key whenever a version is superseded; whoever leads and prunes sets it. */
+  onSuperseded: ((key: string) => void) | undefined;
 
   /** Stored keys whose heads must be supplied before `apply(batch)`; a shared empty array in the hot case. */
   needs(batch: CommandBatch): readonly StoredKey[];

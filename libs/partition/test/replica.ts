@@ -1,5 +1,6 @@
 import { ByteWriter, type Hlc, type PartitionId, stampAfter } from '@kahuna/base';
 import {
+  type Command,
   type CommandBatch,
   checkInvariants,
   createPartitionMachine,
@@ -225,7 +226,7 @@ export class PersistentBench extends Clocked implements Bench {
     return this.runAll([operation])[0] as OperationResult;
   }
 
-  runAll(commands: readonly WriteOperation[]): OperationResult[] {
+  runAll(commands: readonly Command[]): OperationResult[] {
     const stamp = this.mint();
     this.lastStamp = stampAfter(stamp, commands.length - 1);
     const proposals = commands.map(command => ({ id: { node: 1, boot: 1, number: this.number++ }, receipt: stamp, command }));
