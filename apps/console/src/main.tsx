@@ -1,6 +1,7 @@
 import '@mantine/core/styles.css';
 import './app/tokens.css';
 import './app/shell.css';
+import './ui/lists.css';
 import { MantineProvider } from '@mantine/core';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';

@@ -1,6 +1,7 @@
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect } from 'react';
 import { useLive } from '../live/use-live.ts';
+import { copyText } from '../ui/copy-text.ts';
 import { PAGES } from './pages.ts';
 import { singleKeysOn } from './preferences.ts';
 
@@ -10,7 +11,7 @@ function isEditable(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
 
-/** Single-letter keys of console §9.2: `g` and a page's letter, `f` freeze, `/` the page's filter, `?` help. */
+/** Single-letter keys of console §9.2: `g` and a page's letter, `f` freeze, `/` the page's filter, `j` `k` rows, `[` `]` pages, `?` help. */
 export function useHotkeys(showHelp: () => void): void {
   const navigate = useNavigate();
   const client = useLive();
@@ -26,6 +27,10 @@ export function useHotkeys(showHelp: () => void): void {
       else if (event.key === 'f') client.setFrozen(!client.frozen);
       else if (event.key === '?') showHelp();
       else if (event.key === '/') focusFilter(event);
+      else if (event.key === 'c') void copyText(window.location.href);
+      else if (event.key === '[' || event.key === ']') turnPage(event.key);
+      else if (event.key === 'j' || event.key === 'k') moveRow(event, event.key === 'j' ? 1 : -1);
+      else if (isArrow(event.key) && isRow(document.activeElement)) moveRow(event, event.key === 'ArrowDown' ? 1 : -1);
     };
     window.addEventListener('keydown', onKey);
     return () => window.removeEventListener('keydown', onKey);
@@ -37,4 +42,30 @@ function focusFilter(event: KeyboardEvent): void {
   if (filter === null) return;
   event.preventDefault();
   filter.focus();
+}
+
+function turnPage(key: string): void {
+  document.querySelector<HTMLButtonElement>(`[data-page-key="${key}"]`)?.click();
+}
+
+const ROW = '.main [data-row]';
+
+function isArrow(key: string): boolean {
+  return key === 'ArrowDown' || key === 'ArrowUp';
+}
+
+function isRow(element: Element | null): boolean {
+  return element?.matches(ROW) ?? false;
+}
+
+/** The focus goes from row to row of one list; Enter opens, as on any link. */
+function moveRow(event: KeyboardEvent, step: 1 | -1): void {
+  const active = document.activeElement;
+  const list = isRow(active) ? active?.closest('table, .tree') : document.querySelector('.main table:has([data-row])');
+  const rows = [...(list?.querySelectorAll<HTMLElement>('[data-row]') ?? [])];
+  const at = rows.indexOf(active as HTMLElement);
+  const next = at < 0 ? rows[step === 1 ? 0 : rows.length - 1] : rows[at + step];
+  if (next === undefined) return;
+  event.preventDefault();
+  next.focus();
 }

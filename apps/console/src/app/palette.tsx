@@ -1,29 +1,44 @@
 import '@mantine/spotlight/styles.css';
 import UFuzzy from '@leeoniya/ufuzzy';
 import { Spotlight, type SpotlightActionData, type SpotlightFilterFunction } from '@mantine/spotlight';
-import { IconAffiliate, IconServer2 } from '@tabler/icons-react';
+import { IconAffiliate, IconKey, IconListNumbers, IconLock, IconServer2 } from '@tabler/icons-react';
 import { useNavigate } from '@tanstack/react-router';
-import { useMemo } from 'react';
+import { useMemo, useState } from 'react';
 import { useFeed, useKeys, useRows } from '../live/use-live.ts';
 import { PAGES } from './pages.ts';
+import { subjectToPath } from './subject.ts';
 
 const fuzzy = new UFuzzy();
+/** Actions that take what was typed as a name: they stand behind everything that has a name already. */
+const TYPED = 'typed-';
 
 /** Best match first; with an empty query everything in its own order. `p17` and `partition 17` both find partition 17. */
 function fuzzily(query: string, actions: Parameters<SpotlightFilterFunction>[1]): ReturnType<SpotlightFilterFunction> {
   const known = actions.filter((action): action is SpotlightActionData => 'id' in action);
   if (query.trim() === '') return known;
-  const names = known.map(action => `${action.label ?? ''} ${action.description ?? ''}`);
-  const [found, info, order] = fuzzy.search(names, query);
-  const best = info === null || order === null ? (found ?? []) : order.map(i => info.idx[i] as number);
-  return best.map(i => known[i]).filter(action => action !== undefined);
+  const typed = known.filter(action => action.id.startsWith(TYPED));
+  return [
+    ...best(
+      query,
+      known.filter(action => !action.id.startsWith(TYPED)),
+    ),
+    ...typed,
+  ];
 }
 
-/** Ctrl/⌘ K: pages, nodes and partitions by name (console §9.2). */
+function best(query: string, known: readonly SpotlightActionData[]): SpotlightActionData[] {
+  const names = known.map(action => `${action.label ?? ''} ${action.description ?? ''}`);
+  const [found, info, order] = fuzzy.search(names, query);
+  const places = info === null || order === null ? (found ?? []) : order.map(i => info.idx[i] as number);
+  return places.map(i => known[i]).filter(action => action !== undefined);
+}
+
+/** Ctrl/⌘ K: pages, nodes and partitions by name; anything typed can be a key, a lock or a sequence (console §9.2). */
 export function Palette() {
   const navigate = useNavigate();
   const nodes = useRows(useFeed('nodes'));
   const partitions = useKeys(useFeed('partitions'));
+  const [query, setQuery] = useState('');
   const actions = useMemo(
     (): SpotlightActionData[] => [
       ...PAGES.map(page => ({
@@ -50,15 +65,45 @@ export function Palette() {
     ],
     [navigate, nodes, partitions],
   );
+  const typed = useMemo((): SpotlightActionData[] => {
+    const name = query.trim();
+    if (name === '') return [];
+    const _splat = subjectToPath(name);
+    return [
+      {
+        id: `${TYPED}key`,
+        label: `Open key ${name}`,
+        description: 'Key',
+        leftSection: <IconKey size={16} />,
+        onClick: () => void navigate({ to: '/keys/$', params: { _splat } }),
+      },
+      {
+        id: `${TYPED}lock`,
+        label: `Open lock ${name}`,
+        description: 'Lock',
+        leftSection: <IconLock size={16} />,
+        onClick: () => void navigate({ to: '/locks/$durability/$', params: { durability: 'persistent', _splat } }),
+      },
+      {
+        id: `${TYPED}sequence`,
+        label: `Open sequence ${name}`,
+        description: 'Sequence',
+        leftSection: <IconListNumbers size={16} />,
+        onClick: () => void navigate({ to: '/sequences/$', params: { _splat } }),
+      },
+    ];
+  }, [navigate, query]);
   return (
     <Spotlight
-      actions={actions}
+      actions={[...actions, ...typed]}
+      query={query}
+      onQueryChange={setQuery}
       shortcut={['mod + K']}
       limit={10}
       highlightQuery
       filter={fuzzily}
       nothingFound="Nothing by that name"
-      searchProps={{ placeholder: 'Go to a page, node or partition', 'aria-label': 'Go to' }}
+      searchProps={{ placeholder: 'Go to a page, node or partition, or type a key, lock or sequence', 'aria-label': 'Go to' }}
     />
   );
 }

@@ -1,7 +1,15 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
 import { OverviewPage } from '../features/overview/overview-page.tsx';
 import { NotFoundPage } from './not-found-page.tsx';
-import { validateEvents, validateMap, validateOverview, validatePartitions } from './search.ts';
+import {
+  validateEvents,
+  validateKeys,
+  validateLocks,
+  validateMap,
+  validateOverview,
+  validatePartitions,
+  validateSequences,
+} from './search.ts';
 import { Shell } from './shell.tsx';
 
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFoundPage });
@@ -19,6 +27,31 @@ const map = createRoute({
   component: lazyRouteComponent(() => import('../features/map/map-page.tsx'), 'MapPage'),
   validateSearch: validateMap,
 });
+
+const keys = createRoute({
+  getParentRoute: () => root,
+  path: '/keys',
+  component: lazyRouteComponent(() => import('../features/keys/keys-page.tsx'), 'KeysPage'),
+  validateSearch: validateKeys,
+});
+// The page stays mounted while its subject changes, so that lists keep their place: the child routes only name the subject.
+const key = createRoute({ getParentRoute: () => keys, path: '$' });
+
+const locks = createRoute({
+  getParentRoute: () => root,
+  path: '/locks',
+  component: lazyRouteComponent(() => import('../features/locks/locks-page.tsx'), 'LocksPage'),
+  validateSearch: validateLocks,
+});
+const lock = createRoute({ getParentRoute: () => locks, path: '$durability/$' });
+
+const sequences = createRoute({
+  getParentRoute: () => root,
+  path: '/sequences',
+  component: lazyRouteComponent(() => import('../features/sequences/sequences-page.tsx'), 'SequencesPage'),
+  validateSearch: validateSequences,
+});
+const sequence = createRoute({ getParentRoute: () => sequences, path: '$' });
 
 const partitions = createRoute({
   getParentRoute: () => root,
@@ -65,7 +98,20 @@ const settingsTab = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([overview, map, partitions, partition, nodes, node, events, settings, settingsTab]),
+  routeTree: root.addChildren([
+    overview,
+    map,
+    keys.addChildren([key]),
+    locks.addChildren([lock]),
+    sequences.addChildren([sequence]),
+    partitions,
+    partition,
+    nodes,
+    node,
+    events,
+    settings,
+    settingsTab,
+  ]),
   basepath: '/ui',
   defaultPreload: 'intent',
   scrollRestoration: false,

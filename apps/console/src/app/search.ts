@@ -1,6 +1,25 @@
 /** Search parameters as they stand in a URL: anything. */
 type RawSearch = Readonly<
-  Partial<Record<'window' | 'view' | 'colour' | 'problems' | 'table' | 'q' | 'sort' | 'dir' | 'severity', unknown>>
+  Partial<
+    Record<
+      | 'window'
+      | 'view'
+      | 'colour'
+      | 'problems'
+      | 'table'
+      | 'q'
+      | 'sort'
+      | 'dir'
+      | 'severity'
+      | 'd'
+      | 'space'
+      | 'from'
+      | 'asOf'
+      | 'tab'
+      | 'state',
+      unknown
+    >
+  >
 >;
 
 /** A value outside the list falls back to the first one; unknown parameters are kept and ignored (console §10). */
@@ -70,4 +89,53 @@ export function validateMap(search: RawSearch): MapSearch {
 export function validateEvents(search: RawSearch): EventsSearch {
   const severity = oneOf(search.severity, ['all', 'warning', 'critical']);
   return compact({ q: text(search.q), severity: severity === 'all' ? undefined : severity }) as EventsSearch;
+}
+
+export interface KeysSearch {
+  /** Ephemeral keys; absent: persistent ones. */
+  readonly d?: 'e';
+  /** The key space that is listed; absent: that of the chosen key. */
+  readonly space?: string;
+  /** The list begins after this key. */
+  readonly from?: string;
+  /** Instant in Unix milliseconds. */
+  readonly asOf?: number;
+  readonly tab?: 'history';
+}
+
+export function validateKeys(search: RawSearch): KeysSearch {
+  const asOf = Number(search.asOf);
+  return compact({
+    d: search.d === 'e' ? ('e' as const) : undefined,
+    // An empty key space is one: that of keys such as `/boot`.
+    space: search.space === '' ? '' : text(search.space),
+    from: text(search.from),
+    asOf: Number.isSafeInteger(asOf) && asOf > 0 ? asOf : undefined,
+    tab: search.tab === 'history' ? ('history' as const) : undefined,
+  }) as KeysSearch;
+}
+
+export interface LocksSearch {
+  readonly q?: string;
+  readonly d?: 'e' | 'p';
+  readonly state?: 'held' | 'free';
+  readonly from?: string;
+}
+
+export function validateLocks(search: RawSearch): LocksSearch {
+  return compact({
+    q: text(search.q),
+    d: search.d === 'e' || search.d === 'p' ? search.d : undefined,
+    state: search.state === 'held' || search.state === 'free' ? search.state : undefined,
+    from: text(search.from),
+  }) as LocksSearch;
+}
+
+export interface SequencesSearch {
+  readonly q?: string;
+  readonly from?: string;
+}
+
+export function validateSequences(search: RawSearch): SequencesSearch {
+  return compact({ q: text(search.q), from: text(search.from) }) as SequencesSearch;
 }

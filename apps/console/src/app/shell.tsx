@@ -48,7 +48,7 @@ export function Shell() {
         <span className="space" />
         <button type="button" className="text-button find" onClick={() => spotlight.open()}>
           <IconSearch size={14} aria-hidden />
-          <span>Go to node, partition…</span>
+          <span>Go to key, lock, node…</span>
           <kbd>Ctrl K</kbd>
         </button>
         <FreezeButton />
@@ -83,12 +83,15 @@ export function Shell() {
   );
 }
 
+/** A line stands above the first page of each group (console §3). */
+const SECTIONS: ReadonlySet<string> = new Set(['/keys', '/partitions', '/settings']);
+
 function PageLinks({ onChosen }: { onChosen?: () => void }) {
   return (
     <>
       {PAGES.map(page => (
         <span key={page.to}>
-          {(page.to === '/partitions' || page.to === '/settings') && <hr />}
+          {SECTIONS.has(page.to) && <hr />}
           <Tooltip label={page.label} position="right" openDelay={400}>
             <Link to={page.to} activeOptions={{ exact: page.to === '/' }} onClick={() => onChosen?.()}>
               <page.icon className="nav-icon" size={17} stroke={1.6} aria-hidden />
@@ -148,11 +151,14 @@ function ThemeButton() {
 
 function Keys() {
   const keys: readonly (readonly [string, string])[] = [
-    ['Ctrl K', 'go to a page, node or partition'],
+    ['Ctrl K', 'go to a page, key, lock, sequence, node or partition'],
     ...PAGES.map(page => [`g ${page.key}`, page.label] as const),
     ['f', 'freeze and resume live updates'],
     ['/', 'filter of the page'],
     ['arrows', 'move between the cells of the map'],
+    ['j k', 'next and previous row'],
+    ['[ ]', 'newer and older page of a list'],
+    ['c', 'copy the link to this view'],
     ['?', 'this list'],
   ];
   return (

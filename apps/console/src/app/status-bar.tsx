@@ -7,7 +7,9 @@ export function StatusBar() {
   const { welcome, sources } = useConnection();
   return (
     <footer className="status">
-      <span className="optional">viewer level · anyone who reaches this port may look</span>
+      {welcome !== undefined && (
+        <span className="optional">{welcome.user.level} level · anyone who reaches this port has it, and the API is open</span>
+      )}
       <span className="space" />
       {welcome !== undefined && <span>view from {welcome.node.name}</span>}
       <SourceAges sources={sources} />

@@ -1,5 +1,5 @@
 import { applyFrame, connectionLost, EMPTY_FEED, type FeedState } from '../protocol/feed-reducer.ts';
-import type { DataFrame, ErrorFrame, RowValue, TopicParams } from '../protocol/messages.ts';
+import type { DataFrame, ErrorFrame, RowValue, TopicParams, WindowInfo } from '../protocol/messages.ts';
 import type { FrameSink, LiveConnection, Subscription } from './connection.ts';
 import { Emitter } from './emitter.ts';
 
@@ -42,6 +42,8 @@ export class FeedStore implements FrameSink {
   private readonly rowListeners = new Map<string, Set<() => void>>();
   /** Membership or phase changed. */
   readonly keysChanged = new Emitter();
+  /** What the server says about the rows changed. */
+  readonly windowChanged = new Emitter();
   /** Anything changed. */
   readonly changed = new Emitter();
   private subscription: Subscription | undefined;
@@ -90,6 +92,11 @@ export class FeedStore implements FrameSink {
     return this.shownRows;
   }
 
+  /** What the server says about the rows; undefined for topics of which it says nothing. */
+  get window(): WindowInfo | undefined {
+    return this.known.window;
+  }
+
   get waiting(): number {
     return this.behindFreeze.size;
   }
@@ -134,6 +141,7 @@ export class FeedStore implements FrameSink {
     const changed = new Set<string>();
     let all = false;
     let membership = false;
+    const said = this.known.window;
     for (const frame of frames) {
       const step = applyFrame(this.known, frame);
       this.known = step.state;
@@ -146,6 +154,7 @@ export class FeedStore implements FrameSink {
     else this.subscription?.ack(this.known.seq);
     if (all) for (const key of [...this.shown.keys(), ...this.known.rows.keys()]) changed.add(key);
     this.show(changed, membership, all);
+    if (said !== this.known.window) this.windowChanged.emit();
   };
 
   private askForSnapshot(reason: string): void {

@@ -1,5 +1,5 @@
 import { createContext, useContext, useEffect, useMemo, useSyncExternalStore } from 'react';
-import type { Topic, TopicParams, TopicRows } from '../protocol/messages.ts';
+import { LEVELS, type Level, type Topic, type TopicParams, type TopicRows, type WindowInfo } from '../protocol/messages.ts';
 import type { ConnectionStatus } from './connection.ts';
 import { isDown } from './connection-state.ts';
 import type { FeedPhase, FeedStore } from './feed-store.ts';
@@ -50,6 +50,10 @@ export function usePhase<T>({ store }: Feed<T>): FeedPhase {
   return useSyncExternalStore(store.keysChanged.subscribe, () => store.phase);
 }
 
+export function useWindow<T>({ store }: Feed<T>): WindowInfo | undefined {
+  return useSyncExternalStore(store.windowChanged.subscribe, () => store.window);
+}
+
 export function useConnection(): ConnectionStatus {
   const { connection } = useLive();
   return useSyncExternalStore(connection.changed.subscribe, () => connection.status);
@@ -67,6 +71,22 @@ const seconds = new SharedClock(1_000);
 /** Wall clock in milliseconds, stepping once a second, the same step for every component. */
 export function useNow(): number {
   return useSyncExternalStore(seconds.subscribe, seconds.read);
+}
+
+const quarters = new SharedClock(250);
+
+/** The server's wall clock as this browser reckons it, stepping four times a second: for countdowns (console §4.2). */
+export function useServerNow(): number {
+  const { connection } = useLive();
+  const now = useSyncExternalStore(quarters.subscribe, quarters.read);
+  return now + (connection.offsetMs ?? 0);
+}
+
+/** Whether this console may do what needs `wanted`; the server decides again (console §11). */
+export function useMay(wanted: Level): boolean {
+  const { welcome, state } = useConnection();
+  if (welcome === undefined || isDown(state)) return false;
+  return LEVELS.indexOf(welcome.user.level) >= LEVELS.indexOf(wanted);
 }
 
 export type Staleness = 'fresh' | 'stale' | 'lost';

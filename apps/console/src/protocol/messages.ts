@@ -566,7 +566,7 @@ export interface WelcomeFrame {
   readonly consoleVersion: string;
   readonly node: { readonly nodeId: number; readonly name: string; readonly endpoint: string };
   readonly peers: readonly PeerAddress[];
-  readonly user: { readonly name: string; readonly level: string; readonly auth: string };
+  readonly user: { readonly name: string; readonly level: Level; readonly auth: string };
   readonly serverTimeMs: number;
   readonly limits: {
     readonly subscriptions: number;

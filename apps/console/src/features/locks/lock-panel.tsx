@@ -1,0 +1,182 @@
+import { IconX } from '@tabler/icons-react';
+import { Link } from '@tanstack/react-router';
+import { useState } from 'react';
+import { integer } from '../../format/numbers.ts';
+import { useFeed, useMay, usePhase, useRow, useWindow } from '../../live/use-live.ts';
+import { ActionDialog } from '../../operations/action-dialog.tsx';
+import type { DurabilityName, LockDetailRow, LockGrant } from '../../protocol/messages.ts';
+import { Instant, Since } from '../../ui/ages.tsx';
+import { CopyButton } from '../../ui/copy-button.tsx';
+import { Mark } from '../../ui/marks.tsx';
+import { Panel } from '../../ui/panel.tsx';
+import { ReadProblem } from '../../ui/read-problem.tsx';
+import { Waiting } from '../../ui/waiting.tsx';
+import { Lease } from './lease.tsx';
+
+interface LockPanelProps {
+  readonly resource: string;
+  readonly durability: DurabilityName;
+  readonly onClose: () => void;
+}
+
+/** One lock: its owner, its lease, the grants that were seen, and the way to take it away. */
+export function LockPanel({ resource, durability, onClose }: LockPanelProps) {
+  const feed = useFeed('lock', { resource, durability });
+  const row = useRow(feed, `${durability}/${resource}`);
+  const phase = usePhase(feed);
+  const window = useWindow(feed);
+  return (
+    <Panel
+      title={resource}
+      className="detail"
+      aside={
+        <>
+          <span className="space" />
+          <CopyButton text={resource} label="Copy name" />
+          <button type="button" className="icon-button" aria-label="Close this lock" onClick={onClose}>
+            <IconX size={16} />
+          </button>
+        </>
+      }
+    >
+      {phase === 'loading' ? (
+        <Waiting height={220} what={resource} />
+      ) : (
+        <>
+          <ReadProblem window={window} hasRows={row !== undefined} />
+          {row !== undefined && <Lock row={row} />}
+          {row === undefined && window?.problem === null && (
+            <p className="note">
+              No {durability} lock of this name was ever acquired
+              {durability === 'ephemeral' && ', or its leader has changed since'}.
+            </p>
+          )}
+        </>
+      )}
+    </Panel>
+  );
+}
+
+function Lock({ row }: { row: LockDetailRow }) {
+  const mayRelease = useMay('operator');
+  // What the dialog is about stays what was seen when it was opened.
+  const [releasing, setReleasing] = useState<LockDetailRow>();
+  return (
+    <>
+      <dl className="facts">
+        <dt>owner</dt>
+        <dd className="mono">
+          {row.ownerText ?? 'nobody'}
+          {row.state === 'expired' && row.ownerText !== null && <span className="muted"> (its lease ran out)</span>}
+        </dd>
+        <dt>fencing token</dt>
+        <dd className="mono">f{integer(row.token)}</dd>
+        <dt>lease</dt>
+        <dd>
+          <Lease row={row} />
+        </dd>
+        <dt>granted</dt>
+        <dd>
+          {row.seenSinceMs === null ? <span className="muted">before anybody looked</span> : <Instant ms={row.seenSinceMs} />}
+        </dd>
+        <dt>extended</dt>
+        <dd>
+          {row.lastExtendMs === null ? (
+            <span className="muted">not seen yet</span>
+          ) : (
+            <>
+              {row.extends} times, last <Since ms={row.lastExtendMs} /> ago
+            </>
+          )}
+        </dd>
+        <dt>durability</dt>
+        <dd>
+          {row.durability}
+          {row.durability === 'ephemeral' && (
+            <span className="muted">: lost when the leader changes, and tokens begin again</span>
+          )}
+        </dd>
+        <dt>partition</dt>
+        <dd>
+          <Link to="/partitions/$id" params={{ id: String(row.partitionId) }}>
+            P{row.partitionId}
+          </Link>
+        </dd>
+      </dl>
+      <div className="panel-actions">
+        <button
+          type="button"
+          className="text-button danger"
+          disabled={!mayRelease || row.state !== 'held' || row.ownerB64 === null}
+          title={mayRelease ? undefined : 'Needs operator and a live connection'}
+          onClick={() => setReleasing(row)}
+        >
+          Release by force…
+        </button>
+      </div>
+      <Grants row={row} />
+      {releasing?.ownerB64 != null && (
+        <ActionDialog
+          title="Release this lock by force?"
+          verb="Release"
+          request={{
+            kind: 'release-lock',
+            params: { resource: releasing.resource, durability: releasing.durability },
+            expect: { ownerB64: releasing.ownerB64, token: releasing.token },
+          }}
+          onClose={() => setReleasing(undefined)}
+        >
+          <p className="mono subject">{releasing.resource}</p>
+          <p>
+            Owner <code>{releasing.ownerText}</code>, token <code>f{releasing.token}</code>.{' '}
+            {releasing.lastExtendMs === null ? (
+              'No extension was seen while this page watched.'
+            ) : (
+              <>
+                <Mark tone="warning" /> It extended its lease <Since ms={releasing.lastExtendMs} /> ago: it seems to be at work.
+              </>
+            )}
+          </p>
+        </ActionDialog>
+      )}
+    </>
+  );
+}
+
+const ENDS: Readonly<Record<NonNullable<LockGrant['end']>, string>> = {
+  released: 'released',
+  expired: 'ran out',
+  superseded: 'gone, the next one had it at the next look',
+};
+
+function Grants({ row }: { row: LockDetailRow }) {
+  return (
+    <section className="grants" aria-label="Ownership">
+      <h3>
+        Ownership <span className="muted small">watched since</span>{' '}
+        <span className="muted small">
+          <Instant ms={row.watchedSinceMs} />
+        </span>
+      </h3>
+      <ol>
+        {row.history.map(grant => (
+          <li key={grant.token} data-now={grant.end === null}>
+            <span className="mono token">f{integer(grant.token)}</span>
+            <span className="mono who">{grant.ownerText ?? 'nobody any more'}</span>
+            <span className="muted small">
+              {grant.fromMs === null ? 'from before' : <Instant ms={grant.fromMs} />}
+              {' – '}
+              {grant.end === null ? (
+                'now'
+              ) : (
+                <>
+                  {grant.toMs !== null && <Instant ms={grant.toMs} />} {ENDS[grant.end]}
+                </>
+              )}
+            </span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

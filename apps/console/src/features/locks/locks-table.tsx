@@ -1,0 +1,89 @@
+import { Link } from '@tanstack/react-router';
+import { subjectToPath } from '../../app/subject.ts';
+import { integer } from '../../format/numbers.ts';
+import { useFreshness } from '../../live/use-live.ts';
+import type { LockRow } from '../../protocol/messages.ts';
+import { KeyName } from '../../ui/key-name.tsx';
+import { Mark, type Tone } from '../../ui/marks.tsx';
+import { Lease } from './lease.tsx';
+
+const STATE_TONE: Readonly<Record<LockRow['state'], Tone>> = { held: 'good', expired: 'unknown', released: 'unknown' };
+
+interface LocksTableProps {
+  readonly rows: readonly LockRow[];
+  readonly chosen: { readonly resource: string; readonly durability: string } | undefined;
+}
+
+export function LocksTable({ rows, chosen }: LocksTableProps) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard
+    <section className="scroll-box" tabIndex={0} aria-label="List of locks">
+      <table className="grid" aria-label="Locks">
+        <thead>
+          <tr>
+            <th scope="col">resource</th>
+            <th scope="col">owner</th>
+            <th scope="col" className="num">
+              token
+            </th>
+            <th scope="col">lease</th>
+            <th scope="col" className="num opt">
+              extends seen
+            </th>
+            <th scope="col" className="opt">
+              durability
+            </th>
+            <th scope="col" className="num opt">
+              partition
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(row => (
+            <LockLine
+              key={`${row.durability}/${row.resource}`}
+              row={row}
+              chosen={row.resource === chosen?.resource && row.durability === chosen.durability}
+            />
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function LockLine({ row, chosen }: { row: LockRow; chosen: boolean }) {
+  const freshness = useFreshness(row.source);
+  return (
+    <tr
+      data-stale={freshness.level}
+      aria-selected={chosen}
+      aria-label={`lock ${row.resource}, ${row.durability}`}
+      data-state={row.state}
+    >
+      <th scope="row">
+        <span className="state">
+          <Mark tone={STATE_TONE[row.state]} size={10} label={row.state} />
+          <Link
+            to="/locks/$durability/$"
+            params={{ durability: row.durability, _splat: subjectToPath(row.resource) }}
+            search={old => old}
+            data-row
+            aria-current={chosen ? 'true' : undefined}
+            title={row.resource}
+          >
+            <KeyName name={row.resource} />
+          </Link>
+        </span>
+      </th>
+      <td className="mono owner">{row.ownerText ?? <span className="muted">nobody</span>}</td>
+      <td className="num mono">f{integer(row.token)}</td>
+      <td>
+        <Lease row={row} />
+      </td>
+      <td className="num opt">{row.extends}</td>
+      <td className="opt">{row.durability}</td>
+      <td className="num opt">P{row.partitionId}</td>
+    </tr>
+  );
+}

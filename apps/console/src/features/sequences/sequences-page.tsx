@@ -1,0 +1,189 @@
+import '../locks/locks.css';
+import './sequences.css';
+import { TextInput } from '@mantine/core';
+import { IconPlus } from '@tabler/icons-react';
+import { getRouteApi, Link, useParams } from '@tanstack/react-router';
+import { useState } from 'react';
+import { Page } from '../../app/page.tsx';
+import type { SequencesSearch } from '../../app/search.ts';
+import { pathToSubject, subjectToPath } from '../../app/subject.ts';
+import { integer, plural, rate } from '../../format/numbers.ts';
+import { useFeed, useFreshness, useMay, usePhase, useRows, useWindow } from '../../live/use-live.ts';
+import type { SequenceRow } from '../../protocol/messages.ts';
+import { Instant } from '../../ui/ages.tsx';
+import { KeyName } from '../../ui/key-name.tsx';
+import { Pager } from '../../ui/pager.tsx';
+import { Panel } from '../../ui/panel.tsx';
+import { ReadProblem } from '../../ui/read-problem.tsx';
+import { Waiting } from '../../ui/waiting.tsx';
+import { CreateSequence } from './sequence-forms.tsx';
+import { SequencePanel } from './sequence-panel.tsx';
+
+const route = getRouteApi('/sequences');
+const ROWS = 200;
+
+/** Marks, rates, and what is left (console §6.8). */
+export function SequencesPage() {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const { _splat } = useParams({ strict: false });
+  const chosen = pathToSubject(_splat);
+  const mayCreate = useMay('editor');
+  const [creating, setCreating] = useState(false);
+  const feed = useFeed('sequences', {
+    prefix: search.q ?? '',
+    count: ROWS,
+    ...(search.from === undefined ? {} : { from: search.from }),
+  });
+  const rows = useRows(feed);
+  const phase = usePhase(feed);
+  const window = useWindow(feed);
+  const change = (next: SequencesSearch, replace = false) => void navigate({ to: '.', search: next, replace });
+  return (
+    <Page
+      title="Sequences"
+      tools={
+        <>
+          <TextInput
+            size="xs"
+            className="find-in-page"
+            aria-label="Sequences whose name begins with"
+            placeholder="name begins with  /"
+            data-page-filter
+            spellCheck={false}
+            value={search.q ?? ''}
+            onChange={event => change(event.currentTarget.value === '' ? {} : { q: event.currentTarget.value }, true)}
+          />
+          <button type="button" className="text-button" disabled={!mayCreate} onClick={() => setCreating(true)}>
+            <IconPlus size={14} aria-hidden /> New sequence
+          </button>
+        </>
+      }
+    >
+      <div className="split named" data-detail={chosen !== undefined}>
+        <Panel
+          title={phase === 'ready' ? plural(rows.length, 'sequence') : 'Sequences'}
+          className="named-list"
+          aside={<span className="muted small">mark: no value above it was handed out</span>}
+        >
+          {phase === 'loading' ? (
+            <Waiting height={320} what="the sequences" />
+          ) : (
+            <>
+              <ReadProblem window={window} hasRows={rows.length > 0} />
+              {rows.length === 0 && window?.problem === null && (
+                <Empty filtered={search.q !== undefined || search.from !== undefined} onClear={() => change({})} />
+              )}
+              {rows.length > 0 && <SequencesTable rows={rows} chosen={chosen} />}
+              <Pager
+                isFirst={search.from === undefined}
+                next={window?.next ?? null}
+                onFirst={() => change(search.q === undefined ? {} : { q: search.q })}
+                onNext={from => change({ ...search, from })}
+              />
+            </>
+          )}
+        </Panel>
+        {chosen !== undefined && (
+          <SequencePanel key={chosen} name={chosen} onClose={() => void navigate({ to: '/sequences', search: old => old })} />
+        )}
+      </div>
+      {creating && (
+        <CreateSequence
+          onClose={name => {
+            setCreating(false);
+            if (name !== undefined) {
+              void navigate({ to: '/sequences/$', params: { _splat: subjectToPath(name) }, search: old => old });
+            }
+          }}
+        />
+      )}
+    </Page>
+  );
+}
+
+function Empty({ filtered, onClear }: { filtered: boolean; onClear: () => void }) {
+  if (!filtered) return <p className="note">There is no sequence yet. Create the first one with the button above.</p>;
+  return (
+    <p className="note">
+      No sequence matches.{' '}
+      <button type="button" className="text-button" onClick={onClear}>
+        Clear filter
+      </button>
+    </p>
+  );
+}
+
+function SequencesTable({ rows, chosen }: { rows: readonly SequenceRow[]; chosen: string | undefined }) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard
+    <section className="scroll-box" tabIndex={0} aria-label="List of sequences">
+      <table className="grid" aria-label="Sequences">
+        <thead>
+          <tr>
+            <th scope="col">name</th>
+            <th scope="col" className="num">
+              mark
+            </th>
+            <th scope="col" className="num opt">
+              increment
+            </th>
+            <th scope="col" className="num opt">
+              block
+            </th>
+            <th scope="col" className="num">
+              reserved
+            </th>
+            <th scope="col" className="num opt">
+              maximum
+            </th>
+            <th scope="col" className="num opt">
+              remaining
+            </th>
+            <th scope="col" className="num opt">
+              updated
+            </th>
+            <th scope="col" className="num opt">
+              partition
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(row => (
+            <SequenceLine key={row.name} row={row} chosen={row.name === chosen} />
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function SequenceLine({ row, chosen }: { row: SequenceRow; chosen: boolean }) {
+  const freshness = useFreshness(row.source);
+  return (
+    <tr data-stale={freshness.level} aria-selected={chosen} aria-label={`sequence ${row.name}`}>
+      <th scope="row">
+        <Link
+          to="/sequences/$"
+          params={{ _splat: subjectToPath(row.name) }}
+          search={old => old}
+          data-row
+          aria-current={chosen ? 'true' : undefined}
+          title={row.name}
+        >
+          <KeyName name={row.name} />
+        </Link>
+      </th>
+      <td className="num">{integer(row.currentValue)}</td>
+      <td className="num opt">{integer(row.increment)}</td>
+      <td className="num opt">{row.blockSize === null ? <span className="muted">default</span> : integer(row.blockSize)}</td>
+      <td className="num">{rate(row.reservedPerSec)}</td>
+      <td className="num opt">{row.maxValue === null ? <span className="muted">none</span> : integer(row.maxValue)}</td>
+      <td className="num opt">{row.remaining === null ? '–' : integer(row.remaining)}</td>
+      <td className="num opt">
+        <Instant ms={row.updatedMs} />
+      </td>
+      <td className="num opt">P{row.partitionId}</td>
+    </tr>
+  );
+}
