@@ -1,32 +1,16 @@
-import type { Kahuna, KahunaOptions } from '@kahuna/client';
+import type { Kahuna } from '@kahuna/client';
 import { COMMANDS } from './commands/index.ts';
 import { type Failure, failureLine, failureOf, isConnectionFailure } from './failures.ts';
+import type { Host } from './host.ts';
 import { DEFAULT_ENDPOINTS, parseEndpoints, parseNode, verifiesCertificates } from './options/endpoints.ts';
 import type { CommandFlag, Options } from './options/flags.ts';
 import { commandsGiven, parseOptions } from './options/parse-options.ts';
 import { toJson } from './output/json.ts';
-import { Output, type TextSink } from './output/output.ts';
+import { Output } from './output/output.ts';
 import { COLOURED, PLAIN } from './output/style.ts';
-import type { Terminal } from './shell/terminal.ts';
 import { VERSION } from './version.ts';
 
 const DEFAULT_TIMEOUT_S = 10;
-
-/** The process around the command line. */
-export interface Host {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly stdin: NodeJS.ReadableStream;
-  readonly stdout: TextSink;
-  readonly stderr: TextSink;
-  /** Where somebody types and reads; undefined where input or output is a pipe or a file. */
-  readonly terminal: Terminal | undefined;
-  /** A terminal shows the results, wherever the input comes from. */
-  readonly outputIsTerminal: boolean;
-  /** Fires on Ctrl+C, unless the terminal is in the hands of the line editor. */
-  readonly interrupted: AbortSignal;
-  /** Loads the client library, which costs more than the rest of a start together, and finds an endpoint that answers. */
-  readonly connect: (options: KahunaOptions & { readonly endpoints: readonly string[] }, signal: AbortSignal) => Promise<Kahuna>;
-}
 
 /** Exit codes (spec cli §2.1). */
 const EXIT = { done: 0, failed: 1, interrupted: 130 } as const;
