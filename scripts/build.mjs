@@ -1,5 +1,6 @@
 // npm run build: the server's bundle into dist/server, the command line's into dist/cli, the console's pages into apps/console/dist.
 //   --server    only the server and the command line
+//   --cli       only the command line
 //   --console   only the console
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -8,7 +9,7 @@ import { CONSOLE_STAMP, SERVER_STAMP } from './lib/freshness.mjs';
 import { sourceFiles } from './lib/house-rules.mjs';
 import { inRoot, nodeTool, run } from './lib/run.mjs';
 
-const only = process.argv.includes('--server') ? 'server' : process.argv.includes('--console') ? 'console' : undefined;
+const only = ['server', 'cli', 'console'].find(part => process.argv.includes(`--${part}`));
 const OUT = inRoot('dist', 'server');
 const CLI_OUT = inRoot('dist', 'cli');
 
@@ -90,11 +91,12 @@ async function buildConsole() {
 }
 
 try {
-  if (only !== 'console') {
+  if (only === 'cli') await buildCli();
+  if (only === 'server' || only === undefined) {
     await Promise.all([buildServer(), buildCli()]);
     writeFileSync(SERVER_STAMP, '');
   }
-  if (only !== 'server') await buildConsole();
+  if (only === 'console' || only === undefined) await buildConsole();
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;
