@@ -552,9 +552,11 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   }
 
   private readFetched(replica: Replica, request: PendingRequest, rows: readonly FetchedRow[]): void {
-    if (!request.done) {
-      if (replica.leads) replica.evaluateWith(request, rows);
-      else replica.accept(request);
+    if (!request.done && replica.leads) replica.evaluateWith(request, rows);
+    else {
+      // The machine waits for the rows whatever has become of the request.
+      replica.machine.supply(rows);
+      if (!request.done) replica.accept(request);
     }
     this.scheduleFlush();
   }

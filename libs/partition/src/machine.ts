@@ -478,6 +478,8 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     const record = this.records.get(decodeStoredKey(row.key).key);
     if (record === undefined || record.asked !== row.key) return;
     record.asked = undefined;
+    // Not before: reads of more keys than the cache holds would evict each other's placeholders for ever.
+    this.releaseIfIdle(record);
     if (row.value === undefined) return;
     const head = decodeVersion(row.value);
     head.value = ownBytes(head.value);
@@ -564,7 +566,6 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
         return result(ResponseType.InvalidInput, 0);
       record = this.ask(operation.key, operation.durability);
       if (record === undefined) return result(ResponseType.MustRetry, 0);
-      this.cache.release(record);
       this.cache.shrink(this.state.lastStamp.l);
     }
     if (mode === undefined || operation.durability !== Durability.Persistent) return result(ResponseType.InvalidInput, 0);

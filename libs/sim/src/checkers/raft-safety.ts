@@ -172,11 +172,17 @@ export class RaftSafety {
       if (group.commitIndex !== seen.commitIndex) this.checkCommit(key, replica, seen);
       if (replica.machine.appliedIndex !== seen.appliedIndex) this.checkApplied(key, replica, seen);
       seen.ledTerm = group.role === 'leader' ? group.term : 0;
-      if (seen.ledTerm !== 0 && seen.ledTerm < this.facts(replica.partitionId).lastLedTerm) {
+      if (seen.ledTerm !== 0 && this.hasSuccessor(replica)) {
         this.checks++;
         if (hasLease(replica)) fail(`${key}: holds a lease of term ${seen.ledTerm}, a later term has a leader`);
       }
     }
+  }
+
+  /** Somebody else has led a later term. (A replica that votes alone may itself have, in a life that ended before its disk knew.) */
+  private hasSuccessor({ partitionId, group }: ReplicaView): boolean {
+    const { leaders, lastLedTerm } = this.facts(partitionId);
+    return group.term < lastLedTerm && leaders.get(lastLedTerm) !== group.replicaId;
   }
 
   private checkRole(key: string, { partitionId, group }: ReplicaView, seen: Seen): void {
@@ -297,6 +303,15 @@ export class RaftSafety {
     const best = Math.max(0, ...positions.map(position => nodes.filter(node => holds(node, position)).length));
     if (best < quorum)
       fail(`the write of ${value} is acknowledged, but only ${best} of ${nodes.length} machines hold it durably`);
+  }
+
+  /** Whether some attempt of the write of a unique value is committed, as far as anybody can tell. */
+  mayHaveHappened(value: string): boolean {
+    return (this.writes.get(value) ?? []).some(({ partitionId, index, term }) => {
+      const { committed, lastCommitted } = this.facts(partitionId);
+      const known = committed.get(index);
+      return index <= lastCommitted && (known === undefined || known.term === term);
+    });
   }
 
   private facts(partitionId: number): PartitionFacts {
