@@ -525,7 +525,8 @@ describe('cluster and ranges (rest §15, §16)', () => {
     const full = await send('POST', '/v1/backups/full');
     expect([full.status, full.headers['x-kahuna-backup-outcome']]).toEqual([503, 'NotConfigured']);
     expect(JSON.parse(full.text)).toMatchObject({ outcome: 'NotConfigured', detail: 'Backup is not configured on this node.' });
-    expect(await postJson('/v1/locks/try-lock', {})).toEqual({ servedFrom: '', type: 99, fencingToken: 0, route: null });
+    const session = { servedFrom: '', type: 99, transactionId: HLC_ZERO };
+    expect(await postJson('/v1/kv/start-tx-session', {})).toEqual(session);
     expect((await send('POST', '/v1/cluster/leave')).status).toBe(501);
   });
 

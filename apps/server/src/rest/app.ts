@@ -4,24 +4,34 @@ import type { Clock } from '@kahuna/base';
 import type { KahunaNode } from '@kahuna/node';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type HTTPMethods } from 'fastify';
 import type { HintOptions } from '../grpc/index.ts';
+import { type ApiSection, describe, describeEndpoint, registerApiDocument } from './api-document.ts';
 import { healthDocument, membershipDocument, placementDocument, rangesDocument, routingDocument } from './cluster-views.ts';
 import { addConsoleHeaders, registerConsoleFiles } from './console-files.ts';
+import type { DataContext, Endpoint } from './endpoint.ts';
 import { Fields } from './fields.ts';
+import { FLOOR_RESPONSE, HOLD_ENDPOINTS, snapshotFloor } from './holds.ts';
 import { parseBody } from './json-input.ts';
-import * as kv from './key-values.ts';
+import { KEY_VALUE_ENDPOINTS } from './key-values.ts';
+import { LOCK_ENDPOINTS } from './locks.ts';
 import { Metrics } from './metrics.ts';
 import { NodeCalls } from './node-calls.ts';
 import { isOriginAllowed } from './origin.ts';
 import { BadRequest, PROBLEM_TYPE, problem } from './problem.ts';
 import {
+  KEY_SPACE,
   mergeRanges,
+  REPLICATION_FACTOR,
   registerRange,
+  SPLIT,
   setReplicationFactor,
   splitRange,
   type TypedAnswer,
   unregisterRange,
 } from './range-refusals.ts';
 import { RouteHints } from './route-hints.ts';
+import { SCAN_ENDPOINTS } from './scans.ts';
+import { SEQUENCE_ENDPOINTS } from './sequences.ts';
+import { type Read, readShape, type Shape, shapeSchema } from './shape.ts';
 import { UNAVAILABLE } from './unavailable.ts';
 
 export interface RestOptions {
@@ -37,6 +47,8 @@ export interface RestOptions {
   /** True from the moment the stop signal arrives. */
   readonly isStopping: () => boolean;
   readonly onInternalError: (error: unknown, path: string) => void;
+  /** Told of every route that is served. */
+  readonly onRoute?: (method: string, url: string) => void;
 }
 
 /** Largest request body in bytes (spec rest §1). */
@@ -46,17 +58,17 @@ const JSON_CONTENT = /^\s*application\/(?:json|[\w.+-]*\+json)\s*(;.*)?$/i;
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]+)/i;
 const DATA_SURFACE = /^\/v1\/(kv|locks|sequences)\//i;
 
-const KEY_VALUE_PATHS: Readonly<Record<string, kv.KeyValueHandler>> = {
-  '/v1/kv/try-set': kv.trySet,
-  '/v1/kv/try-extend': kv.tryExtend,
-  '/v1/kv/try-delete': kv.tryDelete,
-  '/v1/kv/try-get': kv.tryGet,
-  '/v1/kv/try-exists': kv.tryExists,
-  '/v1/kv/try-set-many': kv.trySetMany,
-  '/v1/kv/try-delete-many': kv.tryDeleteMany,
-  '/v1/kv/try-get-many': kv.tryGetMany,
-  '/v1/kv/try-exists-many': kv.tryExistsMany,
-};
+/** The data surfaces: sections of the document, and what is answered once the node is stopping. */
+const DATA_ENDPOINTS: readonly {
+  readonly section: ApiSection;
+  readonly endpoints: readonly Endpoint[];
+  readonly mustRetry: string;
+}[] = [
+  { section: 'keys', endpoints: KEY_VALUE_ENDPOINTS, mustRetry: '{"type":101}' },
+  { section: 'scans', endpoints: [...SCAN_ENDPOINTS, ...HOLD_ENDPOINTS], mustRetry: '{"type":101}' },
+  { section: 'locks', endpoints: LOCK_ENDPOINTS, mustRetry: '{"type":101}' },
+  { section: 'sequences', endpoints: SEQUENCE_ENDPOINTS, mustRetry: '{"type":5}' },
+];
 
 /** What a POST path does with the request's body. */
 interface BodyConfig {
@@ -80,7 +92,10 @@ export async function createRestApp(node: KahunaNode, options: RestOptions): Pro
     forceCloseConnections: 'idle',
   });
   const paths = new KnownPaths();
-  app.addHook('onRoute', route => paths.add(route.method, route.url));
+  app.addHook('onRoute', route => {
+    paths.add(route.method, route.url);
+    for (const method of [route.method].flat()) options.onRoute?.(method, route.url);
+  });
 
   app.addHook('onRequest', async (request, reply) => {
     if (!changesState(request) || originAllowed(request, options.allowedOrigins)) return;
@@ -114,7 +129,8 @@ export async function createRestApp(node: KahunaNode, options: RestOptions): Pro
     return reply.code(405).header('allow', allowed.join(', ')).type(PROBLEM_TYPE).send(problem(405, 'Method not allowed.'));
   });
 
-  registerKeyValues(app, node, options);
+  await registerApiDocument(app);
+  registerData(app, node, options);
   registerUnavailable(app);
   registerRanges(app, node, options);
   registerCluster(app, node, options);
@@ -129,27 +145,36 @@ function createHttpServer(handler: Parameters<typeof createServer>[1]): Server {
   return createServer({ keepAliveTimeout: 75_000, requestTimeout: 300_000, headersTimeout: 30_000 }, handler);
 }
 
-function registerKeyValues(app: FastifyInstance, node: KahunaNode, options: RestOptions): void {
-  const context: kv.KeyValueContext = {
+function registerData(app: FastifyInstance, node: KahunaNode, options: RestOptions): void {
+  const context: DataContext = {
+    node,
     calls: new NodeCalls(node),
     hints: new RouteHints(node, options.hints),
     clock: options.clock,
   };
-  for (const [path, handler] of Object.entries(KEY_VALUE_PATHS)) {
-    app.post(path, { config: { bindsBody: true } satisfies BodyConfig }, async (request, reply) => {
-      const fields = boundFields(request);
-      reply.type(JSON_TYPE);
-      if (options.isStopping()) return '{"type":101}';
-      return handler(fields, context);
-    });
+  for (const { section, endpoints, mustRetry } of DATA_ENDPOINTS) {
+    for (const endpoint of endpoints) {
+      const schema = describeEndpoint(section, endpoint);
+      app.post(endpoint.path, { schema, config: { bindsBody: true } satisfies BodyConfig }, async (request, reply) => {
+        const body = readShape(endpoint.body, boundFields(request));
+        reply.type(JSON_TYPE);
+        return options.isStopping() ? mustRetry : endpoint.handle(body, context);
+      });
+    }
   }
+  const schema = describe('scans', 'The lowest time that a hold keeps readable', { 200: FLOOR_RESPONSE });
+  app.get('/v1/kv/snapshot-floor', { schema }, async (_request, reply) => {
+    reply.type(JSON_TYPE);
+    return options.isStopping() ? '{"type":101}' : snapshotFloor(context);
+  });
 }
 
 function registerUnavailable(app: FastifyInstance): void {
-  for (const { method, path, bindsBody, status, body, headers } of UNAVAILABLE) {
+  for (const { method, path, bindsBody, status, body, headers, summary } of UNAVAILABLE) {
     app.route({
       method,
       url: path,
+      schema: describe('later', summary),
       config: { bindsBody } satisfies BodyConfig,
       handler: async (request, reply) => {
         if (bindsBody) boundFields(request);
@@ -162,42 +187,61 @@ function registerUnavailable(app: FastifyInstance): void {
 }
 
 function registerRanges(app: FastifyInstance, node: KahunaNode, options: RestOptions): void {
-  const post = (path: string, bindsBody: boolean, answer: (fields: Fields) => TypedAnswer): void => {
-    app.post(path, { config: { bindsBody } satisfies BodyConfig }, async (request, reply) => {
-      const { status, body } = answer(bindsBody ? boundFields(request) : new Fields({}));
+  const post = <S extends Shape>(path: string, summary: string, shape: S, answer: (body: Read<S>) => TypedAnswer): void => {
+    const bindsBody = Object.keys(shape).length > 0;
+    const schema = { ...describe('ranges', summary), ...(bindsBody ? { body: shapeSchema(shape) } : {}) };
+    app.post(path, { schema, config: { bindsBody } satisfies BodyConfig }, async (request, reply) => {
+      const { status, body } = answer(readShape(shape, bindsBody ? boundFields(request) : new Fields({})));
       return json(reply, status, body);
     });
   };
-  post('/v1/ranges/register', true, registerRange);
-  post('/v1/ranges/unregister', true, unregisterRange);
-  post('/v1/ranges/split', true, splitRange);
-  post('/v1/ranges/merge', false, mergeRanges);
-  post('/v1/cluster/replication-factor', true, setReplicationFactor);
-  app.get('/v1/ranges', (request, reply) => json(reply, 200, rangesDocument(node, keySpaceOf(request), options.localEndpoint)));
+  post('/v1/ranges/register', 'Route a key space by ranges', KEY_SPACE, registerRange);
+  post('/v1/ranges/unregister', 'Route a key space by hash again', KEY_SPACE, unregisterRange);
+  post('/v1/ranges/split', 'Split a range at a key', SPLIT, splitRange);
+  post('/v1/ranges/merge', 'Merge small ranges, one pass', {}, mergeRanges);
+  post('/v1/cluster/replication-factor', 'Replicas of a partition', REPLICATION_FACTOR, setReplicationFactor);
+  const schema = { ...describe('ranges', 'The ranges of key spaces'), querystring: KEY_SPACE_QUERY };
+  app.get('/v1/ranges', { schema }, (request, reply) =>
+    json(reply, 200, rangesDocument(node, keySpaceOf(request), options.localEndpoint)),
+  );
 }
 
+const KEY_SPACE_QUERY = { type: 'object', properties: { keySpace: { type: 'string', description: 'Empty or absent: all' } } };
+
 function registerCluster(app: FastifyInstance, node: KahunaNode, options: RestOptions): void {
-  app.get('/v1/cluster/membership', (_request, reply) => json(reply, 200, membershipDocument(node)));
-  app.get('/v1/cluster/placement', (_request, reply) => json(reply, 200, placementDocument(node, options.localEndpoint)));
-  app.get('/v1/cluster/routing', (request, reply) => json(reply, 200, routingDocument(node, keySpaceOf(request))));
+  const document = (path: string, summary: string, read: (request: FastifyRequest) => object, query?: object): void => {
+    const schema = { ...describe('cluster', summary), ...(query === undefined ? {} : { querystring: query }) };
+    app.get(path, { schema }, (request, reply) => json(reply, 200, read(request)));
+  };
+  document('/v1/cluster/membership', 'The members', () => membershipDocument(node));
+  document('/v1/cluster/placement', 'Where partitions have replicas', () => placementDocument(node, options.localEndpoint));
+  document(
+    '/v1/cluster/routing',
+    'What a client needs to find the owner of a key by itself',
+    request => routingDocument(node, keySpaceOf(request)),
+    KEY_SPACE_QUERY,
+  );
 }
 
 function registerProbes(app: FastifyInstance, node: KahunaNode, options: RestOptions): void {
   const metrics = new Metrics(node);
-  app.get('/v1/cluster/health', (_request, reply) => {
+  app.get('/v1/cluster/health', { schema: describe('probes', 'Is this node ready, and if not, why') }, (_request, reply) => {
     const { status, body } = healthDocument(node, options.isStopping());
     return json(reply, status, body);
   });
-  app.get<{ Querystring: { verbose?: string } }>('/readyz', (request, reply) => {
+  const ready = describe('probes', 'Ready: 200, else 503');
+  app.get<{ Querystring: { verbose?: string } }>('/readyz', { schema: ready }, (request, reply) => {
     const { status, body } = healthDocument(node, options.isStopping());
     return probe(reply, status, request.query.verbose, body);
   });
   // Alive means: the process answers and has not given up; quorum and membership are no reason to restart it.
-  app.get<{ Querystring: { verbose?: string } }>('/livez', (request, reply) => {
+  const alive = describe('probes', 'Alive: 200, else 503');
+  app.get<{ Querystring: { verbose?: string } }>('/livez', { schema: alive }, (request, reply) => {
     const { fatalFault } = node.health();
     return probe(reply, fatalFault === null ? 200 : 503, request.query.verbose, { process: true, fatalFault });
   });
-  app.get<{ Querystring: { partitions?: string } }>('/metrics', async (request, reply) => {
+  const measures = describe('probes', 'Metrics in the text format of Prometheus');
+  app.get<{ Querystring: { partitions?: string } }>('/metrics', { schema: measures }, async (request, reply) => {
     reply.type(metrics.contentType);
     return metrics.text(request.query.partitions !== 'off');
   });
@@ -212,7 +256,7 @@ function probe(reply: FastifyReply, status: number, verbose: string | undefined,
 }
 
 function registerRoot(app: FastifyInstance, options: RestOptions): void {
-  app.get('/', (request, reply) => {
+  app.get('/', { schema: describe('probes', 'The name of the server; for browsers, the console') }, (request, reply) => {
     const wantsPage = request.headers.accept?.toLowerCase().includes('text/html') ?? false;
     if (!wantsPage || !options.consoleEnabled) return reply.type('text/plain; charset=utf-8').send('Kahuna.Server');
     addConsoleHeaders(reply);

@@ -55,6 +55,16 @@ export class Fields {
     return Number(this.integer(name, INT32) ?? absent);
   }
 
+  optionalInt32(name: string): number | undefined {
+    const value = this.integer(name, INT32);
+    return value === undefined ? undefined : Number(value);
+  }
+
+  optionalInt64(name: string): bigint | undefined {
+    const value = this.integer(name, INT64);
+    return value === undefined ? undefined : BigInt(value);
+  }
+
   int64(name: string, absent: number): Integer {
     return this.integer(name, INT64) ?? absent;
   }
@@ -68,7 +78,14 @@ export class Fields {
     return this.integer(name, undefined) ?? absent;
   }
 
-  durability(name = 'durability', absent = 0): number {
+  /** false when absent. */
+  boolean(name: string): boolean {
+    const value = this.get(name) ?? false;
+    if (typeof value !== 'boolean') throw new BadRequest(`${name} must be true or false.`);
+    return value;
+  }
+
+  durability(name: string, absent: number): number {
     return this.enumeration(name, DURABILITY_NAMES, absent);
   }
 

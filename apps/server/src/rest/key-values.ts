@@ -1,57 +1,58 @@
-import { type Clock, type Hlc, isZeroHlc } from '@kahuna/base';
+import { type Hlc, isZeroHlc } from '@kahuna/base';
 import { type Operation, type OperationResult, ResponseType } from '@kahuna/partition';
-import type { RequestedDelete, RequestedExtend, RequestedGet, RequestedOperation, RequestedSet } from '@kahuna/wire';
+import type { RequestedGet, RequestedOperation, RequestedSet } from '@kahuna/wire';
 import { invalidInput, isValidOperation, refusal, setManyIsValid } from '../gateway/validate.ts';
-import type { Fields, Integer } from './fields.ts';
+import { type DataContext, type Endpoint, endpoint } from './endpoint.ts';
+import type { Integer } from './fields.ts';
 import { bytesJson, hlcJson } from './json-output.ts';
-import type { NodeCalls } from './node-calls.ts';
-import { type RouteHints, RouteTable } from './route-hints.ts';
+import {
+  BYTES,
+  HLC,
+  INT32,
+  INT64,
+  type JsonSchema,
+  KEY_VALUE_TYPES,
+  list,
+  nullable,
+  object,
+  outcome,
+  ROUTE,
+  SERVED_FROM,
+  shared,
+  TEXT,
+} from './json-schema.ts';
+import { RouteTable } from './route-hints.ts';
+import { bytes, durability, hlc, int32, int64, items, type Read, setFlags, text } from './shape.ts';
+import { OPERATION_IDENTITY, TRANSACTION, transactionRefusal } from './transaction-fields.ts';
 
 /** A compare revision that no key can have (spec keyvalues §6.2: below −1 never matches). */
 const NO_REVISION = -2;
 
-/** What the key/value handlers work with. */
-export interface KeyValueContext {
-  readonly calls: NodeCalls;
-  readonly hints: RouteHints;
-  readonly clock: Clock;
-}
-
-/** Answers one parsed request with the JSON text of its response. */
-export type KeyValueHandler = (fields: Fields, context: KeyValueContext) => Promise<string>;
-
 // ---- requests --------------------------------------------------------------------------------------------------------------
 
-function readSet(f: Fields): RequestedSet {
-  const compareRevision = f.int64('compareRevision', 0);
-  return {
-    kind: 'set',
-    key: f.text('key'),
-    value: f.bytes('value'),
-    expiresMs: f.int32('expiresMs', 0),
-    flags: f.setFlags(),
-    compareValue: f.bytes('compareValue'),
-    compareRevision: typeof compareRevision === 'number' ? compareRevision : NO_REVISION,
-    durability: f.durability(),
-  };
+const KEY = { key: text('Any text that is not empty'), durability: durability() } as const;
+const SET = {
+  ...KEY,
+  value: bytes('null is no value, "" zero bytes'),
+  expiresMs: int32(0, 'Lifetime in milliseconds; 0: for ever'),
+  flags: setFlags(),
+  compareValue: bytes('Of flag 16'),
+  compareRevision: int64(0, 'Of flag 32'),
+} as const;
+const EXTEND = { ...KEY, expiresMs: int32(0, 'New lifetime in milliseconds, from now; 0: for ever') } as const;
+const READ = { ...KEY, revision: int64(-1, 'Revision to read; below 0: the latest') } as const;
+const READ_TIMESTAMP = { readTimestamp: hlc('Time to read as of; zero: the latest') } as const;
+const ITEM_TRANSACTION = { transactionId: hlc('Session; zero: no transaction') } as const;
+
+function toSet({ compareRevision, ...rest }: Read<typeof SET>): RequestedSet {
+  const { key, value, expiresMs, flags, compareValue, durability } = rest;
+  const comparable = typeof compareRevision === 'number' ? compareRevision : NO_REVISION;
+  return { kind: 'set', key, value, expiresMs, flags, compareValue, compareRevision: comparable, durability };
 }
 
-function readExtend(f: Fields): RequestedExtend {
-  return { kind: 'extend', key: f.text('key'), expiresMs: f.int32('expiresMs', 0), durability: f.durability() };
-}
-
-function readDelete(f: Fields): RequestedDelete {
-  return { kind: 'delete', key: f.text('key'), durability: f.durability() };
-}
-
-function readGet(kind: 'get' | 'exists', f: Fields, readTimestamp: Hlc): RequestedGet {
-  return {
-    kind,
-    key: f.text('key'),
-    revision: knownRevision(f.int64('revision', -1)),
-    readTimestamp,
-    durability: f.durability(),
-  };
+function toGet(kind: 'get' | 'exists', body: Read<typeof READ>, readTimestamp: Hlc): RequestedGet {
+  const { key, durability } = body;
+  return { kind, key, revision: knownRevision(body.revision), readTimestamp, durability };
 }
 
 /** Revisions beyond the safe integers exist nowhere; the largest safe one stands for them. Negative ones all mean the latest. */
@@ -60,52 +61,34 @@ function knownRevision(revision: Integer): number {
   return typeof revision === 'number' ? revision : Number.MAX_SAFE_INTEGER;
 }
 
-/** How an operation stands to transactions (spec rest §5.1). */
-function transactionRefusal(f: Fields, transactionId: Hlc): OperationResult | undefined {
-  const operationId = [f.uint64('operationIdHigh'), f.uint64('operationIdLow')];
-  const identified = f.text('coordinatorKey') !== '' && operationId.some(half => half !== 0);
-  if (isZeroHlc(transactionId)) return undefined;
-  // No session can be started in this release, so a well-formed one is a session that nobody knows.
-  return identified ? refusal(ResponseType.Aborted) : invalidInput();
-}
-
 // ---- one key ---------------------------------------------------------------------------------------------------------------
 
-async function runOne(f: Fields, requested: RequestedOperation, context: KeyValueContext): Promise<OperationResult> {
-  const refused = transactionRefusal(f, f.hlc('transactionId'));
+type TransactionBody = Read<typeof TRANSACTION>;
+
+async function runOne(body: TransactionBody, requested: RequestedOperation, context: DataContext): Promise<OperationResult> {
   if (!isValidOperation(requested)) return invalidInput();
-  return refused ?? (await context.calls.run(requested));
+  const refused = transactionRefusal(body, body.transactionId);
+  return refused === undefined ? context.calls.run(requested) : refusal(refused);
 }
 
-function writeHandler(read: (f: Fields) => RequestedOperation): KeyValueHandler {
-  return async (f, context) => {
-    const r = await runOne(f, read(f), context);
-    const route = context.hints.json(r.route);
-    return `{"servedFrom":"","type":${sentType(r)},"revision":${r.revision},"lastModified":${hlcJson(r.lastModified)},"route":${route}}`;
-  };
+const TYPE = outcome(KEY_VALUE_TYPES);
+const WRITE_RESPONSE = object({ servedFrom: SERVED_FROM, type: TYPE, revision: INT64, lastModified: HLC, route: ROUTE });
+const READ_TAIL = { revision: INT64, expires: HLC, lastModified: HLC };
+const GET_RESPONSE = object({ servedFrom: SERVED_FROM, type: TYPE, value: BYTES, ...READ_TAIL, route: ROUTE });
+const EXISTS_RESPONSE = object({ servedFrom: SERVED_FROM, type: TYPE, ...READ_TAIL, route: ROUTE });
+
+function writeJson(r: OperationResult, { hints }: DataContext): string {
+  const head = `{"servedFrom":"","type":${sentType(r)},"revision":${r.revision}`;
+  return `${head},"lastModified":${hlcJson(r.lastModified)},"route":${hints.json(r.route)}}`;
 }
 
-export const trySet = writeHandler(readSet);
-export const tryExtend = writeHandler(readExtend);
-export const tryDelete = writeHandler(readDelete);
-
-export const tryGet: KeyValueHandler = async (f, context) => {
-  const r = await runOne(f, readGet('get', f, f.hlc('readTimestamp')), context);
-  return `{"servedFrom":"","type":${sentType(r)},"value":${bytesJson(r.value)},${readTail(r, f)},"route":${context.hints.json(r.route)}}`;
-};
-
-export const tryExists: KeyValueHandler = async (f, context) => {
-  const r = await runOne(f, readGet('exists', f, f.hlc('readTimestamp')), context);
-  return `{"servedFrom":"","type":${sentType(r)},${readTail(r, f)},"route":${context.hints.json(r.route)}}`;
-};
-
-function readTail(r: OperationResult, f: Fields): string {
-  return `"revision":${answeredRevision(r, f)},"expires":${hlcJson(r.expires)},"lastModified":${hlcJson(r.lastModified)}`;
+function readTail(r: OperationResult, asked: Integer): string {
+  return `"revision":${answeredRevision(r, asked)},"expires":${hlcJson(r.expires)},"lastModified":${hlcJson(r.lastModified)}`;
 }
 
 /** A miss at a revision repeats the revision asked for, also one that only a 64-bit integer holds. */
-function answeredRevision(r: OperationResult, f: Fields): Integer {
-  return r.revision === Number.MAX_SAFE_INTEGER ? f.int64('revision', -1) : r.revision;
+function answeredRevision(r: OperationResult, asked: Integer): Integer {
+  return r.revision === Number.MAX_SAFE_INTEGER ? asked : r.revision;
 }
 
 /** Types that only nodes use among themselves never reach a client (spec rest §3.1). */
@@ -117,21 +100,38 @@ function sentType(r: OperationResult): number {
 
 /** One row of a batch: what was asked and what came of it. */
 interface Row {
-  readonly fields: Fields;
   readonly requested: RequestedOperation;
+  /** The revision asked for, where one was. */
+  readonly asked: Integer;
   result: OperationResult;
 }
 
-function rowsOf(items: readonly Fields[], read: (f: Fields) => RequestedOperation): Row[] {
-  return items.map(fields => ({ fields, requested: read(fields), result: invalidInput() }));
+function row(requested: RequestedOperation, asked: Integer): Row {
+  return { requested, asked, result: invalidInput() };
 }
 
 /** Executes the rows that pass the checks; the others keep InvalidInput (spec keyvalues §14). */
-async function runValidRows(rows: readonly Row[], context: KeyValueContext): Promise<void> {
+async function runValidRows(rows: readonly Row[], context: DataContext): Promise<void> {
   const valid: { row: Row; operation: Operation }[] = [];
   for (const row of rows) if (isValidOperation(row.requested)) valid.push({ row, operation: row.requested });
   const results = await context.calls.runAll(valid.map(({ operation }) => operation));
   for (const [i, { row }] of valid.entries()) row.result = results[i] ?? row.result;
+}
+
+const WRITE_ROW = object({
+  servedFrom: SERVED_FROM,
+  key: nullable(TEXT),
+  type: TYPE,
+  revision: INT64,
+  lastModified: HLC,
+  durability: INT32,
+  routeIndex: INT32,
+});
+const READ_ROW = object({ key: TEXT, type: TYPE, value: BYTES, ...READ_TAIL, durability: INT32, routeIndex: INT32 });
+
+function batch(row: JsonSchema): JsonSchema {
+  const routes = nullable(list(shared('Route')));
+  return object({ type: TYPE, items: list(row), timeElapsedMs: INT32, routes });
 }
 
 const WRITE_ROW_MISSING =
@@ -142,64 +142,158 @@ function writeRow({ requested, result: r }: Row, routes: RouteTable): string {
   return `${head},"lastModified":${hlcJson(r.lastModified)},"durability":${requested.durability},"routeIndex":${routes.index(r.route)}}`;
 }
 
-function readRow(row: Row, routes: RouteTable): string {
-  const { requested, result: r, fields } = row;
+function readRow({ requested, result: r, asked }: Row, routes: RouteTable): string {
   const head = `{"key":${JSON.stringify(requested.key)},"type":${sentType(r)},"value":${bytesJson(r.value)}`;
-  return `${head},${readTail(r, fields)},"durability":${requested.durability},"routeIndex":${routes.index(r.route)}}`;
+  return `${head},${readTail(r, asked)},"durability":${requested.durability},"routeIndex":${routes.index(r.route)}}`;
 }
 
-function writeEnvelope(type: number, items: string, startedMs: number, routes: RouteTable, { clock }: KeyValueContext): string {
-  return `{"type":${type},"items":[${items}],"timeElapsedMs":${Math.round(clock.monotonicMs() - startedMs)},"routes":${routes.json()}}`;
-}
+/** The answer of a batch in the making: when it began, and the routes that its rows name. */
+class BatchAnswer {
+  private readonly context: DataContext;
+  private readonly startedMs: number;
+  private readonly routes: RouteTable;
 
-export const trySetMany: KeyValueHandler = async (f, context) => {
-  const startedMs = context.clock.monotonicMs();
-  const routes = new RouteTable(context.hints);
-  const items = f.objects('items');
-  if (items === undefined) return writeEnvelope(ResponseType.InvalidInput, WRITE_ROW_MISSING, startedMs, routes, context);
-  const rows = rowsOf(items, readSet);
-  const transactional = items.some(item => !isZeroHlc(item.hlc('transactionId')));
-  const accepted = !transactional && setManyIsValid(rows.map(row => row.requested as RequestedSet));
-  if (accepted) await runValidRows(rows, context);
-  const type = accepted ? ResponseType.Set : ResponseType.InvalidInput;
-  return writeEnvelope(type, rows.map(row => writeRow(row, routes)).join(','), startedMs, routes, context);
-};
-
-export const tryDeleteMany: KeyValueHandler = async (f, context) => {
-  const startedMs = context.clock.monotonicMs();
-  const routes = new RouteTable(context.hints);
-  const items = f.objects('items');
-  if (items === undefined) return writeEnvelope(ResponseType.InvalidInput, WRITE_ROW_MISSING, startedMs, routes, context);
-  const rows = rowsOf(items, readDelete);
-  const sessions = new Set(items.map(item => hlcJson(item.hlc('transactionId'))));
-  const transactional = items.find(item => !isZeroHlc(item.hlc('transactionId')))?.hlc('transactionId');
-  const refused = transactional === undefined ? undefined : transactionRefusal(f, transactional);
-  let type: number = ResponseType.Deleted;
-  if (refused === undefined) {
-    await runValidRows(rows, context);
-  } else if (refused.type === ResponseType.InvalidInput || sessions.size > 1) {
-    type = ResponseType.InvalidInput;
-  } else {
-    for (const row of rows) if (isValidOperation(row.requested)) row.result = refused;
+  constructor(context: DataContext) {
+    this.context = context;
+    this.startedMs = context.clock.monotonicMs();
+    this.routes = new RouteTable(context.hints);
   }
-  return writeEnvelope(type, rows.map(row => writeRow(row, routes)).join(','), startedMs, routes, context);
-};
 
-function readManyHandler(kind: 'get' | 'exists'): KeyValueHandler {
-  return async (f, context) => {
-    const startedMs = context.clock.monotonicMs();
-    const routes = new RouteTable(context.hints);
-    const readTimestamp = f.hlc('readTimestamp');
-    const transactional = !isZeroHlc(f.hlc('transactionId'));
-    const items = f.objects('items');
-    const rows = rowsOf(items ?? [], item => readGet(kind, item, readTimestamp));
+  /** `servedFrom`: reads have it on the envelope, writes on each row. */
+  json(type: number, rows: readonly Row[], rowJson: typeof writeRow, servedFrom = ''): string {
+    return this.envelope(type, rows.map(row => rowJson(row, this.routes)).join(','), servedFrom);
+  }
+
+  /** No list came: one row stands for it. */
+  missing(): string {
+    return this.envelope(ResponseType.InvalidInput, WRITE_ROW_MISSING, '');
+  }
+
+  private envelope(type: number, rows: string, servedFrom: string): string {
+    const elapsedMs = Math.round(this.context.clock.monotonicMs() - this.startedMs);
+    return `{"type":${type},${servedFrom}"items":[${rows}],"timeElapsedMs":${elapsedMs},"routes":${this.routes.json()}}`;
+  }
+}
+
+const SET_MANY = { items: items({ ...SET, ...ITEM_TRANSACTION }) } as const;
+const DELETE_MANY = { ...OPERATION_IDENTITY, items: items({ ...KEY, ...ITEM_TRANSACTION }) } as const;
+const READ_MANY = { ...ITEM_TRANSACTION, ...READ_TIMESTAMP, items: items(READ) } as const;
+
+async function setMany({ items: list }: Read<typeof SET_MANY>, context: DataContext): Promise<string> {
+  const answer = new BatchAnswer(context);
+  if (list === undefined) return answer.missing();
+  const sets = list.map(toSet);
+  const rows = sets.map(set => row(set, 0));
+  const accepted = list.every(item => isZeroHlc(item.transactionId)) && setManyIsValid(sets);
+  if (accepted) await runValidRows(rows, context);
+  return answer.json(accepted ? ResponseType.Set : ResponseType.InvalidInput, rows, writeRow);
+}
+
+async function deleteMany(body: Read<typeof DELETE_MANY>, context: DataContext): Promise<string> {
+  const answer = new BatchAnswer(context);
+  if (body.items === undefined) return answer.missing();
+  const rows = body.items.map(({ key, durability }) => row({ kind: 'delete', key, durability }, 0));
+  const sessions = new Set(body.items.map(item => hlcJson(item.transactionId)));
+  const session = body.items.find(item => !isZeroHlc(item.transactionId));
+  const refused = session === undefined ? undefined : transactionRefusal(body, session.transactionId);
+  if (refused === ResponseType.InvalidInput || (refused !== undefined && sessions.size > 1)) {
+    return answer.json(ResponseType.InvalidInput, rows, writeRow);
+  }
+  if (refused === undefined) await runValidRows(rows, context);
+  else for (const row of rows) if (isValidOperation(row.requested)) row.result = refusal(refused);
+  return answer.json(ResponseType.Deleted, rows, writeRow);
+}
+
+function readMany(kind: 'get' | 'exists') {
+  return async (body: Read<typeof READ_MANY>, context: DataContext): Promise<string> => {
+    const answer = new BatchAnswer(context);
+    const transactional = !isZeroHlc(body.transactionId);
+    const rows = (body.items ?? []).map(item => row(toGet(kind, item, body.readTimestamp), item.revision));
     if (!transactional) await runValidRows(rows, context);
-    const type = items === undefined || transactional ? ResponseType.InvalidInput : ResponseType.Get;
-    const body = rows.map(row => readRow(row, routes)).join(',');
-    const elapsed = Math.round(context.clock.monotonicMs() - startedMs);
-    return `{"type":${type},"servedFrom":"","items":[${body}],"timeElapsedMs":${elapsed},"routes":${routes.json()}}`;
+    const type = body.items === undefined || transactional ? ResponseType.InvalidInput : ResponseType.Get;
+    return answer.json(type, rows, readRow, '"servedFrom":"",');
   };
 }
 
-export const tryGetMany = readManyHandler('get');
-export const tryExistsMany = readManyHandler('exists');
+const READ_BATCH = batch(READ_ROW);
+const READ_MANY_RESPONSE = object({ ...READ_BATCH.properties, servedFrom: SERVED_FROM });
+
+/** Spec rest §7 and §8. */
+export const KEY_VALUE_ENDPOINTS: readonly Endpoint[] = [
+  endpoint({
+    path: '/v1/kv/try-set',
+    summary: 'Write a key, if the conditions in the flags hold',
+    body: { ...TRANSACTION, ...SET },
+    response: WRITE_RESPONSE,
+    handle: async (body, context) => writeJson(await runOne(body, toSet(body), context), context),
+  }),
+  endpoint({
+    path: '/v1/kv/try-extend',
+    summary: 'Give a key a new lifetime',
+    body: { ...TRANSACTION, ...EXTEND },
+    response: WRITE_RESPONSE,
+    handle: async (body, context) => {
+      const { key, expiresMs, durability } = body;
+      return writeJson(await runOne(body, { kind: 'extend', key, expiresMs, durability }, context), context);
+    },
+  }),
+  endpoint({
+    path: '/v1/kv/try-delete',
+    summary: 'Delete a key',
+    body: { ...TRANSACTION, ...KEY },
+    response: WRITE_RESPONSE,
+    handle: async (body, context) => {
+      const { key, durability } = body;
+      return writeJson(await runOne(body, { kind: 'delete', key, durability }, context), context);
+    },
+  }),
+  endpoint({
+    path: '/v1/kv/try-get',
+    summary: 'Read a key: the latest value, a revision, or as of a time',
+    body: { ...TRANSACTION, ...READ, ...READ_TIMESTAMP },
+    response: GET_RESPONSE,
+    handle: async (body, context) => {
+      const r = await runOne(body, toGet('get', body, body.readTimestamp), context);
+      const value = `"value":${bytesJson(r.value)},${readTail(r, body.revision)}`;
+      return `{"servedFrom":"","type":${sentType(r)},${value},"route":${context.hints.json(r.route)}}`;
+    },
+  }),
+  endpoint({
+    path: '/v1/kv/try-exists',
+    summary: 'Ask whether a key exists, without its value',
+    body: { ...TRANSACTION, ...READ, ...READ_TIMESTAMP },
+    response: EXISTS_RESPONSE,
+    handle: async (body, context) => {
+      const r = await runOne(body, toGet('exists', body, body.readTimestamp), context);
+      return `{"servedFrom":"","type":${sentType(r)},${readTail(r, body.revision)},"route":${context.hints.json(r.route)}}`;
+    },
+  }),
+  endpoint({
+    path: '/v1/kv/try-set-many',
+    summary: 'Write many keys; each stands alone',
+    body: SET_MANY,
+    response: batch(WRITE_ROW),
+    handle: setMany,
+  }),
+  endpoint({
+    path: '/v1/kv/try-delete-many',
+    summary: 'Delete many keys; each stands alone',
+    body: DELETE_MANY,
+    response: batch(WRITE_ROW),
+    handle: deleteMany,
+  }),
+  endpoint({
+    path: '/v1/kv/try-get-many',
+    summary: 'Read many keys',
+    body: READ_MANY,
+    response: READ_MANY_RESPONSE,
+    handle: readMany('get'),
+  }),
+  endpoint({
+    path: '/v1/kv/try-exists-many',
+    summary: 'Ask of many keys whether they exist',
+    body: READ_MANY,
+    response: READ_MANY_RESPONSE,
+    handle: readMany('exists'),
+  }),
+];

@@ -1,5 +1,5 @@
 import type { KahunaNode, ResultSink } from '@kahuna/node';
-import type { Operation, OperationResult } from '@kahuna/partition';
+import type { LockOperation, Operation, OperationResult, SequenceOperation } from '@kahuna/partition';
 
 /** Items of one batch that are under way at a time: bounds memory, and the turn of the event loop that a huge batch may take. */
 const WINDOW = 1024;
@@ -25,7 +25,7 @@ export class NodeCalls implements ResultSink {
   }
 
   /** Never rejects: the node answers every operation. */
-  run(operation: Operation): Promise<OperationResult> {
+  run(operation: Operation | LockOperation | SequenceOperation): Promise<OperationResult> {
     const token = this.nextToken++;
     return new Promise(resolve => {
       this.waiting.set(token, resolve);

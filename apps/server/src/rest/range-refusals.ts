@@ -1,5 +1,5 @@
 import { RESERVED_KEY_PREFIX } from '../gateway/validate.ts';
-import type { Fields } from './fields.ts';
+import { int32, type Read, text } from './shape.ts';
 
 /**
  * `/v1/ranges` and the replication factor while every key space is hash-routed and every node holds everything: the documented
@@ -10,6 +10,13 @@ export interface TypedAnswer {
   readonly body: object;
 }
 
+export const KEY_SPACE = { keySpace: text('The key space') } as const;
+export const SPLIT = { ...KEY_SPACE, splitKey: text('First key of the right half') } as const;
+export const REPLICATION_FACTOR = {
+  partitionId: int32(0, 'A data partition'),
+  replicationFactor: int32(0, 'Replicas; 0: the setting of the cluster'),
+} as const;
+
 const DISABLED = 'Range routing is not available in this release.';
 const BAD_SPACE = `keySpace must not be empty, begin with ${RESERVED_KEY_PREFIX} or end in /meta.`;
 
@@ -17,21 +24,21 @@ function isValidSpace(keySpace: string): boolean {
   return keySpace !== '' && !keySpace.startsWith(RESERVED_KEY_PREFIX) && !keySpace.endsWith('/meta');
 }
 
-export function registerRange(fields: Fields): TypedAnswer {
-  const valid = isValidSpace(fields.text('keySpace'));
+export function registerRange({ keySpace }: Read<typeof KEY_SPACE>): TypedAnswer {
+  const valid = isValidSpace(keySpace);
   const body = { success: false, status: valid ? 'KeyRangeDisabled' : 'InvalidInput', seeded: false, routingMode: 'Hash' };
   return { status: valid ? 409 : 400, body: { ...body, descriptorCount: 0, reason: valid ? DISABLED : BAD_SPACE } };
 }
 
 /** A space without descriptors is what unregistering leads to, so that is a success. */
-export function unregisterRange(fields: Fields): TypedAnswer {
-  const valid = isValidSpace(fields.text('keySpace'));
+export function unregisterRange({ keySpace }: Read<typeof KEY_SPACE>): TypedAnswer {
+  const valid = isValidSpace(keySpace);
   const body = { success: valid, status: valid ? 'Removed' : 'InvalidInput', routingMode: 'Hash', descriptorCount: 0 };
   return { status: valid ? 200 : 400, body: { ...body, reason: valid ? null : BAD_SPACE } };
 }
 
-export function splitRange(fields: Fields): TypedAnswer {
-  const valid = isValidSpace(fields.text('keySpace')) && fields.text('splitKey') !== '';
+export function splitRange({ keySpace, splitKey }: Read<typeof SPLIT>): TypedAnswer {
+  const valid = isValidSpace(keySpace) && splitKey !== '';
   return {
     status: valid ? 409 : 400,
     body: {
@@ -56,8 +63,8 @@ export function mergeRanges(): TypedAnswer {
 
 const BAD_FACTOR = 'partitionId must be a data partition (> 0) and replicationFactor must be >= 0 (0 clears the override).';
 
-export function setReplicationFactor(fields: Fields): TypedAnswer {
-  const valid = fields.int32('partitionId', 0) > 1 && fields.int32('replicationFactor', 0) >= 0;
+export function setReplicationFactor({ partitionId, replicationFactor }: Read<typeof REPLICATION_FACTOR>): TypedAnswer {
+  const valid = partitionId > 1 && replicationFactor >= 0;
   return {
     status: 409,
     body: {
