@@ -47,6 +47,7 @@ export interface NodeSettings {
   readonly sequences: SequenceSettings;
   /** Idle time before a free ephemeral lock may be forgotten. */
   readonly lockIdleMs: number;
+  readonly retention: RetentionSettings;
   /** Longest stretch of applying in one turn of the event loop. */
   readonly applyBudgetMs: number;
   readonly snapshotChunkBytes: number;
@@ -60,7 +61,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   checkQuorumMs: 4000,
   timerInitialDelayMs: 2500,
   leadershipBarrierMs: 10_000,
-  stateFlushMs: 200,
+  stateFlushMs: 20,
   checkpointMs: 30_000,
   keepEntries: 10_000,
   keepBytes: 32 * 1024 * 1024,
@@ -77,9 +78,24 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   ephemeralBytes: 256 * 1024 * 1024,
   sequences: { blockSize: 1000, retentionMax: 256, retentionMs: 600_000, maxBlocks: 80_000 },
   lockIdleMs: 1_800_000,
+  retention: { count: 0, ageMs: 0, sweepMs: 300_000, batchVersions: 1000, onWrite: true },
   applyBudgetMs: 5,
   snapshotChunkBytes: 256 * 1024,
 };
+
+/** How much history of persistent keys is kept (keyvalues §10.2). */
+export interface RetentionSettings {
+  /** Newest archived versions per key; 0 = all. */
+  readonly count: number;
+  /** Versions superseded longer ago go; 0 = none. */
+  readonly ageMs: number;
+  /** Between full sweeps of a partition. */
+  readonly sweepMs: number;
+  /** Versions removed by one command. */
+  readonly batchVersions: number;
+  /** Keys are also looked at shortly after they were written. */
+  readonly onWrite: boolean;
+}
 
 /** Who this node is, and whom it starts with. */
 export interface NodeOptions {
