@@ -503,7 +503,8 @@ export class Replica {
    * needs that round.
    */
   private executeEphemeral(request: PendingRequest, leased: boolean): boolean {
-    if (request.isWrite && request.repeat) {
+    // What repeating a lock operation may answer is a rule of locks (spec locks §9).
+    if (request.isWrite && request.repeat && !request.isLock) {
       // An earlier attempt may stand in this very table, and nothing remembers it.
       request.refuse(ForwardStatus.Unknown);
       return false;
