@@ -99,7 +99,7 @@ export function ActionDialog({ title, verb, request, children, onClose }: Action
                 )}
                 <div className="same-as">
                   <CopyButton text={data.curl} label="Copy as curl" />
-                  <CopyButton text={data.cli} label="Copy as CLI" />
+                  {data.cli !== null && <CopyButton text={data.cli} label="Copy as CLI" />}
                 </div>
               </>
             )}

@@ -287,7 +287,7 @@ export interface SequenceRow {
   readonly remaining: string | null;
   /** When the last value is reserved at the present rate; null: not in sight. */
   readonly exhaustsMs: number | null;
-  readonly partitionId: number;
+  readonly partitionId: number | null;
   readonly source: number;
 }
 
@@ -436,7 +436,8 @@ export interface Preflight {
   readonly risk: 'low' | 'medium' | 'high';
   /** To be typed before a start of high risk. */
   readonly phrase: string | null;
-  readonly cli: string;
+  /** null: the command line has no form for exactly this. */
+  readonly cli: string | null;
   readonly curl: string;
 }
 

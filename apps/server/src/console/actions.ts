@@ -15,7 +15,8 @@ export interface Action {
   /** What it is about: to be typed where the risk is high. */
   readonly subject: string;
   readonly operation: Parameters<KahunaNode['submit']>[0];
-  readonly cli: string;
+  /** null: the command line has no form for exactly this. */
+  readonly cli: string | null;
   readonly curl: string;
   look(reads: ConsoleReads): Promise<Facts>;
   /** Against what the user saw: a check that fails means that something else is there now. */
@@ -90,11 +91,10 @@ function setKey({ params, expect }: Request<'set-key'>): Action {
   const compareRevision = expect.revision === null ? 0 : Number(expect.revision);
   const { key, expiresMs } = params;
   const durability = durabilityOf(params.durability);
-  const shown = value === null ? 'null' : readable(value);
   return {
     subject: key,
     operation: { kind: 'set', key, value, expiresMs, flags, compareValue: null, compareRevision, durability },
-    cli: `kahuna-cli --set ${quoted(key)} --value ${quoted(shown)}${expiresMs > 0 ? ` --expires ${expiresMs}` : ''}`,
+    cli: null,
     curl: curl('/v1/kv/try-set', { key, value: params.valueB64, expiresMs, flags, compareRevision, durability }),
     look: reads => lookAtKey(reads, params),
     checks: facts => revisionCheck(facts, expect.revision),
@@ -120,7 +120,7 @@ function deleteKey({ params, expect }: Request<'delete-key'>): Action {
   return {
     subject: key,
     operation: { kind: 'delete', key, durability },
-    cli: `kahuna-cli --delete ${quoted(key)}`,
+    cli: null,
     curl: curl('/v1/kv/try-delete', { key, durability }),
     look: reads => lookAtKey(reads, params),
     checks: facts => revisionCheck(facts, expect.revision),
@@ -143,7 +143,7 @@ function extendKey({ params, expect }: Request<'extend-key'>): Action {
   return {
     subject: key,
     operation: { kind: 'extend', key, expiresMs, durability },
-    cli: `kahuna-cli --extend ${quoted(key)} --expires ${expiresMs}`,
+    cli: null,
     curl: curl('/v1/kv/try-extend', { key, expiresMs, durability }),
     look: reads => lookAtKey(reads, params),
     checks: facts => revisionCheck(facts, expect.revision),
@@ -167,7 +167,10 @@ function releaseLock({ params, expect }: Request<'release-lock'>): Action {
   return {
     subject: resource,
     operation: { kind: 'lock-release', key: resource, owner, expiresMs: 0, durability },
-    cli: `kahuna-cli --unlock ${quoted(resource)} --owner ${quoted(name)}`,
+    cli:
+      isText(owner) && params.durability === 'persistent'
+        ? `kahuna-cli --unlock ${quoted(resource)} --owner ${quoted(name)}`
+        : null,
     curl: curl('/v1/locks/try-unlock', { resource, owner: expect.ownerB64, durability }),
     look: async reads => {
       const answer = await reads.lock({ resource, durability: params.durability });
@@ -203,6 +206,11 @@ function releaseLock({ params, expect }: Request<'release-lock'>): Action {
       return otherwise(result.type, LOCK_NAMES);
     },
   };
+}
+
+/** The owner can be typed as it is. */
+function isText(owner: Buffer): boolean {
+  return Buffer.from(readable(owner)).equals(owner);
 }
 
 /** Its owner extended it lately, so it is at work under this lock (console §7.2). */
@@ -266,7 +274,9 @@ function createSequence({ params }: Request<'create-sequence'>): Action {
       maxValue: maxValue === null ? undefined : BigInt(maxValue),
       blockSize: blockSize ?? undefined,
     },
-    cli: `kahuna-cli --create-sequence ${quoted(name)}`,
+    cli:
+      `kahuna-cli --create-sequence ${quoted(name)} --initial-value ${initialValue} --increment ${increment}` +
+      (maxValue === null ? '' : ` --max-value ${maxValue}`),
     curl: curl('/v1/sequences/create', { name, initialValue, increment, maxValue, blockSize, durability: 1 }),
     look: reads => lookAtSequence(reads, name),
     checks: facts => incarnationCheck(facts, null),
@@ -296,7 +306,7 @@ function updateSequence({ params, expect }: Request<'update-sequence'>): Action 
       blockSize: params.blockSize ?? undefined,
       removeBlockSize: params.blockSize === null,
     },
-    cli: `kahuna-cli --update-sequence ${quoted(name)}`,
+    cli: null,
     curl: curl('/v1/sequences/update', { ...params, durability: 1 }),
     look: reads => lookAtSequence(reads, name),
     checks: facts => incarnationCheck(facts, expect.incarnation),

@@ -11,7 +11,7 @@ import type {
   WindowInfo,
 } from '@kahuna/console/protocol';
 import type { KahunaNode } from '@kahuna/node';
-import { Durability, type OperationResult, ResponseType } from '@kahuna/partition';
+import { Durability, type OperationResult, ResponseType, SequenceResponseType } from '@kahuna/partition';
 import { LockWatch } from './lock-watch.ts';
 import { ConsoleCalls } from './node-calls.ts';
 import { toBase64, wallOf } from './readable.ts';
@@ -241,13 +241,14 @@ export class ConsoleReads {
 
   async sequence(params: TopicParams): Promise<ReadAnswer> {
     const name = params.name ?? '';
-    const answer = await this.node.list({ kind: 'sequences', prefix: name, after: undefined, limit: 1 }, this.deadline());
-    if (answer.type !== ResponseType.Get) return { problem: refusalText(answer.type) };
-    const found = answer.sequences.find(s => s.entry.name === name);
-    if (found === undefined) {
-      return answer.missing.length > 0 ? { problem: refusalText(ResponseType.MustRetry) } : { rows: [], window: SETTLED };
+    const result = await this.calls.run({ kind: 'sequence-get', key: name }, this.deadline());
+    if (result.type === SequenceResponseType.NotFound) return { rows: [], window: SETTLED };
+    if (result.type !== SequenceResponseType.Success || result.detail?.kind !== 'sequence-entry') {
+      return { problem: refusalText(result.type) };
     }
-    return one(name, this.sequenceWatch.observe(found.entry, found.partitionId, this.clock.wallMs(), this.self));
+    const source = result.route?.nodeId ?? this.self;
+    const partitionId = result.route?.partitionId ?? null;
+    return one(name, this.sequenceWatch.observe(result.detail, partitionId, this.clock.wallMs(), source));
   }
 
   /** Pages through a listing until the window is full: what a filter drops does not make the window short. */

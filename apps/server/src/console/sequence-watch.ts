@@ -21,7 +21,7 @@ interface Watched {
 export class SequenceWatch {
   private readonly sequences = new Map<string, Watched>();
 
-  observe(entry: SequenceEntry, partitionId: number, nowMs: number, source: number): SequenceRow {
+  observe(entry: SequenceEntry, partitionId: number | null, nowMs: number, source: number): SequenceRow {
     const perMs = this.marksPerMs(entry, nowMs);
     const left = entry.maxValue === undefined ? undefined : (entry.maxValue - entry.currentValue) / entry.increment;
     const perSec = perMs === undefined ? null : Number(((perMs * 1000) / Number(entry.increment)).toPrecision(3));

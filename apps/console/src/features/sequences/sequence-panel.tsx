@@ -105,9 +105,13 @@ function Sequence({ row }: { row: SequenceRow }) {
         </dd>
         <dt>partition</dt>
         <dd>
-          <Link to="/partitions/$id" params={{ id: String(row.partitionId) }}>
-            P{row.partitionId}
-          </Link>
+          {row.partitionId === null ? (
+            '–'
+          ) : (
+            <Link to="/partitions/$id" params={{ id: String(row.partitionId) }}>
+              P{row.partitionId}
+            </Link>
+          )}
         </dd>
       </dl>
       <div className="panel-actions">

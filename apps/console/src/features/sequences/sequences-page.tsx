@@ -183,7 +183,7 @@ function SequenceLine({ row, chosen }: { row: SequenceRow; chosen: boolean }) {
       <td className="num opt">
         <Instant ms={row.updatedMs} />
       </td>
-      <td className="num opt">P{row.partitionId}</td>
+      <td className="num opt">{row.partitionId === null ? '–' : `P${row.partitionId}`}</td>
     </tr>
   );
 }
