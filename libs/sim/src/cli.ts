@@ -3,7 +3,10 @@ import { runSeed } from './run.ts';
 import { addToTotals, newTotals, rerunCommand, type SweepTotals, sweep, sweepInProcesses } from './sweep.ts';
 
 const USAGE = `npm run sim -- --seed N [--trace]               replays one seed
-npm run sim -- --seeds COUNT [--from N] [--jobs J]   sweeps COUNT seeds`;
+npm run sim -- --seeds COUNT [--from N] [--jobs J]   sweeps COUNT seeds in J processes (2)`;
+
+/** A line of totals at most this often. Milliseconds. */
+const PROGRESS_MS = 10_000;
 
 function replay(seed: number, trace: boolean): number {
   const report = runSeed(seed, trace ? line => console.log(line) : undefined);
@@ -16,10 +19,13 @@ function replay(seed: number, trace: boolean): number {
 async function sweepSeeds(from: number, count: number, jobs: number): Promise<number> {
   const started = performance.now();
   const totals = newTotals();
+  let told = started;
   const onReport = (report: Parameters<typeof addToTotals>[1]): void => {
     addToTotals(totals, report);
     if (report.failure !== undefined) console.log(`\nseed ${report.seed}: ${report.failure}\n  ${rerunCommand(report.seed)}`);
-    if (totals.runs % 100 === 0) console.log(summary(totals, started));
+    if (performance.now() - told < PROGRESS_MS) return;
+    told = performance.now();
+    console.log(summary(totals, started));
   };
   if (jobs === 1) sweep(from, from + count, 1, onReport);
   else await sweepInProcesses(from, from + count, jobs, onReport);
@@ -46,7 +52,7 @@ async function main(): Promise<number> {
       trace: { type: 'boolean', default: false },
       seeds: { type: 'string' },
       from: { type: 'string', default: '1' },
-      jobs: { type: 'string', default: '1' },
+      jobs: { type: 'string', default: '2' },
     },
   });
   if (values.seed !== undefined) return replay(Number(values.seed), values.trace);

@@ -1,6 +1,13 @@
 import { assert } from '@kahuna/base';
 import { NodeHost, type NodeOptions, type NodeSettings, type Ports, type Replica } from '@kahuna/node';
-import { decodeMetaRow, metaRowKey, type Operation, type OperationResult } from '@kahuna/partition';
+import {
+  checkInvariants,
+  decodeMetaRow,
+  KeyValueMachine,
+  metaRowKey,
+  type Operation,
+  type OperationResult,
+} from '@kahuna/partition';
 import type { Message } from '@kahuna/raft';
 import { RaftSafety, SafetyViolation, type Survivors } from '../checkers/raft-safety.ts';
 import { EngineDisk, type EngineOptions, FAST_ENGINE, SimEngine } from './engine-disk.ts';
@@ -52,6 +59,9 @@ export const CALM_CLUSTER: ClusterOptions = {
   drift: 0.0002,
   watchChecksums: true,
 };
+
+/** A node's state machines are looked into once in so many of its turns. */
+const TURNS_PER_LOOK = 64;
 
 /** What a crash takes with it besides the process: `power` also what the engine had not synced. */
 export type CrashKind = 'kill' | 'power';
@@ -130,6 +140,7 @@ export class SimNode implements Survivors {
   private log: SimLogStore | undefined;
   private transport: SimTransport | undefined;
   private boots = 0;
+  private turns = 0;
   /** Runs when the present process ends. */
   private readonly onDeath = new Set<() => void>();
 
@@ -243,8 +254,13 @@ export class SimNode implements Survivors {
   private afterTurn(): void {
     const { host, process } = this;
     if (host === undefined || process === undefined) return;
+    if (++this.turns % TURNS_PER_LOOK === 0) this.cluster.guard(() => this.lookInside(host));
     const life = `${this.endpoint}#${process.incarnation}`;
     this.cluster.guard(() => this.cluster.safety.afterTurn(life, host.replicas.values(), replica => host.hasLease(replica)));
+  }
+
+  private lookInside(host: NodeHost): void {
+    for (const { machine } of host.replicas.values()) if (machine instanceof KeyValueMachine) checkInvariants(machine);
   }
 
   private nodeOptions(): NodeOptions {
