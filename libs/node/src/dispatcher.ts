@@ -1,5 +1,5 @@
 import type { ByteReader, Clock, HybridClock } from '@kahuna/base';
-import { type OperationResult, ResponseType, type Route } from '@kahuna/partition';
+import { type HistoryCommand, type OperationResult, ResponseType, type Route } from '@kahuna/partition';
 import { keySpaceOf, type RoutingTable } from '@kahuna/range-router';
 import type { ResultSink } from './api.ts';
 import type { LatencyHistogram } from './latency.ts';
@@ -111,6 +111,20 @@ export class Dispatcher implements RequestOrigin {
       false,
     );
     this.route(request);
+  }
+
+  /** A command about history, whose partition does not follow from a key. */
+  submitCommand(command: HistoryCommand, partitionId: number, sink: ResultSink, token: number, deadline: number): void {
+    if (!this.host.accepting || this.host.routingTable() === undefined || this.waiting >= this.limits.maxRequests) {
+      this.defer(sink, token, mustRetryOf(command));
+      return;
+    }
+    const { clock, nodeId, boot, hlc } = this.host;
+    const now = clock.monotonicMs();
+    const number = this.nextNumber++;
+    this.route(
+      new PendingRequest(command, partitionId, this, sink, token, now, deadline, nodeId, boot, number, hlc.current(), false),
+    );
   }
 
   /** A number for an operation that this node itself begins. */

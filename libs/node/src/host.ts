@@ -1,4 +1,4 @@
-import { ByteReader, DecodeError, HLC_ZERO, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
+import { ByteReader, DecodeError, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
 import {
   type CommandPolicy,
   createPartitionMachine,
@@ -9,6 +9,7 @@ import {
   type FetchedRow,
   HeadCache,
   type HoldAnswer,
+  type HoldOperation,
   type KeySpaceAnswer,
   type KeySpaceQuery,
   type ListingAnswer,
@@ -44,6 +45,7 @@ import { EventRing } from './events.ts';
 import { FactsExchange } from './facts-exchange.ts';
 import { Founding } from './founding.ts';
 import { decodeHello, encodeHello, type Hello, PROTOCOL_VERSION } from './hello.ts';
+import { Holds } from './holds.ts';
 import { type Instrument, instrumentsOf } from './instruments.ts';
 import { type NodeInternals, newCounters } from './internals.ts';
 import { LatencyHistogram } from './latency.ts';
@@ -52,6 +54,7 @@ import { Meters } from './meters.ts';
 import { Peer } from './peer.ts';
 import { type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
 import type { LogRecord, Ports, RecoveredGroup, TransportListener } from './ports.ts';
+import { Pruner } from './pruner.ts';
 import { Replica, type ReplicaHost } from './replica.ts';
 import { PendingRequest } from './request.ts';
 import { Scans } from './scans.ts';
@@ -122,6 +125,9 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private readonly snapshots: SnapshotTransfers;
   /** With callbacks, for those who cannot wait for a promise; everybody else calls `scan` and `keySpaces`. */
   readonly scans: Scans;
+  /** As {@link NodeHost.scans}, for `hold`. */
+  readonly holds: Holds;
+  readonly pruner: Pruner;
   private readonly onFatal: ((reason: string) => void) | undefined;
   private dirty: Replica[] = [];
   private readonly awake = new Set<Replica>();
@@ -167,6 +173,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.checksums = new ChecksumExchange<Replica>(this);
     this.snapshots = new SnapshotTransfers(this, ports.engine, this.keeper);
     this.scans = new Scans(this, ports.engine);
+    this.holds = new Holds(this, this.dispatcher, () => drawHex(ports.rng, HOLD_ID_DIGITS));
+    this.pruner = new Pruner(this, ports.engine, this.dispatcher);
     ports.transport.listener = this;
   }
 
@@ -819,6 +827,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.tickGroups(now);
     this.dispatcher.tick(now);
     this.scans.tick(now);
+    this.holds.tick(now);
+    this.pruner.tick(now);
     this.snapshots.tick(now);
     this.exchange.tick(now);
     this.checksums.tick(now);
@@ -1180,14 +1190,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return new Promise(resolve => this.scans.scan(query, deadlineMs, resolve));
   }
 
-  hold(): Promise<HoldAnswer> {
-    return Promise.resolve({
-      type: ResponseType.MustRetry,
-      holdId: '',
-      leaseExpiry: HLC_ZERO,
-      effectiveFloor: HLC_ZERO,
-      liveHolds: 0,
-    });
+  hold(operation: HoldOperation, deadlineMs: number): Promise<HoldAnswer> {
+    return new Promise(resolve => this.holds.ask(operation, deadlineMs, resolve));
   }
 
   list(): Promise<ListingAnswer> {
@@ -1246,6 +1250,14 @@ function policyOf(sequences: SequenceSettings): CommandPolicy {
     retentionMax: Math.max(0, retentionMax),
     retentionMs: Math.max(0, retentionMs),
   };
+}
+
+const HOLD_ID_DIGITS = 32;
+
+function drawHex(rng: Ports['rng'], digits: number): string {
+  let text = '';
+  while (text.length < digits) text += rng.int(0, 15).toString(16);
+  return text;
 }
 
 function isAnswer(message: Message): boolean {

@@ -3,15 +3,19 @@ import { DecodeError, HLC_ZERO, isZeroHlc } from '@kahuna/base';
 import {
   type Durability,
   type GetOperation,
+  type HistoryCommand,
+  isHistoryCommand,
   type LockOperation,
   type Operation,
   type OperationResult,
   type ResponseType,
+  readHistoryCommand,
   readLock,
   readSequenceCreate,
   readSequenceUpdate,
   type SequenceEntry,
   type SequenceOperation,
+  writeHistoryCommand,
   writeLock,
   writeSequenceCreate,
   writeSequenceUpdate,
@@ -128,7 +132,7 @@ function readNullable(reader: ByteReader): Uint8Array | null {
   return length === 0 ? null : reader.raw(length - 1);
 }
 
-export type ForwardedOperation = Operation | LockOperation | SequenceOperation;
+export type ForwardedOperation = Operation | LockOperation | SequenceOperation | HistoryCommand;
 
 const OperationCode = {
   set: 1,
@@ -146,9 +150,15 @@ const OperationCode = {
   'sequence-update': 13,
   'sequence-delete': 14,
 } as const;
+const HISTORY_COMMAND = 32;
 const LOCK_KINDS = ['lock-acquire', 'lock-extend', 'lock-release', 'lock-info'] as const;
 
 export function writeOperation(writer: ByteWriter, operation: ForwardedOperation): void {
+  if (isHistoryCommand(operation)) {
+    writer.u8(HISTORY_COMMAND);
+    writeHistoryCommand(writer, operation);
+    return;
+  }
   writer.u8(OperationCode[operation.kind]);
   switch (operation.kind) {
     case 'lock-acquire':
@@ -222,6 +232,8 @@ export function readOperation(reader: ByteReader): ForwardedOperation {
       return { kind: 'sequence-get', key: reader.string() };
     case OperationCode['sequence-delete']:
       return { kind: 'sequence-delete', key: reader.string() };
+    case HISTORY_COMMAND:
+      return readHistoryCommand(reader);
     default:
       return readKeyValueOperation(reader, code);
   }

@@ -12,6 +12,7 @@ import {
   type SequenceOperation,
 } from '@kahuna/partition';
 import type { ResultSink } from './api.ts';
+import type { NodeInternals } from './internals.ts';
 import type { ForwardStatus } from './peer-frame.ts';
 
 export type RequestOperation = Operation | LockOperation | SequenceOperation | Command;
@@ -143,6 +144,30 @@ export class PendingRequest implements Proposal {
     if (this.done) return;
     this.origin.refuse(this, status);
   }
+}
+
+/** A command that the node itself gives to a partition it leads; its answer is not looked for again after a change of leader. */
+export function requestOfNode(
+  node: Pick<NodeInternals, 'nodeId' | 'boot' | 'hlc' | 'monotonicMs'>,
+  command: Command,
+  partitionId: number,
+  origin: RequestOrigin,
+): PendingRequest {
+  const { nodeId, boot } = node;
+  return new PendingRequest(
+    command,
+    partitionId,
+    origin,
+    undefined,
+    0,
+    node.monotonicMs(),
+    0,
+    nodeId,
+    boot,
+    0,
+    node.hlc.current(),
+    false,
+  );
 }
 
 const REQUEST_OVERHEAD_BYTES = 200;

@@ -30,6 +30,20 @@ export { LOCK_CLOCK_SKEW_MS } from './lock-table.ts';
 export { checkInvariants, createPartitionMachine, KeyValueMachine, type PartitionMachineOptions } from './machine.ts';
 export { decodeMetaRow, type GroupState } from './meta-row.ts';
 export * from './operation.ts';
+export {
+  clip,
+  headRowOf,
+  historyOf,
+  historyOfKey,
+  KeepCounter,
+  keptBesideHead,
+  keyOfRow,
+  mayBePrunable,
+  type Prunable,
+  prunable,
+  type RetentionLimits,
+  type StoredRow,
+} from './retention.ts';
 export type { NamedRow } from './row-table.ts';
 export type {
   PartitionQuery,

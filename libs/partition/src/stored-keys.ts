@@ -201,6 +201,13 @@ export function nameIn(stored: StoredKey): string {
   return text.value;
 }
 
+/** The history rows of one key, ascending by revision. */
+export function historyInterval(bucket: number, key: string): Interval {
+  const writer = new ByteWriter(64 + key.length * 3);
+  const from = historyKey(writer, bucket, key, 0);
+  return { from, to: successor(historyKey(writer, bucket, key, Number.MAX_SAFE_INTEGER)) };
+}
+
 function writeKeyPart(writer: ByteWriter, family: Family, bucket: number, key: string): void {
   writePrefix(writer, family, bucket);
   const leaf = leafOf(key);

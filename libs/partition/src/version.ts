@@ -98,6 +98,21 @@ export function decodeVersion(row: Uint8Array): Version {
   return version;
 }
 
+/** What pruning asks of a history row: since when its version is not the newest, and whether it counts as archived. */
+export function decodePast(row: Uint8Array): { readonly archived: boolean; readonly end: Hlc } {
+  const reader = new ByteReader(row);
+  const format = reader.u8();
+  if (format !== FORMAT) throw new DecodeError(`row format ${format} is newer than this release`);
+  const shape = reader.u8();
+  reader.varint();
+  readHlc(reader);
+  if ((shape & HAS_EXPIRY) !== 0) readHlc(reader);
+  if ((shape & DELETED) !== 0) readHlc(reader);
+  if ((shape & MODIFIED) !== 0) readHlc(reader);
+  if ((shape & HAS_END) === 0) throw new DecodeError('a history row says when it was superseded');
+  return { archived: (shape & ARCHIVED) !== 0, end: readHlc(reader) };
+}
+
 /**
  * The bytes in a form that may be kept: a view into something much larger would keep all of it alive, so it is copied out.
  */

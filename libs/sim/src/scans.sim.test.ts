@@ -1,6 +1,8 @@
 import { compareHlc, HLC_ZERO, type Hlc } from '@kahuna/base';
 import {
   Durability,
+  type HoldAnswer,
+  type HoldOperation,
   type KeySpaceAnswer,
   type KeySpaceQuery,
   type Operation,
@@ -11,7 +13,7 @@ import {
   type SetOperation,
 } from '@kahuna/partition';
 import { describe, expect, test } from 'vitest';
-import { CALM_CLUSTER, Cluster, type ClusterOptions, type SimNode } from './world/cluster.ts';
+import { CALM_CLUSTER, Cluster, type ClusterOptions, QUICK_SETTINGS, type SimNode } from './world/cluster.ts';
 import { Simulation } from './world/simulation.ts';
 
 const text = new TextEncoder();
@@ -50,7 +52,7 @@ class World {
     if (this.cluster.failure !== undefined) throw this.cluster.failure;
   }
 
-  private ask<T>(node: SimNode, begin: (done: (answer: T) => void) => void): T {
+  ask<T>(node: SimNode, begin: (done: (answer: T) => void) => void): T {
     let answer: { readonly value: T } | undefined;
     node.process?.deliver(() =>
       begin(value => {
@@ -63,7 +65,7 @@ class World {
   }
 
   /** Repeats what only waits for a leader. */
-  private settled<T extends { readonly type: number }>(attempt: () => T): T {
+  settled<T extends { readonly type: number }>(attempt: () => T): T {
     for (let i = 0; i < 20; i++) {
       const answer = attempt();
       if (answer.type !== ResponseType.MustRetry) return answer;
@@ -102,6 +104,10 @@ class World {
   keySpaces(query: Partial<KeySpaceQuery>, id = 1): KeySpaceAnswer {
     const whole = { prefix: '', after: undefined, limit: 100, durability: Durability.Persistent, ...query };
     return this.ask(this.node(id), done => this.node(id).host?.scans.keySpaces(whole, 0, done));
+  }
+
+  hold(operation: HoldOperation, id = 1): HoldAnswer {
+    return this.settled(() => this.ask<HoldAnswer>(this.node(id), done => this.node(id).host?.holds.ask(operation, 0, done)));
   }
 
   now(id = 1): Hlc {
@@ -338,3 +344,133 @@ for (const [name, durability] of [
     });
   });
 }
+
+describe('snapshot holds and pruning on three nodes', () => {
+  const retention = { count: 2, ageMs: 0, sweepMs: 300, batchVersions: 7, onWrite: true };
+  const settings = { ...QUICK_SETTINGS, retention };
+  const acquire = (timestamp: Hlc, leaseMs = 600_000, holderId = 'h'): HoldOperation => ({
+    kind: 'hold-acquire',
+    holderId,
+    timestamp,
+    leaseMs,
+  });
+
+  function valueAsOf(world: World, key: string, readTimestamp: Hlc, id = 1): string {
+    const answer = world.run({ kind: 'get', key, revision: -1, readTimestamp, durability: Durability.Persistent }, id);
+    if (answer.type === ResponseType.Aborted) return 'aborted';
+    return answer.value === null ? `missing r${answer.revision}` : new TextDecoder().decode(answer.value);
+  }
+
+  function atRevision(world: World, key: string, revision: number): number {
+    return world.run({ kind: 'get', key, revision, readTimestamp: HLC_ZERO, durability: Durability.Persistent }).type;
+  }
+
+  test('keyvalues:S1 keyvalues:S4 keyvalues:S8 keyvalues:S12 a hold is given, kept over restarts and released, by any node', () => {
+    const world = new World(5);
+    const t: Hlc = { n: 42, l: 1_704_067_200_000, c: 7 };
+    const held = world.hold(acquire(t), 2);
+    expect(held).toMatchObject({ type: ResponseType.Set, holdId: expect.stringMatching(/^[0-9a-f]{32}$/) });
+    expect(compareHlc(held.leaseExpiry, world.now())).toBeGreaterThan(0);
+    for (const id of [1, 2, 3])
+      expect(world.hold({ kind: 'hold-floor' }, id)).toMatchObject({ type: ResponseType.Get, effectiveFloor: t, liveHolds: 1 });
+    const empty = { type: ResponseType.InvalidInput, holdId: '', leaseExpiry: HLC_ZERO };
+    expect(world.hold(acquire(t, 0))).toMatchObject(empty);
+    expect(world.hold(acquire(t, -1))).toMatchObject(empty);
+    expect(world.hold(acquire(t, 1000, ''))).toMatchObject(empty);
+    expect(world.hold(acquire(HLC_ZERO))).toMatchObject(empty);
+    expect(world.hold({ kind: 'hold-renew', holdId: '', leaseMs: 1 }).type).toBe(ResponseType.InvalidInput);
+    expect(world.hold({ kind: 'hold-release', holdId: '' }).type).toBe(ResponseType.InvalidInput);
+    for (const node of world.cluster.nodes) node.crash('power');
+    world.cluster.startAll();
+    world.until(() => world.cluster.nodes.every(node => node.host?.routingTable() !== undefined));
+    expect(world.hold({ kind: 'hold-floor' }, 3)).toMatchObject({ type: ResponseType.Get, effectiveFloor: t, liveHolds: 1 });
+    expect(world.hold({ kind: 'hold-release', holdId: held.holdId }, 3).type).toBe(ResponseType.Deleted);
+    expect(world.hold({ kind: 'hold-floor' })).toMatchObject({ effectiveFloor: HLC_ZERO, liveHolds: 0 });
+  });
+
+  test('keyvalues:§10.3 expired holds are removed in the background', () => {
+    const world = new World(6);
+    world.hold(acquire({ n: 1, l: 1000, c: 0 }, 500));
+    const held = () => world.node(2).host?.replica(1)?.machine.holds.holds.length;
+    world.until(() => held() === 1);
+    world.until(() => held() === 0, 60_000);
+  });
+
+  test('keyvalues:S13 without a quorum no floor is answered', () => {
+    const world = new World(7);
+    world.hold(acquire({ n: 1, l: 1000, c: 0 }));
+    world.node(2).crash('kill');
+    world.node(3).crash('kill');
+    const answer = world.ask<HoldAnswer>(world.node(1), done => world.node(1).host?.holds.ask({ kind: 'hold-floor' }, 0, done));
+    expect(answer.type).toBe(ResponseType.MustRetry);
+  });
+
+  test('keyvalues:H19 keyvalues:H20 keyvalues:H23 keyvalues:H24 the newest archived versions stay, the rest is aborted, also after restart and transfer', () => {
+    const world = new World(8, { settings });
+    world.set('p/b', 'once');
+    for (let i = 0; i < 4; i++) world.set('p/a', `v${i}`);
+    const t = world.now();
+    for (let i = 4; i < 10; i++) world.set('p/a', `v${i}`);
+    world.set('p/c', 'after');
+    world.until(() => atRevision(world, 'p/a', 7) === ResponseType.DoesNotExist);
+    const check = (): void => {
+      expect([9, 8, 7, 6].map(revision => atRevision(world, 'p/a', revision))).toEqual([3, 3, 103, 103]);
+      expect(valueAsOf(world, 'p/a', t, 2)).toBe('aborted');
+      expect(valueAsOf(world, 'p/b', t)).toBe('once');
+      expect(valueAsOf(world, 'p/c', t)).toBe('missing r-1');
+      expect(world.scan(bucket('p', { readTimestamp: t }), 3)).toMatchObject({ type: ResponseType.Aborted, rows: [] });
+      expect(world.scan(byPrefix('p/', { readTimestamp: t }), 3)).toMatchObject({ type: ResponseType.Aborted, rows: [] });
+      expect(world.scan(range('p', { readTimestamp: t }), 3)).toMatchObject({ type: ResponseType.Aborted, rows: [] });
+      expect(valueAsOf(world, 'p/a', world.now())).toBe('v9');
+      expect(valueAsOf(world, 'p/a', HLC_ZERO)).toBe('v9');
+    };
+    check();
+    for (const node of world.cluster.nodes) node.crash('power');
+    world.cluster.startAll();
+    world.until(() => world.cluster.nodes.every(node => node.host?.routingTable() !== undefined));
+    world.settled(() => world.scan(bucket('p')));
+    check();
+    world.leaderOf('p').crash('kill');
+    const survivor = world.cluster.nodes.find(node => node.isUp) as SimNode;
+    world.settled(() => world.scan(bucket('p'), survivor.id));
+    expect(valueAsOf(world, 'p/a', t, survivor.id)).toBe('aborted');
+  });
+
+  test('keyvalues:S9 keyvalues:S10 keyvalues:S11 keyvalues:S14 two holds keep what each of them shows, until they are released', () => {
+    const world = new World(9, { settings });
+    world.set('q/a', 'first');
+    const t1 = world.now();
+    const h1 = world.hold(acquire(t1));
+    for (let i = 0; i < 5; i++) world.set('q/a', `between ${i}`);
+    const t2 = world.now();
+    const h2 = world.hold(acquire(t2, 600_000, 'other'));
+    expect([h1.type, h2.type]).toEqual([ResponseType.Set, ResponseType.Set]);
+    for (let i = 0; i < 20; i++) world.set('q/a', `later ${i}`);
+    for (let i = 0; i < 9; i++) world.set('q/new', `n${i}`);
+    world.pass(3000);
+    expect([valueAsOf(world, 'q/a', t1), valueAsOf(world, 'q/a', t2)]).toEqual(['first', 'between 4']);
+    expect(shown(world.scan(bucket('q', { readTimestamp: t1 }), 2))).toEqual(['q/a=first']);
+    for (let i = 0; i < 9; i++) expect(atRevision(world, 'q/new', i)).toBe(ResponseType.Get);
+    world.hold({ kind: 'hold-release', holdId: h1.holdId });
+    world.set('q/a', 'touched');
+    world.until(() => valueAsOf(world, 'q/a', t1) === 'aborted');
+    world.pass(1000);
+    expect(valueAsOf(world, 'q/a', t2)).toBe('between 4');
+    expect(world.hold(acquire(t1), 3)).toMatchObject({ type: ResponseType.Aborted, holdId: '', leaseExpiry: HLC_ZERO });
+    world.hold({ kind: 'hold-release', holdId: h2.holdId });
+    world.until(() => valueAsOf(world, 'q/a', t2) === 'aborted');
+    expect(atRevision(world, 'q/new', 0)).toBe(ResponseType.DoesNotExist);
+  });
+
+  test('keyvalues:H21 age counts from when a version was superseded', () => {
+    const world = new World(10, { settings: { ...QUICK_SETTINGS, retention: { ...retention, count: 0, ageMs: 2000 } } });
+    world.set('age/a', 'old');
+    world.pass(10_000);
+    world.set('age/a', 'new');
+    world.pass(1500);
+    expect(atRevision(world, 'age/a', 0)).toBe(ResponseType.Get);
+    world.pass(3000);
+    expect(atRevision(world, 'age/a', 0)).toBe(ResponseType.DoesNotExist);
+    expect(atRevision(world, 'age/a', 1)).toBe(ResponseType.Get);
+  });
+});

@@ -89,10 +89,10 @@ const workers = {
   'kv-write-max-queued-bytes': long(33_554_432, 'T1', 'Bytes waiting per partition', POSITIVE),
   'kv-write-max-queue-delay-ms': int(1000, 'T1', 'ms a write may wait before it is refused', { min: 1, max: 8000 }),
   'kv-write-aggregator-inbox-size': int(16_384, 'T1', 'Inbox bound; 0 or less: off'),
-  'persistent-revision-retention-count': int(0, 'T2', 'Revisions kept per key; 0 all', NOT_NEGATIVE),
-  'persistent-revision-retention-age': int(0, 'T2', 'Seconds a superseded revision is kept; 0 off', NOT_NEGATIVE),
+  'persistent-revision-retention-count': int(0, 'T2', 'Archived versions kept per key; 0 or less: all'),
+  'persistent-revision-retention-age': int(0, 'T2', 'Seconds a superseded version is kept; 0 or less: for ever'),
   'persistent-revision-cleanup-interval': int(300, 'T2', 'Seconds between sweeps', POSITIVE),
-  'persistent-revision-cleanup-batch-size': int(1000, 'T2', 'Records per sweep', POSITIVE),
+  'persistent-revision-cleanup-batch-size': int(1000, 'T2', 'Versions removed per pass', POSITIVE),
   'persistent-revision-cleanup-on-write': boolean(true, 'T2', 'Clean up the key that was written'),
   'disable-persistent-revision-cleanup-on-write': boolean(false, 'T2', 'Switch that off'),
 };

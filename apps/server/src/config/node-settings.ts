@@ -12,6 +12,13 @@ export function nodeSettings(flags: FlagValues): Partial<NodeSettings> {
     leadershipBarrierMs: flags['raft-leadership-barrier-timeout'],
     stateFlushMs: flags['dirty-objects-writer-delay'],
     checkpointMs: flags['checkpoint-interval'] * 1000,
+    retention: {
+      count: Math.max(0, flags['persistent-revision-retention-count']),
+      ageMs: Math.max(0, flags['persistent-revision-retention-age']) * 1000,
+      sweepMs: flags['persistent-revision-cleanup-interval'] * 1000,
+      batchVersions: flags['persistent-revision-cleanup-batch-size'],
+      onWrite: flags['persistent-revision-cleanup-on-write'] && !flags['disable-persistent-revision-cleanup-on-write'],
+    },
     keepEntries: flags['raft-compact-every-operations'],
     limits: {
       maxBatchItems: flags['kv-write-max-batch-items'],

@@ -1,0 +1,113 @@
+import { HLC_ZERO, type Hlc, isZeroHlc, META_PARTITION } from '@kahuna/base';
+import {
+  type HoldAnswer,
+  type HoldCommand,
+  type HoldOperation,
+  liveHolds,
+  type OperationResult,
+  ResponseType,
+} from '@kahuna/partition';
+import { isWellFormed } from '@kahuna/range-router';
+import type { Dispatcher } from './dispatcher.ts';
+import type { NodeInternals } from './internals.ts';
+import { type PendingRequest, requestOfNode } from './request.ts';
+
+/** Of a client's name for itself, in UTF-16 units: every hold is in memory on each node. */
+const MAX_HOLDER_ID = 1024;
+const MAX_INT32 = 0x7fff_ffff;
+/** Expired holds are removed this often. Milliseconds. */
+const SWEEP_MS = 10_000;
+const decoder = new TextDecoder();
+
+/** Snapshot holds (keyvalues §10.3): calls become commands of P1; expired holds are removed by its leader. */
+export class Holds {
+  private readonly node: NodeInternals;
+  private readonly dispatcher: Dispatcher;
+  private readonly drawHoldId: () => string;
+  private sweepAt = 0;
+
+  constructor(node: NodeInternals, dispatcher: Dispatcher, drawHoldId: () => string) {
+    this.node = node;
+    this.dispatcher = dispatcher;
+    this.drawHoldId = drawHoldId;
+  }
+
+  /** `done` is called exactly once, never inside this call. */
+  ask(operation: HoldOperation, deadline: number, done: (answer: HoldAnswer) => void): void {
+    if (!isValid(operation)) {
+      this.node.after(0, () => done(refusal(ResponseType.InvalidInput)));
+      return;
+    }
+    const command: HoldCommand = operation.kind === 'hold-acquire' ? { ...operation, newHoldId: this.drawHoldId() } : operation;
+    const sink = { complete: (_token: number, result: OperationResult) => done(answerOf(command, result)) };
+    this.dispatcher.submitCommand(command, META_PARTITION, sink, 0, deadline);
+  }
+
+  tick(now: number): void {
+    if (now < this.sweepAt) return;
+    this.sweepAt = now + SWEEP_MS;
+    const meta = this.node.replica(META_PARTITION);
+    if (!meta?.leads || !meta.servesAsLeader) return;
+    const { holds } = meta.machine.holds;
+    if (liveHolds(holds, this.node.hlc.current()).length === holds.length) return;
+    // Any command drops them; this one does nothing else.
+    meta.accept(requestOfNode(this.node, { kind: 'hold-floor' }, META_PARTITION, IGNORED));
+  }
+}
+
+/** Whether the command took effect shows in the state. */
+const IGNORED = {
+  answer: () => undefined,
+  refuse: (request: PendingRequest) => {
+    request.done = true;
+  },
+};
+
+function isValid(operation: HoldOperation): boolean {
+  switch (operation.kind) {
+    case 'hold-acquire':
+      return isHolder(operation.holderId) && isLease(operation.leaseMs) && isTimestamp(operation.timestamp);
+    case 'hold-renew':
+      return isWellFormed(operation.holdId) && operation.holdId !== '' && isLease(operation.leaseMs);
+    case 'hold-release':
+      return isWellFormed(operation.holdId) && operation.holdId !== '';
+    case 'hold-floor':
+      return true;
+  }
+}
+
+function isHolder(holderId: string): boolean {
+  return holderId !== '' && holderId.length <= MAX_HOLDER_ID && isWellFormed(holderId);
+}
+
+function isLease(leaseMs: number): boolean {
+  return Number.isInteger(leaseMs) && leaseMs >= 1 && leaseMs <= MAX_INT32;
+}
+
+/** Any value but zero that the log can carry. */
+function isTimestamp(t: Hlc): boolean {
+  return (
+    !isZeroHlc(t) &&
+    Math.abs(t.l) < 2 ** 52 &&
+    Number.isInteger(t.l) &&
+    Number.isInteger(t.n) &&
+    Number.isInteger(t.c) &&
+    t.c >= 0
+  );
+}
+
+function refusal(type: number): HoldAnswer {
+  return { type, holdId: '', leaseExpiry: HLC_ZERO, effectiveFloor: HLC_ZERO, liveHolds: 0 };
+}
+
+function answerOf(command: HoldCommand, result: OperationResult): HoldAnswer {
+  const holdId = result.value === null ? '' : decoder.decode(result.value);
+  const floor = command.kind === 'hold-floor' && result.type === ResponseType.Get;
+  return {
+    type: result.type,
+    holdId,
+    leaseExpiry: result.expires,
+    effectiveFloor: floor ? result.lastModified : HLC_ZERO,
+    liveHolds: floor ? result.revision : 0,
+  };
+}
