@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
+const BIN = join(ROOT, 'apps', 'cli', 'bin', 'kahuna-cli.mjs');
+
+export interface Finished {
+  readonly code: number | null;
+  /** Results and complaints in the order in which they were written. */
+  readonly output: string;
+}
+
+export interface RunOptions {
+  readonly input?: string | Uint8Array;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+/** The built program that users run. */
+export function commandLine(): string {
+  if (!existsSync(join(ROOT, 'dist', 'cli', 'main.mjs'))) throw new Error('dist/cli is missing: run `npm run build`');
+  return BIN;
+}
+
+/** A line of a POSIX shell in which `kahuna-cli` is the program, connected to `endpoints` unless the line says otherwise. */
+export function runShellLine(line: string, endpoints: string, options: RunOptions = {}): Promise<Finished> {
+  const program = `kahuna-cli() { "${process.execPath}" "${commandLine()}" -c "$EP" "$@"; }`;
+  return finished('bash', ['-c', `${program}; ${line}`], { ...options, env: { ...options.env, EP: endpoints } });
+}
+
+/** The program itself, with these arguments. */
+export function runCli(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  return finished(process.execPath, [commandLine(), ...args], options);
+}
+
+function finished(command: string, args: readonly string[], { input = '', env = {}, cwd }: RunOptions): Promise<Finished> {
+  const { NO_COLOR: _colour, KAHUNA_FORCE_RICH: _rich, ...inherited } = process.env;
+  // One pipe for both, by the shell: two pipes would lose the order.
+  const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', command, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...inherited, ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  // A program that ends without reading its input is none of our troubles.
+  child.stdin.on('error', () => child.stdin.destroy());
+  child.stdin.end(input);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', code => resolve({ code, output: Buffer.concat(chunks).toString() }));
+  });
+}
