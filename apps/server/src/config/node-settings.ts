@@ -1,6 +1,9 @@
 import type { NodeSettings } from '@kahuna/node';
 import type { FlagValues } from './flags.ts';
 
+/** The option limits one worker of the released servers, which have this many; ours has one sequencer per partition. */
+const SEQUENCER_WORKERS = 8;
+
 /** What the options say about the multi-Raft host; what they do not name keeps the host's own defaults. */
 export function nodeSettings(flags: FlagValues): Partial<NodeSettings> {
   return {
@@ -18,6 +21,12 @@ export function nodeSettings(flags: FlagValues): Partial<NodeSettings> {
       sweepMs: flags['persistent-revision-cleanup-interval'] * 1000,
       batchVersions: flags['persistent-revision-cleanup-batch-size'],
       onWrite: flags['persistent-revision-cleanup-on-write'] && !flags['disable-persistent-revision-cleanup-on-write'],
+    },
+    sequences: {
+      blockSize: flags['sequencer-block-size'],
+      retentionMax: flags['sequencer-idempotency-retention-max'],
+      retentionMs: flags['sequencer-idempotency-retention-ttl'] * 1000,
+      maxBlocks: flags['sequencer-max-sequences-per-actor'] * SEQUENCER_WORKERS,
     },
     keepEntries: flags['raft-compact-every-operations'],
     limits: {
