@@ -1,7 +1,7 @@
 import type { Caller } from './caller.ts';
 import type { Duration, Expiring } from './deadlines.ts';
 import type { Endpoint } from './endpoints.ts';
-import { DeadlineExceededError } from './errors.ts';
+import { ClientClosedError, DeadlineExceededError } from './errors.ts';
 import type { CallOptions, RepeatWrites } from './options.ts';
 import type { Routes } from './routes.ts';
 import type { Connection, Reply, TransportFailure } from './transport.ts';
@@ -103,16 +103,21 @@ export abstract class Call<R> implements Reply<R>, Expiring {
     this.caller?.refused(this);
   }
 
-  /** To be called before a promise is resolved. */
+  /** To be called before the promise is resolved. */
   protected finish(): void {
+    this.end();
+    this.caller?.succeeded();
+  }
+
+  private end(): void {
     this.settled = true;
     if (this.signal !== undefined) this.signal.removeEventListener('abort', this);
-    this.caller?.finished(this);
+    this.caller?.ended(this);
   }
 
   reject(reason: unknown): void {
     if (this.settled) return;
-    this.finish();
+    this.end();
     this.rejectPromise(reason);
   }
 
@@ -125,6 +130,10 @@ export abstract class Call<R> implements Reply<R>, Expiring {
     const unknown = this.traits.write && (this.inDoubt || this.underWay);
     const cause = this.lastFailure && { cause: this.lastFailure };
     this.reject(new DeadlineExceededError(`no answer to a ${this.traits.name} within its time`, unknown, cause));
+  }
+
+  closed(): void {
+    this.reject(new ClientClosedError(this.traits.write && (this.inDoubt || this.underWay)));
   }
 
   /** Takes over what the caller of the library said. False where it is over already. */

@@ -39,7 +39,6 @@ export class Caller {
   private readonly budget = new RetryBudget();
   private readonly routes: Routes | undefined;
   private routesDueMs = Number.NEGATIVE_INFINITY;
-  private readonly active = new Set<Call<unknown>>();
   /** Calls that wait for a node to be usable, all woken by one timer. */
   private parked: Call<unknown>[] = [];
   private wake: Timer | undefined;
@@ -60,7 +59,7 @@ export class Caller {
       call.reject(new ClientClosedError(false));
       return;
     }
-    if (this.active.size >= MAX_CALLS) {
+    if (this.deadlines.size >= MAX_CALLS) {
       call.reject(new UnavailableError(`${MAX_CALLS} calls are under way already`));
       return;
     }
@@ -71,7 +70,6 @@ export class Caller {
     }
     if (!call.prepare(options)) return;
     call.repeatWrites = options?.repeatWrites ?? this.defaults.repeatWrites;
-    this.active.add(call as Call<unknown>);
     this.deadlines.add(call, timeoutMs);
     this.dispatch(call as Call<unknown>, undefined);
   }
@@ -140,7 +138,6 @@ export class Caller {
 
   answered<R>(call: Call<R>, response: R, by: Endpoint): void {
     this.endpoints.succeeded(by);
-    this.budget.succeeded();
     if (this.routes !== undefined) call.learn(response, this.routes, by);
   }
 
@@ -152,8 +149,9 @@ export class Caller {
     if (call.refusals === 1) call.refusedSinceMs = now;
     call.inDoubt ||= traits.write;
     const allowed = !traits.write || call.repeatWrites !== 'never';
-    const more = traits.forMs > 0 ? now - call.refusedSinceMs < traits.forMs : call.refusals < traits.attempts;
-    if (!allowed || !more || !this.budget.take()) {
+    const more =
+      traits.forMs > 0 ? now - call.refusedSinceMs < traits.forMs : call.refusals < traits.attempts && this.budget.take();
+    if (!allowed || !more) {
       const message = `the server could not complete the ${traits.name} (asked ${call.refusals} times)`;
       call.reject(call.inDoubt ? new OutcomeUnknownError(message) : new UnavailableError(message));
       return;
@@ -209,9 +207,12 @@ export class Caller {
     this.routes?.forget(endpoint);
   }
 
-  finished(call: Call<unknown> | Call<never>): void {
+  succeeded(): void {
+    this.budget.succeeded();
+  }
+
+  ended(call: Call<unknown> | Call<never>): void {
     this.deadlines.remove(call);
-    this.active.delete(call as Call<unknown>);
   }
 
   close(): void {
@@ -219,9 +220,7 @@ export class Caller {
     this.closed = true;
     this.wake?.cancel();
     this.parked = [];
-    for (const call of [...this.active]) {
-      call.reject(new ClientClosedError(call.traits.write && (call.inDoubt || call.underWay)));
-    }
+    for (const call of this.deadlines.all()) call.closed();
     this.deadlines.close();
     this.endpoints.close();
   }

@@ -7,6 +7,8 @@ export interface Expiring {
   later: Expiring | undefined;
   durations: Duration | undefined;
   expired(): void;
+  /** The client was closed. */
+  closed(): void;
 }
 
 /** All that is under way with the same duration: first in, first to expire. */
@@ -32,6 +34,8 @@ export class Deadlines {
   private readonly byDuration = new Map<number, Duration>();
   private timer: Timer | undefined;
   private timerMs = Number.POSITIVE_INFINITY;
+  /** Calls under way. */
+  size = 0;
 
   constructor(runtime: Runtime) {
     this.runtime = runtime;
@@ -50,6 +54,7 @@ export class Deadlines {
     if (duration.last === undefined) duration.first = item;
     else duration.last.later = item;
     duration.last = item;
+    this.size += 1;
     if (item.deadlineMs < this.timerMs) this.arm(item.deadlineMs);
   }
 
@@ -63,6 +68,16 @@ export class Deadlines {
     item.durations = undefined;
     item.earlier = undefined;
     item.later = undefined;
+    this.size -= 1;
+  }
+
+  /** Everything under way, at this moment. */
+  all(): Expiring[] {
+    const items: Expiring[] = [];
+    for (const duration of this.byDuration.values()) {
+      for (let item = duration.first; item !== undefined; item = item.later) items.push(item);
+    }
+    return items;
   }
 
   private arm(atMs: number): void {

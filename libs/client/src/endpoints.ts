@@ -3,7 +3,7 @@ import type { Connection } from './transport.ts';
 
 /** An endpoint that failed is left alone for this long at first, then twice as long each time. Milliseconds. */
 const FIRST_BACK_OFF_MS = 100;
-const MAX_BACK_OFF_MS = 5000;
+const MAX_BACK_OFF_MS = 2000;
 
 /** The same URL however it is written: endpoints are compared without case and without a slash at the end (routing §4.1). */
 export function normalizedUrl(url: string): string {

@@ -106,8 +106,13 @@ export class StoredKeys<Out, In> implements Keys<Out, In> {
   get(key: string, options?: ReadOptions): Promise<Entry<Out> | undefined> {
     return new Promise((resolve, reject) => {
       const merged: ReadOptions = this.merged(options);
-      const found = (answer: Lookup<Out>): void => resolve(answer.found ? answer.entry : undefined);
-      this.caller.begin(new GetCall(this.reading('get', key, merged), this.codec, found, reject), merged);
+      const call = new GetCall<Out>(
+        this.reading('get', key, merged),
+        this.codec,
+        answer => resolve(answer.found ? answer.entry : undefined),
+        reject,
+      );
+      this.caller.begin(call, merged);
     });
   }
 
