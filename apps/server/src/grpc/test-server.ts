@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import {
   type ChannelCredentials,
   type ClientDuplexStream,
+  type ClientReadableStream,
   credentials,
   loadPackageDefinition,
   type Server,
@@ -25,6 +26,10 @@ export interface Message {
   readonly Value?: Buffer | undefined;
   /** Name of the field if it was present on the wire. */
   readonly _Value?: string;
+  readonly _Owner?: string;
+  readonly HasMore?: boolean;
+  readonly ExpiresPhysical?: string;
+  readonly HoldId?: string;
   readonly Revision?: string;
   readonly LastModifiedNode?: number;
   readonly LastModifiedPhysical?: string;
@@ -160,6 +165,11 @@ export class TestClient {
   duplex(method: string): BatchClientStream {
     const open = Reflect.get(this.client, method) as () => BatchClientStream;
     return open.call(this.client);
+  }
+
+  serverStream(method: string, request: Message): ClientReadableStream<Message> {
+    const open = Reflect.get(this.client, method) as (request: Message) => ClientReadableStream<Message>;
+    return open.call(this.client, request);
   }
 
   rawBatch(): ClientDuplexStream<Buffer, Buffer> {
