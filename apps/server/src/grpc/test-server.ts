@@ -29,7 +29,7 @@ export interface Message {
   readonly _Owner?: string;
   readonly HasMore?: boolean;
   readonly ExpiresPhysical?: string;
-  readonly HoldId?: string;
+  readonly HoldId?: string | undefined;
   readonly Revision?: string;
   readonly LastModifiedNode?: number;
   readonly LastModifiedPhysical?: string;
