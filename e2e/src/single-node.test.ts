@@ -8,7 +8,7 @@ import { BatchKv } from './clients/grpc-kv.ts';
 import { Flag, type KvApi, Persistent } from './clients/kv-api.ts';
 import { http, putText, RestKv } from './clients/rest-kv.ts';
 import { Cluster, type ClusterOptions } from './harness/cluster.ts';
-import { freePort, sleep } from './harness/processes.ts';
+import { freePort, processorWaitMs, sleep } from './harness/processes.ts';
 import { ServerProcess, serverEntry } from './harness/server.ts';
 
 let cluster: Cluster | undefined;
@@ -61,7 +61,8 @@ describe('operations:1 a node without flags', () => {
     const began = performance.now();
     node.start();
     await node.ready(15_000);
-    expect(performance.now() - began).toBeLessThan(5000);
+    const tookMs = performance.now() - began - processorWaitMs(node.pid as number);
+    expect(tookMs).toBeLessThan(5000);
     expect(readdirSync(join(home, '.local', 'share', 'kahuna')).sort()).toEqual(['data', 'wal']);
     const rest = new RestKv(node.url);
     await expectSaid(putText(rest, 'greeting', 'hello'), 'Set r0');

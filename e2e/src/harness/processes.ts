@@ -41,6 +41,14 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
+/**
+ * How long the main thread of a process has stood ready without a processor, in milliseconds (proc(5), schedstat): what others on
+ * the machine took from it. Elapsed time less this is the same on a busy machine as on a quiet one.
+ */
+export function processorWaitMs(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
+}
+
 /** Resident memory of a process in bytes. */
 export function residentBytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
@@ -74,6 +82,15 @@ function canListen(port: number): Promise<boolean> {
 }
 
 export const sleep = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
+
+/** What `work` comes to, or an error that names it when that takes too long. */
+export async function within<T>(deadlineMs: number, what: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${deadlineMs} ms`)), deadlineMs);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
 
 /**
  * Asks `probe` again and again until it answers something other than undefined or false. Throws with `what` and the last fault

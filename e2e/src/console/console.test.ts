@@ -1,0 +1,150 @@
+import type { Browser, Locator, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { putText, RestKv } from '../clients/rest-kv.ts';
+import { Cluster } from '../harness/cluster.ts';
+import { until, within } from '../harness/processes.ts';
+import { launchBrowser, seriousIssues, Tab } from './browser.ts';
+
+/** Longest wait for something that a person expects within seconds. */
+const SECONDS_MS = 20_000;
+
+let cluster: Cluster;
+let browser: Browser;
+let tab: Tab | undefined;
+
+beforeAll(async () => {
+  [cluster, browser] = await Promise.all([Cluster.start({ breakableNetwork: false }), launchBrowser()]);
+  const rest = new RestKv(cluster.node(1).url);
+  for (let i = 0; i < 30; i++) await putText(rest, `shop/k${i}`, `value ${i}`);
+  rest.close();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await cluster?.close();
+});
+
+afterEach(async () => {
+  await tab?.close();
+  tab = undefined;
+});
+
+async function live(url: string): Promise<Tab> {
+  tab = await Tab.open(browser, url);
+  await isLive(tab.page);
+  return tab;
+}
+
+/** The page itself is loaded, not only its frame, and what it shows is current. */
+async function isLive(page: Page): Promise<void> {
+  await page.locator('h1').first().waitFor({ timeout: SECONDS_MS });
+  await page.locator('[data-state="live"]').first().waitFor({ timeout: SECONDS_MS });
+}
+
+/** The fact of this name on a page. */
+const fact = (page: Page, name: string): Locator => page.locator(`dt:text-is("${name}") + dd`).first();
+
+describe('pages', () => {
+  const SUBJECTS = ['/partitions/2', '/nodes/2', '/settings/connection', '/map?table=true', '/map?view=ranges'];
+
+  test('console:15 every page in both themes: axe finds nothing serious, nothing goes wrong', async () => {
+    const { page, faults } = await live(`${cluster.node(1).url}/ui/`);
+    const links = await page.locator('nav a[href^="/ui"]').evaluateAll(all => all.map(a => a.getAttribute('href') ?? ''));
+    expect(links.length).toBeGreaterThan(5);
+    const paths = new Set([...links, ...SUBJECTS.map(path => `/ui${path}`)]);
+    const found: string[] = [];
+    for (const path of paths) {
+      await page.goto(`${cluster.node(1).url}${path}`);
+      await isLive(page);
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        await page.locator(`html[data-mantine-color-scheme="${colorScheme}"]`).waitFor({ timeout: SECONDS_MS });
+        const issues = await within(SECONDS_MS, `axe on ${path}`, seriousIssues(page));
+        for (const issue of issues) found.push(`${path}, ${colorScheme}: ${issue}`);
+      }
+    }
+    expect(found).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+
+  test('console:15 C6 the address of a view opens the same view on another node', async () => {
+    const { page } = await live(`${cluster.node(1).url}/ui/partitions/3`);
+    const other = await Tab.open(browser, page.url().replace(cluster.node(1).url, cluster.node(2).url));
+    await isLive(other.page);
+    const leader = (of: Page): Promise<string> => fact(of, 'leader').locator('a').innerText();
+    await until('the same leader', SECONDS_MS, async () => (await leader(page)) === (await leader(other.page)));
+    await other.close();
+  });
+});
+
+describe('what changes shows without a reload', () => {
+  test('console:15 Map a leader that is transferred', async () => {
+    const partition = 4;
+    const from = await cluster.leaderOf(partition);
+    const watching = (from % 3) + 1;
+    const { page, documents } = await live(`${cluster.node(watching).url}/ui/partitions/${partition}`);
+    await fact(page, 'leader').getByText(`node-${from}`).waitFor({ timeout: SECONDS_MS });
+    // An orderly stop hands the leadership over.
+    await cluster.node(from).stop();
+    await until('another leader on the page', SECONDS_MS, async () => {
+      const shown = await fact(page, 'leader').innerText();
+      return /node-\d/.test(shown) && !shown.includes(`node-${from}`);
+    });
+    expect(tab?.documents).toBe(documents);
+    cluster.node(from).start();
+    await cluster.ready();
+  });
+
+  test('the leader is killed with -9: within seconds the page shows the new one, and that the node is gone', async () => {
+    const partition = 2;
+    const killed = await cluster.leaderOf(partition);
+    const watching = (killed % 3) + 1;
+    const opened = await live(`${cluster.node(watching).url}/ui/partitions/${partition}`);
+    const { page, documents } = opened;
+    await fact(page, 'leader').getByText(`node-${killed}`).waitFor({ timeout: SECONDS_MS });
+    await cluster.node(killed).kill();
+    await until('the new leader on the page', SECONDS_MS, async () => {
+      const shown = await fact(page, 'leader').innerText();
+      return /node-\d/.test(shown) && !shown.includes(`node-${killed}`);
+    });
+    const shown = await fact(page, 'leader').locator('a').innerText();
+    await until('the page and the cluster agree', SECONDS_MS, async () => {
+      const leader = await cluster.leaderOf(partition, cluster.node(watching));
+      return (await fact(page, 'leader').locator('a').innerText()) === `node-${leader}`;
+    });
+    expect(shown).not.toBe(`node-${killed}`);
+    expect(opened.documents).toBe(documents);
+    // Across the pages by the app's own links: still the same document.
+    await page.locator('nav a[href$="/nodes"]').first().click();
+    await page.locator('h1', { hasText: 'Nodes' }).waitFor({ timeout: SECONDS_MS });
+    await page
+      .getByText(/down|gone|unreachable|suspect|dead/i)
+      .first()
+      .waitFor({ timeout: SECONDS_MS });
+    expect(opened.documents).toBe(documents);
+    expect(opened.faults).toEqual([]);
+    cluster.node(killed).start();
+    await cluster.ready();
+  });
+
+  test('console:15 Protocol the node behind the page restarts: the page is live again without a reload', async () => {
+    const opened = await live(`${cluster.node(3).url}/ui/partitions`);
+    const { documents } = opened;
+    await cluster.node(3).kill();
+    await until(
+      'the page says that it is not live',
+      SECONDS_MS,
+      async () => (await opened.page.locator('[data-state="live"]').count()) === 0,
+    );
+    cluster.node(3).start();
+    await cluster.ready();
+    await isLive(opened.page);
+    expect(opened.documents).toBe(documents);
+  });
+
+  test('console:15 C4 two of three nodes killed: the console of the third opens from cold and names what it knows', async () => {
+    for (const number of [1, 2]) await cluster.node(number).kill();
+    const { page } = await live(`${cluster.node(3).url}/ui/nodes`);
+    for (const number of [1, 2, 3]) await page.getByText(`node-${number}`).first().waitFor({ timeout: SECONDS_MS });
+  });
+});
