@@ -13,6 +13,7 @@ import {
   type KeySpaceAnswer,
   type KeySpaceQuery,
   type ListingAnswer,
+  type ListingQuery,
   LOCK_CLOCK_SKEW_MS,
   type LockOperation,
   lastStampOf,
@@ -20,7 +21,6 @@ import {
   type Operation,
   type PartitionMachine,
   type ReadNeed,
-  ResponseType,
   type ScanAnswer,
   type ScanQuery,
   type SequenceOperation,
@@ -50,6 +50,7 @@ import { type Instrument, instrumentsOf } from './instruments.ts';
 import { type NodeInternals, newCounters } from './internals.ts';
 import { LatencyHistogram } from './latency.ts';
 import { Leases } from './leases.ts';
+import { Listings } from './listings.ts';
 import { Meters } from './meters.ts';
 import { Peer } from './peer.ts';
 import { type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
@@ -128,6 +129,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   /** As {@link NodeHost.scans}, for `hold`. */
   readonly holds: Holds;
   readonly pruner: Pruner;
+  /** As {@link NodeHost.scans}, for `list`. */
+  readonly listings: Listings;
   private readonly onFatal: ((reason: string) => void) | undefined;
   private dirty: Replica[] = [];
   private readonly awake = new Set<Replica>();
@@ -173,6 +176,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.checksums = new ChecksumExchange<Replica>(this);
     this.snapshots = new SnapshotTransfers(this, ports.engine, this.keeper);
     this.scans = new Scans(this, ports.engine);
+    this.listings = new Listings(this, ports.engine);
     this.holds = new Holds(this, this.dispatcher, () => drawHex(ports.rng, HOLD_ID_DIGITS));
     this.pruner = new Pruner(this, ports.engine, this.dispatcher);
     ports.transport.listener = this;
@@ -827,6 +831,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.tickGroups(now);
     this.dispatcher.tick(now);
     this.scans.tick(now);
+    this.listings.tick(now);
     this.holds.tick(now);
     this.pruner.tick(now);
     this.snapshots.tick(now);
@@ -1127,6 +1132,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       case ItemKind.SnapshotAck:
         this.snapshots.takeItem(kind, peer, reader);
         return;
+      case ItemKind.Listing:
+      case ItemKind.ListingPart:
+        this.listings.takeItem(kind, peer, reader);
+        return;
       case ItemKind.FactsRequest:
       case ItemKind.Facts:
         this.exchange.takeItem(kind, peer, reader);
@@ -1194,8 +1203,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return new Promise(resolve => this.holds.ask(operation, deadlineMs, resolve));
   }
 
-  list(): Promise<ListingAnswer> {
-    return Promise.resolve({ type: ResponseType.MustRetry, locks: [], sequences: [], next: undefined, missing: [] });
+  list(query: ListingQuery, deadlineMs: number): Promise<ListingAnswer> {
+    return new Promise(resolve => this.listings.list(query, deadlineMs, resolve));
   }
 
   keySpaces(query: KeySpaceQuery, deadlineMs: number): Promise<KeySpaceAnswer> {

@@ -46,6 +46,8 @@ export const ItemKind = {
   FactsRequest: 8,
   Facts: 9,
   Checksum: 10,
+  Listing: 16,
+  ListingPart: 17,
   Scan: 20,
   ScanPage: 21,
   ScanMore: 22,

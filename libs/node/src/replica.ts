@@ -9,6 +9,8 @@ import {
   FEATURE_LEVEL,
   type FetchedRow,
   type FlushBatch,
+  type ListingQuery,
+  type ListingScan,
   LockResponseType,
   type Operation,
   type OperationResult,
@@ -664,6 +666,11 @@ export class Replica {
       this.waitForApply(request.settlesWith, [request]);
     }
     return false;
+  }
+
+  /** A page of locks or sequences, as this leader knows them now. */
+  openListing(query: ListingQuery): ListingScan | undefined {
+    return this.machine.openListing(query, this.host.hlc.current().l, this.ephemeralLocks?.entries() ?? []);
   }
 
   private giveBackReads(): void {

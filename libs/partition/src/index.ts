@@ -14,6 +14,7 @@ export {
 } from './history-commands.ts';
 export { effectiveFloor, type Hold, type HoldState, liveHolds } from './holds.ts';
 export * from './listing.ts';
+export { type ListedRow, type ListingPart, type ListingScan, nameOf } from './listing-scan.ts';
 export * from './lock-operation.ts';
 export {
   readAllocate,

@@ -1,8 +1,9 @@
-import type { Hlc, Term } from '@kahuna/base';
+import type { Hlc, PartitionId, Term } from '@kahuna/base';
 import type { HeadCache } from './head-cache.ts';
+import type { LockRow } from './listing.ts';
 import type { LockOperation } from './lock-operation.ts';
-import { acquireDecided, evaluateLock, isContestable, LOCK_ROWS, type Lock, type LockMoment } from './locks.ts';
-import type { OperationResult } from './operation.ts';
+import { acquireDecided, evaluateLock, hasExpired, isContestable, LOCK_ROWS, type Lock, type LockMoment } from './locks.ts';
+import type { Durability, OperationResult } from './operation.ts';
 import { RowTable } from './row-table.ts';
 import type { EntryNeed, ReadNeed } from './types.ts';
 
@@ -62,4 +63,18 @@ export class LockTable extends RowTable<Lock> {
 
 function momentOf(nowMs: number, term: Term): LockMoment {
   return { now: { n: 0, l: nowMs, c: 0 }, term, skewMs: LOCK_CLOCK_SKEW_MS, tokenFloor: -1 };
+}
+
+/** A lock as listings show it. */
+export function lockRow(
+  name: string,
+  lock: Lock,
+  durability: Durability,
+  nowMs: number,
+  term: Term,
+  partitionId: PartitionId,
+): LockRow {
+  const { owner, expires, token } = lock;
+  const held = owner !== undefined && !hasExpired(lock, momentOf(nowMs, term));
+  return { name, durability, held, owner: owner ?? null, expires, token, partitionId };
 }

@@ -32,8 +32,11 @@ import { type HeadCache, KeyRecord, type RecordOwner } from './head-cache.ts';
 import type { HoldCommand, PruneHistory, RaiseCeiling } from './history-commands.ts';
 import { searchHistory } from './history-search.ts';
 import { evaluateHold, type HoldState } from './holds.ts';
+import type { ListingQuery } from './listing.ts';
+import { type ListingScan, TableListing } from './listing-scan.ts';
 import type { LockOperation } from './lock-operation.ts';
-import { LockTable } from './lock-table.ts';
+import { LockTable, lockRow } from './lock-table.ts';
+import type { Lock } from './locks.ts';
 import { decodeMetaRow, emptyGroupState, encodeMetaRow, type GroupState } from './meta-row.ts';
 import { Durability, type GetOperation, type OperationResult, ResponseType, type WriteOperation } from './operation.ts';
 import { Prunings, withoutPruned } from './prunings.ts';
@@ -41,7 +44,7 @@ import type { NamedRow } from './row-table.ts';
 import { type CapturedRow, covers, openHeadScan, type PartitionQuery, type PartitionScan, ReadPoint } from './scan.ts';
 import { type SequenceGet, SequenceResponseType } from './sequence-operation.ts';
 import { SequenceTable } from './sequence-table.ts';
-import { type SequenceCommand, type SequenceRecord, sequenceAnswer } from './sequences.ts';
+import { entryOf, type SequenceCommand, type SequenceRecord, sequenceAnswer } from './sequences.ts';
 import {
   BUCKET_FAMILIES,
   decodeStoredKey,
@@ -668,6 +671,26 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     for (const record of this.dirty) if (covered(record.key)) yield record;
     if (this.flush === undefined) return;
     for (const record of this.flush.records) if (!record.dirty && covered(record.key)) yield record;
+  }
+
+  openListing(
+    query: ListingQuery,
+    nowMs: number,
+    ephemeral: Iterable<readonly [name: string, lock: Lock]>,
+  ): ListingScan | undefined {
+    const { partitionId } = this;
+    if (this.locks === undefined || this.sequences === undefined) return undefined;
+    if (query.kind === 'sequences') {
+      return new TableListing(query, this.sequences, (name, record) =>
+        record.live === undefined ? undefined : { entry: entryOf(name, record, record.live), partitionId },
+      );
+    }
+    const term = this.state.appliedTerm;
+    const listing = new TableListing(query, this.locks, (name, lock) =>
+      lockRow(name, lock, Durability.Persistent, nowMs, term, partitionId),
+    );
+    for (const [name, lock] of ephemeral) listing.add(name, lockRow(name, lock, Durability.Ephemeral, nowMs, term, partitionId));
+    return listing;
   }
 
   // ---- engine --------------------------------------------------------------------------------------------------------------

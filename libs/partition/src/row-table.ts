@@ -35,8 +35,8 @@ const SLAB_BYTES = 4096;
  * Invariant (P4 of the machine): a dirty, flushing or pinned row is not evictable.
  */
 export class RowTable<S> implements RecordOwner {
-  private readonly format: RowFormat<S>;
-  private readonly bucket: number;
+  readonly format: RowFormat<S>;
+  readonly bucket: number;
   private readonly cache: HeadCache;
   private readonly rows = new Map<string, NamedRow<S>>();
   private pinned: NamedRow<S>[] = [];

@@ -46,6 +46,9 @@ const PREFIX_BYTES = 5;
 const REVISION_BYTES = 8;
 const ESCAPED_ZERO = 0xff;
 const END = 0x01;
+const END_BYTES = 2;
+/** No encoded text goes on with this byte, but for the escape of a zero, which is complete with it. */
+const ABOVE_TEXT = 0xff;
 
 export interface Interval {
   readonly from: Uint8Array;
@@ -191,6 +194,16 @@ export function nameKey(writer: ByteWriter, family: NameFamily, bucket: number, 
   writePrefix(writer, family, bucket);
   writeText(writer, name);
   return writer.finish();
+}
+
+/** Rows of names that begin with `prefix` and come after `after`, if there is one. Empty (from not below to) if no name can. */
+export function nameInterval(family: NameFamily, bucket: number, prefix: string, after: string | undefined): Interval {
+  const writer = new ByteWriter(64 + prefix.length * 3);
+  const within = nameKey(writer, family, bucket, prefix).slice(0, -END_BYTES);
+  const to = prefix === '' ? familyInterval(family, bucket).to : Uint8Array.of(...within, ABOVE_TEXT);
+  // No byte string lies between a name's key and that key with a zero behind it.
+  const from = after === undefined || after < prefix ? within : Uint8Array.of(...nameKey(writer, family, bucket, after), 0);
+  return { from, to };
 }
 
 /** The name in a stored key that {@link nameKey} made. Throws {@link DecodeError} for anything else. */

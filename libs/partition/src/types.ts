@@ -2,7 +2,10 @@ import type { Hlc, LogIndex, PartitionId, Term } from '@kahuna/base';
 import type { Configuration } from '@kahuna/raft';
 import type { HistoryCommand } from './history-commands.ts';
 import type { HoldState } from './holds.ts';
+import type { ListingQuery } from './listing.ts';
+import type { ListingScan } from './listing-scan.ts';
 import type { LockOperation } from './lock-operation.ts';
+import type { Lock } from './locks.ts';
 import type { GetOperation, OperationResult, WriteOperation } from './operation.ts';
 import type { NamedRow } from './row-table.ts';
 import type { PartitionQuery, PartitionScan } from './scan.ts';
@@ -200,6 +203,16 @@ export interface PartitionMachine {
 
   /** The answer remembered for an id; 'unknown' if the memory does not reach back to `receipt`; undefined if it surely was not applied. */
   remembered(id: OperationId, receipt: Hlc): OperationResult | 'unknown' | undefined;
+
+  /**
+   * Begins a listing of locks or sequences as of now; `ephemeral`: what else the leader has in memory. The host scans the engine for it.
+   * undefined: the partition holds none.
+   */
+  openListing(
+    query: ListingQuery,
+    nowMs: number,
+    ephemeral: Iterable<readonly [name: string, lock: Lock]>,
+  ): ListingScan | undefined;
 
   /** Effects since the last call, or undefined. The rows stay visible in memory until `flushed` is called with the same batch. One at a time. */
   takeFlush(): FlushBatch | undefined;
