@@ -1,9 +1,13 @@
 import { Rng } from '@kahuna/base';
 import { DEFAULT_SETTINGS } from '@kahuna/node';
+import { checkLocks } from './checkers/lock.ts';
 import { SafetyViolation } from './checkers/raft-safety.ts';
 import { checkRegisters } from './checkers/register.ts';
+import { checkSequences } from './checkers/sequence.ts';
 import { drawFaultMix, FaultInjector, type FaultMix } from './faults.ts';
 import { type ClientOptions, Clients, History, persist } from './workloads/clients.ts';
+import { type LockClientOptions, LockClients } from './workloads/locks.ts';
+import { type SequenceClientOptions, SequenceClients } from './workloads/sequences.ts';
 import { CALM_CLUSTER, Cluster, type ClusterOptions, QUICK_SETTINGS } from './world/cluster.ts';
 import { Simulation, Trace } from './world/simulation.ts';
 
@@ -11,6 +15,8 @@ import { Simulation, Trace } from './world/simulation.ts';
 export interface RunPlan {
   readonly cluster: ClusterOptions;
   readonly clients: ClientOptions;
+  readonly locks: LockClientOptions | undefined;
+  readonly sequences: SequenceClientOptions | undefined;
   readonly faults: FaultMix;
   /** Length of the phase with faults, virtual milliseconds. */
   readonly troubleMs: number;
@@ -26,6 +32,8 @@ export interface RunReport {
   readonly events: number;
   readonly acknowledgedWrites: number;
   readonly reads: number;
+  readonly lockGrants: number;
+  readonly allocations: number;
   readonly unknown: number;
   readonly safetyChecks: number;
   readonly faults: Readonly<Record<string, number>>;
@@ -35,6 +43,11 @@ export interface RunReport {
 const RECOVERY_ELECTIONS = 60;
 /** Time within which all replicas must be equal after that: two snapshots that stall may stand in the way (30 s each, operations §10). Virtual. */
 const CONVERGENCE_MS = 90_000;
+
+const SEQUENCES = [
+  { name: 'ticket', blockSize: 10 },
+  { name: 'exact', blockSize: 1 },
+] as const;
 
 /** The plan of a seed. A stream of its own, so that a change of the plan's shape does not shift the run's other draws. */
 export function planFor(seed: number): RunPlan {
@@ -46,6 +59,9 @@ export function planFor(seed: number): RunPlan {
     : { ...QUICK_SETTINGS, keepEntries: rng.pick([5, 40, 200]), checkpointMs: rng.pick([100, 500, 3000]) };
   // Heads that must be fetched from the engine in the middle of applying.
   const headCacheEntries = seed % 3 === 0 ? 1 : DEFAULT_SETTINGS.headCacheEntries;
+  // Only in seeds that no regression of older workloads bears.
+  const withLocks = seed % 8 === 4 || seed % 8 === 6;
+  const pace = { thinkMs: slowTimers ? 100 : 20, patienceMs: slowTimers ? 15_000 : 1000 };
   const keys = ['a/1', 'a/2', 'b/1', 'counter/1', 'c'].slice(0, rng.int(1, 5));
   return {
     cluster: {
@@ -64,6 +80,8 @@ export function planFor(seed: number): RunPlan {
       thinkMs: slowTimers ? 100 : rng.pick([5, 20, 50]),
       patienceMs: slowTimers ? 15_000 : rng.pick([300, 3000]),
     },
+    locks: withLocks ? { clients: 4, locks: ['press/1', 'press/2'], ...pace } : undefined,
+    sequences: withLocks ? { clients: 4, sequences: SEQUENCES, ...pace } : undefined,
     faults: drawFaultMix(rng, seed % 5 === 1),
     troubleMs: slowTimers ? 60_000 : rng.pick([3000, 6000, 12_000]),
   };
@@ -98,6 +116,8 @@ class Run {
   private readonly cluster: Cluster;
   private readonly history = new History();
   private readonly clients: Clients;
+  private readonly lockClients: LockClients | undefined;
+  private readonly sequenceClients: SequenceClients | undefined;
   private readonly faults: FaultInjector;
 
   constructor(seed: number, plan: RunPlan, print?: (line: string) => void) {
@@ -105,6 +125,8 @@ class Run {
     this.simulation = new Simulation(seed, new Trace(print));
     this.cluster = new Cluster(this.simulation, plan.cluster);
     this.clients = new Clients(this.cluster, this.history, plan.clients);
+    this.lockClients = plan.locks && new LockClients(this.cluster, plan.locks);
+    this.sequenceClients = plan.sequences && new SequenceClients(this.cluster, plan.sequences);
     this.faults = new FaultInjector(this.cluster, plan.faults);
   }
 
@@ -119,6 +141,8 @@ class Run {
       events: simulation.steps,
       acknowledgedWrites: history.acknowledgedWrites,
       reads: history.readValues,
+      lockGrants: this.lockClients?.grants ?? 0,
+      allocations: this.sequenceClients?.allocations ?? 0,
       unknown: history.unknown,
       safetyChecks: this.cluster.safety.checks,
       faults: Object.fromEntries(this.faults.counts),
@@ -144,6 +168,8 @@ class Run {
 
   private trouble(): string | undefined {
     this.clients.start();
+    this.lockClients?.start();
+    this.sequenceClients?.start();
     this.simulation.run(this.simulation.nowMs + 10 * this.electionMs * 0.2);
     this.faults.start();
     this.simulation.run(this.simulation.nowMs + this.plan.troubleMs);
@@ -159,6 +185,8 @@ class Run {
     );
     this.simulation.run(this.simulation.nowMs + 2 * this.electionMs);
     this.clients.stop();
+    this.lockClients?.stop();
+    this.sequenceClients?.stop();
     this.simulation.run(this.simulation.nowMs + this.plan.clients.patienceMs);
     return failure ?? this.broken();
   }
@@ -178,6 +206,11 @@ class Run {
           persist(this.cluster, this.history, node, key, call, read);
         }
       }
+    }
+    for (const workload of [this.lockClients, this.sequenceClients]) {
+      if (workload === undefined) continue;
+      open++;
+      workload.finish(() => open--);
     }
     const stuck = this.within('a write or a read does not succeed on every node', () => open === 0);
     return (
@@ -216,11 +249,20 @@ class Run {
         answer !== undefined || call.kind !== 'set' || call.value === null || safety.mayHaveHappened(call.value),
     );
     const { violation } = checkRegisters(happened);
-    if (violation !== undefined) return violation;
+    const wrong = violation ?? this.checkLocks() ?? checkSequences(this.sequenceClients?.events ?? []);
+    if (wrong !== undefined) return wrong;
     // Vacuity floor (transactions §18.1): a run that did nothing proves nothing.
     if (this.history.acknowledgedWrites < 5 || this.history.readValues < 5)
       return 'too few operations succeeded to prove anything';
     return undefined;
+  }
+
+  private checkLocks(): string | undefined {
+    const { cluster, faults } = this.plan;
+    // A clock that runs at another rate is off by more and more.
+    const skewMs = cluster.skewMs + cluster.drift * this.simulation.nowMs;
+    const clocks = faults.clockSteps ? undefined : { rate: 1 + cluster.drift, skewMs };
+    return checkLocks(this.lockClients?.events ?? [], clocks);
   }
 
   private within(what: string, done: () => boolean, detail?: () => string | undefined): string | undefined {

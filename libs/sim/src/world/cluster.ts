@@ -4,9 +4,11 @@ import {
   checkInvariants,
   decodeMetaRow,
   KeyValueMachine,
+  type LockOperation,
   metaRowKey,
   type Operation,
   type OperationResult,
+  type SequenceOperation,
 } from '@kahuna/partition';
 import type { Message } from '@kahuna/raft';
 import { RaftSafety, SafetyViolation, type Survivors } from '../checkers/raft-safety.ts';
@@ -218,7 +220,7 @@ export class SimNode implements Survivors {
   }
 
   /** Asks this node, as a gateway on it would. `done` comes with the answer, or with undefined if the process dies first. */
-  submit(operation: Operation, done: (result: OperationResult | undefined) => void): void {
+  submit(operation: Operation | LockOperation | SequenceOperation, done: (result: OperationResult | undefined) => void): void {
     const { process } = this;
     if (process === undefined || !process.isAlive) {
       this.cluster.simulation.after(0.1, () => done(undefined));
