@@ -13,16 +13,4 @@ export {
 export { allMembers, isVoter } from './configuration.ts';
 export { createRaftGroup, RaftCore } from './group.ts';
 export { isJoint } from './quorum.ts';
-export {
-  type ReceiverState,
-  type SenderState,
-  type SnapshotAbort,
-  type SnapshotAck,
-  type SnapshotBegin,
-  type SnapshotChunk,
-  type SnapshotMessage,
-  SnapshotReceiver,
-  SnapshotSender,
-  type SnapshotTransferLimits,
-} from './snapshot-transfer.ts';
 export * from './types.ts';
