@@ -18,7 +18,8 @@ function terminal(): Terminal {
     setRawMode: raw => {
       if (stdin.isTTY) stdin.setRawMode(raw);
     },
-    columns: () => stdout.columns ?? 80,
+    // Some terminals say 0 until they have a size.
+    columns: () => stdout.columns || 80,
     onResize: listener => {
       stdout.on('resize', listener);
       return () => stdout.off('resize', listener);

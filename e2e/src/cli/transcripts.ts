@@ -357,13 +357,13 @@ not acquired
     title: 'locks in single-command mode',
     names: ['jobs'],
     text: `
-$ kahuna-cli --lock jobs/email --expires 30000
+$ kahuna-cli --lock jobs/email --expires 300000
 f0 acquired <owner>
-$ kahuna-cli --lock jobs/email --expires 30000
+$ kahuna-cli --lock jobs/email --expires 300000
 f0 not acquired <owner-of-this-call>
-$ kahuna-cli --extend-lock jobs/email --owner <owner> --expires 30000
+$ kahuna-cli --extend-lock jobs/email --owner <owner> --expires 300000
 f0 extended
-$ kahuna-cli --extend-lock jobs/email --owner other --expires 30000
+$ kahuna-cli --extend-lock jobs/email --owner other --expires 300000
 f0 not extended
 $ kahuna-cli --get-lock jobs/email
 f0 <owner>
@@ -373,7 +373,7 @@ $ kahuna-cli --unlock jobs/email --owner <owner>
 unlocked
 $ kahuna-cli --get-lock jobs/email
 not found
-$ kahuna-cli --lock jobs/email --expires 30000
+$ kahuna-cli --lock jobs/email --expires 300000
 f1 acquired <owner-of-this-call>
 `,
   },

@@ -63,8 +63,7 @@ class Shell {
     });
     const stop = (): void => editor.inputEnded();
     host.interrupted.addEventListener('abort', stop);
-    // While the first command is being typed. If nobody answers, the first command says so.
-    this.connected(host.interrupted).catch(() => undefined);
+    void this.warmUp(host.interrupted);
     try {
       await this.converse(editor, history);
     } finally {
@@ -184,6 +183,15 @@ class Shell {
       });
     }
     return this.client;
+  }
+
+  /** Connects while the first command is being typed. If nobody answers, the first command will say so. */
+  private async warmUp(signal: AbortSignal): Promise<void> {
+    try {
+      await (await this.connected(signal)).cluster.membership({ signal });
+    } catch {
+      return;
+    }
   }
 
   private async help(): Promise<void> {

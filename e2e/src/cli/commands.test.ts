@@ -1,0 +1,173 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { http } from '../clients/rest-kv.ts';
+import { Cluster } from '../harness/cluster.ts';
+import { until } from '../harness/processes.ts';
+import { commandLine, runCli, runShellLine } from './command-line.ts';
+
+let cluster: Cluster;
+let endpoint: string;
+const directory = mkdtempSync(join(tmpdir(), 'kahuna-cli-'));
+
+beforeAll(async () => {
+  cluster = await Cluster.start({ nodes: 1, storage: 'memory', breakableNetwork: false });
+  endpoint = cluster.node(1).url;
+});
+afterAll(async () => {
+  await cluster.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const cli = (...args: string[]) => runCli(['-c', endpoint, ...args]);
+
+describe('single commands on a real node (cli §2 to §4)', () => {
+  test('cli:T42 members, as a table and as the document that REST answers', async () => {
+    const { output } = await cli('--cluster-members');
+    expect(output).toMatch(
+      /^Membership version 1 {2}Local role Voter {2}Initialized True\n\n┌─+┬─+┬─+┬─+┐\n│ Endpoint +│ Node ID │ Role {2}│ Joined Version │\n/,
+    );
+    expect(output).toMatch(/└─+┴─+┴─+┴─+┘\n\n$/);
+    const widths = output
+      .split('\n')
+      .slice(2, -2)
+      .map(line => line.length);
+    expect(new Set(widths).size).toBe(1);
+    const json = await cli('--cluster-members', '--format', 'json');
+    expect(JSON.parse(json.output)).toEqual(await cluster.membership());
+  });
+
+  test('any bytes come from the standard input and are shown safely', async () => {
+    const bytes = Uint8Array.of(0xff, 0x00, 0x1b);
+    expect((await runCli(['-c', endpoint, '--set', 'binary', '--value', '-'], { input: bytes })).code).toBe(0);
+    expect((await cli('--get', 'binary')).output).toBe('r0 get 0xff001b\n');
+    expect(JSON.parse((await cli('--get', 'binary', '--format', 'json')).output)).toMatchObject({ value: '0xff001b' });
+  });
+
+  test('values keep their line breaks, blanks and leading dashes', async () => {
+    await cli('--set', 'text', '--value=--one\n  two ');
+    expect((await cli('--get', 'text')).output).toBe('r0 get --one\n  two \n');
+    await cli('--set', 'empty', '--value', '');
+    expect((await cli('--get', 'empty')).output).toBe('r0 get (empty str)\n');
+  });
+
+  test('extend, as text and as JSON', async () => {
+    await cli('--set', 'x', '--value', '1', '--expires', '60000');
+    expect((await cli('--extend', 'x', '--expires', '0')).output).toMatch(/^r0 extended \d+ms\n$/);
+    expect((await cli('--extend', 'never')).output).toMatch(/^r-1 not found \d+ms\n$/);
+    expect((await cli('--extend', 'x', '--format', 'json')).output).toBe(
+      '{"Key":"x","success":true,"revision":0,"value":null,"durability":"Persistent"}\n',
+    );
+  });
+
+  test('locks as JSON', async () => {
+    const lock = JSON.parse((await cli('--lock', 'jobs/json', '--expires', '300000', '--format', 'json')).output) as {
+      owner: string;
+    };
+    expect(lock).toEqual({
+      resource: 'jobs/json',
+      isAcquired: true,
+      fencingToken: 0,
+      owner: expect.stringMatching(/^[0-9a-f]{32}$/),
+    });
+    const shown = JSON.parse((await cli('--get-lock', 'jobs/json', '--format', 'json')).output) as unknown;
+    expect(shown).toEqual({ resource: 'jobs/json', fencingToken: 0, owner: lock.owner, expires: expect.any(Number) });
+    const extend = ['--extend-lock', 'jobs/json', '--expires', '300000', '--format', 'json', '--owner'];
+    expect((await cli(...extend, lock.owner)).output).toBe('True\n');
+    expect((await cli(...extend, 'other')).output).toBe('False\n');
+    expect((await cli('--unlock-lock', 'jobs/json', '--owner', lock.owner, '--format', 'json')).output).toBe('True\n');
+    expect((await cli('--get-lock', 'jobs/json', '--format', 'json')).output).toBe('null\n');
+  });
+
+  test('sequences: exact 64-bit numbers, what exists already, what is not there', async () => {
+    const top = '9223372036854775807';
+    await cli('--create-sequence', 'big', '--initial-value', '9223372036854775800', '--max-value', top);
+    const big = await cli('--get-sequence', 'big', '--format', 'json');
+    expect(big.output).toContain(`"initialValue":9223372036854775800,"increment":1,"maxValue":${top},`);
+    expect((await cli('--next-sequence', 'big')).output).toMatch(/^r\d+ next big 9223372036854775801\n$/);
+    expect(await cli('--create-sequence', 'big')).toEqual({ code: 1, output: 'KahunaException: Sequence already exists\n' });
+    expect((await cli('--reserve-sequence', 'big', '--count', '100')).output).toBe(
+      'KahunaException: Sequence max value exceeded\n',
+    );
+    expect((await cli('--next-sequence', 'nobody')).output).toBe('KahunaException: Sequence not found\n');
+    expect(await cli('--get-sequence', 'nobody', '--format', 'json')).toEqual({ code: 0, output: 'null\n' });
+  });
+
+  test('prefix reads go on beyond one page of the server', async () => {
+    const count = 5000;
+    const items = Array.from({ length: count }, (_, i) => ({
+      key: `many/${String(i).padStart(5, '0')}`,
+      value: Buffer.from(`v${i}`).toString('base64'),
+      expiresMs: 0,
+      flags: 1,
+      durability: 1,
+    }));
+    for (let at = 0; at < count; at += 500) {
+      const answer = await http(`${endpoint}/v1/kv/try-set-many`, {
+        body: JSON.stringify({ items: items.slice(at, at + 500) }),
+      });
+      expect(answer.status).toBe(200);
+    }
+    const lines = (await cli('--get-by-bucket', 'many')).output.trimEnd().split('\n');
+    expect(lines).toHaveLength(count);
+    expect(lines.at(-1)).toBe(`r0 many/04999 v4999`);
+    const { code, output } = await runShellLine('kahuna-cli --get-by-bucket many | head -1', endpoint);
+    expect([code, output]).toEqual([0, 'r0 many/00000 v0\n']);
+  });
+
+  test('a pipe gets no colours, and a wrong command line nothing on stdout', async () => {
+    await cli('--set', 'plain', '--value', 'v');
+    expect((await runShellLine('kahuna-cli --get plain 2>/dev/null | od -c | grep -c 033', endpoint)).output).toBe('0\n');
+    expect((await runShellLine('kahuna-cli --set plain 2>/dev/null', endpoint)).output).toBe('');
+    expect((await runShellLine('kahuna-cli -c http://127.0.0.1:1 --get plain --format json 2>/dev/null', endpoint)).output).toBe(
+      '{"error":"ConnectionException","message":"Cannot connect to the server. Check that the server is running and the connection settings are correct."}\n',
+    );
+  });
+
+  test('without -c the error says which endpoints were tried and how to name another', async () => {
+    const { code, output } = await runCli(['--get', 'x']);
+    expect(code).toBe(1);
+    expect(output).toContain('https://localhost:8082');
+    expect(output).toContain('-c http://localhost:2070');
+  });
+
+  test('an endpoint that does not answer is passed over', async () => {
+    await cli('--set', 'passed', '--value', 'v');
+    expect((await runCli(['-c', `http://127.0.0.1:1,${endpoint}`, '--get', 'passed'])).output).toBe('r0 get v\n');
+  });
+});
+
+describe('ends of the program (cli §2.1)', () => {
+  test('Ctrl+C ends a waiting command with 130', async () => {
+    // Connections are accepted and nothing is ever answered: the first bytes never come.
+    const { createServer } = await import('node:net');
+    const silent = createServer(socket => socket.on('error', () => socket.destroy()));
+    let connections = 0;
+    silent.on('connection', () => {
+      connections += 1;
+    });
+    await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as { port: number };
+    const child = spawn(process.execPath, [commandLine(), '-c', `http://127.0.0.1:${port}`, '--get', 'k'], { stdio: 'ignore' });
+    const exit = new Promise(resolve => {
+      child.on('exit', resolve);
+    });
+    await until('the connection of the command', 30_000, () => connections >= 2);
+    child.kill('SIGINT');
+    expect(await exit).toBe(130);
+    silent.close();
+  });
+
+  test('out of a pipe every line runs, and one that fails makes the end 1', async () => {
+    const { code, output } = await runCli(['-c', endpoint], { input: 'get\nset piped "1"\n\nget piped' });
+    expect(output).toMatch(/^usage: get .*\nr0 set \d+ms\nr0 1 \d+ms\n$/);
+    expect(code).toBe(1);
+  });
+
+  test('an open text goes on over lines of a pipe', async () => {
+    const { output } = await runCli(['-c', endpoint], { input: 'set lines "one\ntwo"\nget lines\n' });
+    expect(output).toMatch(/^r0 set \d+ms\nr0 one\ntwo \d+ms\n$/);
+  });
+});
