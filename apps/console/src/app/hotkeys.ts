@@ -1,3 +1,4 @@
+import { spotlight } from '@mantine/spotlight';
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect } from 'react';
 import { useLive } from '../live/use-live.ts';
@@ -18,6 +19,12 @@ export function useHotkeys(showHelp: () => void): void {
   useEffect(() => {
     let chordAt = Number.NEGATIVE_INFINITY;
     const onKey = (event: KeyboardEvent) => {
+      // Not the palette's own shortcut: its code may still be on the way when the key is pressed.
+      if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === 'k') {
+        event.preventDefault();
+        spotlight.open();
+        return;
+      }
       if (!singleKeysOn() || event.ctrlKey || event.metaKey || event.altKey || isEditable(event.target)) return;
       const chord = performance.now() - chordAt < CHORD_MS;
       chordAt = Number.NEGATIVE_INFINITY;

@@ -98,7 +98,7 @@ export function Palette() {
       actions={[...actions, ...typed]}
       query={query}
       onQueryChange={setQuery}
-      shortcut={['mod + K']}
+      shortcut={null}
       limit={10}
       highlightQuery
       filter={fuzzily}

@@ -1,4 +1,4 @@
-import { getRouteApi, Link } from '@tanstack/react-router';
+import { Link } from '@tanstack/react-router';
 import { subjectToPath } from '../../app/subject.ts';
 import { bytes, plural } from '../../format/numbers.ts';
 import { useFeed, useFreshness, usePhase, useRows, useWindow } from '../../live/use-live.ts';
@@ -11,7 +11,6 @@ import { Panel } from '../../ui/panel.tsx';
 import { ReadProblem } from '../../ui/read-problem.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
 
-const route = getRouteApi('/keys');
 const ROWS = 200;
 
 interface KeyListProps {
@@ -20,6 +19,8 @@ interface KeyListProps {
   readonly from: string | undefined;
   readonly asOf: number | undefined;
   readonly chosen: string | undefined;
+  /** Another window; undefined: the first. */
+  readonly onPage: (from: string | undefined) => void;
 }
 
 export function KeyList({ space, ...rest }: KeyListProps) {
@@ -34,8 +35,7 @@ export function KeyList({ space, ...rest }: KeyListProps) {
 }
 
 /** One window of a key space, in the order of the keys, live. */
-function SpaceKeys({ durability, space, from, asOf, chosen }: KeyListProps & { readonly space: string }) {
-  const navigate = route.useNavigate();
+function SpaceKeys({ durability, space, from, asOf, chosen, onPage }: KeyListProps & { readonly space: string }) {
   const feed = useFeed('keys', {
     prefix: space,
     durability,
@@ -107,12 +107,7 @@ function SpaceKeys({ durability, space, from, asOf, chosen }: KeyListProps & { r
               </table>
             </div>
           )}
-          <Pager
-            isFirst={from === undefined}
-            next={next}
-            onFirst={() => void navigate({ to: '.', search: ({ from: _from, ...kept }) => ({ ...kept, space }) })}
-            onNext={after => void navigate({ to: '.', search: old => ({ ...old, space, from: after }) })}
-          />
+          <Pager isFirst={from === undefined} next={next} onFirst={() => onPage(undefined)} onNext={onPage} />
         </>
       )}
     </Panel>

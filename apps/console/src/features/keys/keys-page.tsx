@@ -29,7 +29,8 @@ export function KeysPage() {
   const [picking, setPicking] = useState(false);
   const durability: DurabilityName = search.d === 'e' ? 'ephemeral' : 'persistent';
   const space = search.space ?? (chosen === undefined ? undefined : keySpaceOf(chosen));
-  const change = (search: (old: KeysSearch) => KeysSearch) => void navigate({ to: '.', search });
+  const here = subjectRoute(chosen);
+  const change = (next: (old: KeysSearch) => KeysSearch) => void navigate({ ...here, search: next(search) });
   const open = (key: string) =>
     void navigate({
       to: '/keys/$',
@@ -82,7 +83,14 @@ export function KeysPage() {
             chosen={space}
             onChoose={path => void navigate({ to: '/keys', search: browsing(search, path) })}
           />
-          <KeyList durability={durability} space={space} from={search.from} asOf={search.asOf} chosen={chosen} />
+          <KeyList
+            durability={durability}
+            space={space}
+            from={search.from}
+            asOf={search.asOf}
+            chosen={chosen}
+            onPage={from => change(({ from: _from, ...kept }) => (from === undefined ? kept : { ...kept, from }))}
+          />
           {chosen !== undefined && (
             <KeyPanel
               key={`${durability} ${chosen}`}
@@ -122,6 +130,13 @@ export function KeysPage() {
       )}
     </Page>
   );
+}
+
+/** The address of the page while this key is open. */
+function subjectRoute(chosen: string | undefined) {
+  return chosen === undefined
+    ? ({ to: '/keys' } as const)
+    : ({ to: '/keys/$', params: { _splat: subjectToPath(chosen) } } as const);
 }
 
 /** Another key space: its list begins anew, the rest of the view stays. */

@@ -3,7 +3,7 @@ import { SegmentedControl, TextInput } from '@mantine/core';
 import { getRouteApi, useParams } from '@tanstack/react-router';
 import { Page } from '../../app/page.tsx';
 import type { LocksSearch } from '../../app/search.ts';
-import { pathToSubject } from '../../app/subject.ts';
+import { pathToSubject, subjectToPath } from '../../app/subject.ts';
 import { plural } from '../../format/numbers.ts';
 import { useFeed, usePhase, useRows, useWindow } from '../../live/use-live.ts';
 import type { DurabilityName } from '../../protocol/messages.ts';
@@ -48,13 +48,17 @@ export function LocksPage() {
   const phase = usePhase(feed);
   const window = useWindow(feed);
   const filtered = (search.q ?? '') !== '' || filter !== undefined;
-  const change = (to: Partial<Record<keyof LocksSearch, string | undefined>>, replace = false) =>
-    void navigate({
-      to: '.',
-      search: ({ from: _from, ...old }) =>
-        Object.fromEntries(Object.entries({ ...old, ...to }).filter(([, value]) => value !== undefined)) as LocksSearch,
-      replace,
-    });
+  const here =
+    chosen === undefined
+      ? ({ to: '/locks' } as const)
+      : ({
+          to: '/locks/$durability/$',
+          params: { durability: chosen.durability, _splat: subjectToPath(chosen.resource) },
+        } as const);
+  const change = (to: Partial<Record<keyof LocksSearch, string | undefined>>, replace = false) => {
+    const next = Object.entries({ ...search, from: undefined, ...to }).filter(([, value]) => value !== undefined);
+    void navigate({ ...here, search: Object.fromEntries(next) as LocksSearch, replace });
+  };
   return (
     <Page
       title="Locks"
@@ -117,7 +121,7 @@ export function LocksPage() {
                 isFirst={search.from === undefined}
                 next={window?.next ?? null}
                 onFirst={() => change({})}
-                onNext={from => void navigate({ to: '.', search: old => ({ ...old, from }) })}
+                onNext={from => change({ from })}
               />
             </>
           )}

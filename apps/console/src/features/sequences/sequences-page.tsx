@@ -38,7 +38,11 @@ export function SequencesPage() {
   const rows = useRows(feed);
   const phase = usePhase(feed);
   const window = useWindow(feed);
-  const change = (next: SequencesSearch, replace = false) => void navigate({ to: '.', search: next, replace });
+  const here =
+    chosen === undefined
+      ? ({ to: '/sequences' } as const)
+      : ({ to: '/sequences/$', params: { _splat: subjectToPath(chosen) } } as const);
+  const change = (next: SequencesSearch, replace = false) => void navigate({ ...here, search: next, replace });
   return (
     <Page
       title="Sequences"

@@ -1,0 +1,337 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { http, putText, RestKv } from '../clients/rest-kv.ts';
+import { Cluster } from '../harness/cluster.ts';
+import { until } from '../harness/processes.ts';
+import { launchBrowser, seriousIssues, Tab } from './browser.ts';
+
+/** Longest wait for something that a person expects within seconds. */
+const SECONDS_MS = 20_000;
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+let cluster: Cluster;
+let browser: Browser;
+let rest: RestKv;
+let tab: Tab | undefined;
+
+beforeAll(async () => {
+  [cluster, browser] = await Promise.all([Cluster.start({ breakableNetwork: false }), launchBrowser()]);
+  rest = new RestKv(cluster.node(1).url);
+});
+
+afterAll(async () => {
+  rest?.close();
+  await browser?.close();
+  await cluster?.close();
+});
+
+afterEach(async () => {
+  const faults = tab?.faults ?? [];
+  await tab?.close();
+  tab = undefined;
+  expect(faults).toEqual([]);
+});
+
+/** Opens a page of node 2: what it shows was written through node 1. */
+async function open(path: string, node = 2): Promise<Page> {
+  tab = await Tab.open(browser, `${cluster.node(node).url}/ui${path}`);
+  const { page } = tab;
+  page.setDefaultTimeout(SECONDS_MS);
+  // A busy machine makes the node coalesce; the page is as true as ever.
+  await page.locator('[data-state="live"], [data-state="lagging"]').first().waitFor();
+  return page;
+}
+
+interface Answer {
+  readonly type: number;
+  readonly value?: string | null;
+  readonly revision?: number;
+  readonly sequence?: { readonly currentValue: number };
+}
+
+async function post(path: string, body: object): Promise<Answer> {
+  const answer = await http(`${cluster.node(1).url}${path}`, { body: JSON.stringify(body) });
+  expect(answer.status, answer.text).toBe(200);
+  return JSON.parse(answer.text) as Answer;
+}
+
+const row = (page: Page, name: string) => page.getByRole('row', { name, exact: true });
+const textOfValue = (page: Page): Promise<string> => page.getByRole('region', { name: 'Value', exact: true }).innerText();
+
+describe('console:15 Keys', () => {
+  test('the tree leads to a key space, the space to a key, the key to its value; the address says where one is', async () => {
+    await putText(rest, 'shop/orders/0001', '{"state":"open","id":12345678901234567890}');
+    await putText(rest, 'shop/orders/0002', 'plain');
+    const page = await open('/keys');
+    await page.getByRole('button', { name: 'Open shop' }).click();
+    await page.getByRole('button', { name: 'orders', exact: true }).click();
+    await row(page, 'shop/orders/0001').getByRole('link').click();
+    await page.waitForURL('**/ui/keys/shop/orders/0001*');
+    expect(await textOfValue(page)).toBe('{\n  "state": "open",\n  "id": 12345678901234567890\n}');
+    await page.getByText('Hex', { exact: true }).click();
+    expect(await textOfValue(page)).toMatch(/^00000000 {2}7b 22 73 74/);
+    // C6: the same view on another node; Back steps to where one was.
+    const other = await Tab.open(browser, page.url().replace(cluster.node(2).url, cluster.node(3).url));
+    await row(other.page, 'shop/orders/0001').waitFor();
+    await other.close();
+    await page.goBack();
+    await page.waitForURL(url => !url.pathname.includes('0001'));
+    await row(page, 'shop/orders/0002').waitFor();
+  });
+
+  test('C2 keys that others write, change and delete appear and go without a reload', async () => {
+    await putText(rest, 'live/a', '1');
+    const page = await open('/keys?space=live');
+    await row(page, 'live/a').waitFor();
+    await putText(rest, 'live/b', '22');
+    await row(page, 'live/b').waitFor();
+    await putText(rest, 'live/a', '333');
+    await until('the new size', SECONDS_MS, async () => (await row(page, 'live/a').innerText()).includes('3 B'));
+    await post('/v1/kv/try-delete', { key: 'live/a', durability: 1 });
+    await row(page, 'live/a').waitFor({ state: 'detached' });
+    expect(tab?.documents).toBe(1);
+  });
+
+  test('an expiry counts down and the key goes', async () => {
+    await post('/v1/kv/try-set', { key: 'soon/x', value: base64('x'), expiresMs: 6_000, flags: 1, durability: 1 });
+    const page = await open('/keys/soon/x');
+    await page
+      .getByText(/^[0-5]\.\d s$/)
+      .first()
+      .waitFor();
+    await page.getByText('deleted or expired; its history is kept').waitFor();
+  });
+
+  test('a new key is created, edited, and its revisions compared and restored', async () => {
+    const page = await open('/keys');
+    await page.getByRole('button', { name: 'New key' }).click();
+    await page.getByRole('textbox', { name: 'Key', exact: true }).fill('team/config');
+    await page.getByRole('textbox', { name: 'Value' }).fill('{"size":1}');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.waitForURL('**/ui/keys/team/config*');
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await page.getByRole('textbox', { name: 'Value' }).fill('{"size":2}');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: /^History/ }).click();
+    const difference = page.getByRole('region', { name: 'Difference from revision 0 to 1' });
+    expect((await difference.innerText()).split('\n')).toEqual(expect.arrayContaining(['−   "size": 1', '+   "size": 2']));
+    await page.getByRole('row', { name: 'revision 0' }).getByRole('button', { name: 'Restore…' }).click();
+    await page.getByRole('button', { name: 'Restore', exact: true }).click();
+    await page.getByText('Written as revision 2.').waitFor();
+    const answer = await post('/v1/kv/try-get', { key: 'team/config', revision: -1, durability: 1 });
+    expect([answer.value, answer.revision]).toEqual([base64('{"size":1}'), 2]);
+  });
+
+  test('an edit that somebody overtook shows three panes and loses nothing', async () => {
+    await putText(rest, 'race/k', 'base');
+    const page = await open('/keys/race/k');
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await page.getByRole('textbox', { name: 'Value' }).fill('mine');
+    await putText(rest, 'race/k', 'theirs');
+    const panes = page.getByRole('region', { name: 'Somebody else wrote meanwhile' });
+    await panes.waitFor();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('you saw revision 0').waitFor();
+    expect((await post('/v1/kv/try-get', { key: 'race/k', revision: -1, durability: 1 })).value).toBe(base64('theirs'));
+    for (const text of ['base', 'theirs', 'mine']) await panes.getByText(text, { exact: true }).waitFor();
+    await page.getByRole('button', { name: /write mine over theirs/ }).click();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    expect((await post('/v1/kv/try-get', { key: 'race/k', revision: -1, durability: 1 })).value).toBe(base64('mine'));
+  });
+
+  test('a key is deleted after a confirmation, and not before', async () => {
+    await putText(rest, 'old/k', 'x');
+    const page = await open('/keys/old/k');
+    await page.getByRole('button', { name: 'Delete…' }).click();
+    await page.getByText('Still revision 0, as you saw it.').waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    expect((await post('/v1/kv/try-get', { key: 'old/k', revision: -1, durability: 1 })).type).toBe(3);
+    await page.getByRole('button', { name: 'Delete…' }).click();
+    await page.getByRole('button', { name: 'Delete', exact: true }).click();
+    await page.getByText('Deleted; its last revision was 0.').waitFor();
+    expect((await post('/v1/kv/try-get', { key: 'old/k', revision: -1, durability: 1 })).type).toBe(103);
+  });
+
+  test('C1 no quorum: what was read stays, and the page says that it cannot be read any more', async () => {
+    await putText(rest, 'quorum/k', 'kept');
+    const page = await open('/keys/quorum/k', 3);
+    await row(page, 'quorum/k').waitFor();
+    for (const number of [1, 2]) cluster.node(number).pause();
+    await page
+      .getByText(/These are the last rows that were read/)
+      .first()
+      .waitFor();
+    expect(await row(page, 'quorum/k').count()).toBe(1);
+    expect(await textOfValue(page)).toBe('kept');
+    for (const number of [1, 2]) cluster.node(number).resume();
+    await until('read again', SECONDS_MS, async () => (await page.getByText(/These are the last rows/).count()) === 0);
+    expect(await textOfValue(page)).toBe('kept');
+  });
+});
+
+describe('console:15 Locks', () => {
+  const acquire = (resource: string, owner: string, expiresMs: number): Promise<Answer> =>
+    post('/v1/locks/try-lock', { resource, owner: base64(owner), expiresMs, durability: 1 });
+
+  test('grant, extension, release and takeover are seen live, with their tokens', async () => {
+    await acquire('jobs/nightly', 'worker-7', 60_000);
+    const page = await open('/locks/persistent/jobs/nightly');
+    const grants = page.getByRole('region', { name: 'Ownership' }).getByRole('listitem');
+    const line = row(page, 'lock jobs/nightly, persistent');
+    await until('the owner', SECONDS_MS, async () => /worker-7[\s\S]*f0/.test(await line.innerText()));
+    await post('/v1/locks/try-extend', { resource: 'jobs/nightly', owner: base64('worker-7'), expiresMs: 90_000, durability: 1 });
+    await page.getByText(/^1 times, last/).waitFor();
+    await post('/v1/locks/try-unlock', { resource: 'jobs/nightly', owner: base64('worker-7'), durability: 1 });
+    await line.getByText('released', { exact: true }).waitFor();
+    await acquire('jobs/nightly', 'worker-9', 60_000);
+    await until('the takeover', SECONDS_MS, async () => /worker-9[\s\S]*f1/.test(await line.innerText()));
+    expect(await grants.allInnerTexts()).toEqual([expect.stringContaining('f1'), expect.stringContaining('f0')]);
+  });
+
+  test('a lease counts down and is never drawn free before the server says so', async () => {
+    await acquire('jobs/short', 'worker-1', 5_000);
+    const page = await open('/locks?q=jobs%2Fshort');
+    const line = row(page, 'lock jobs/short, persistent');
+    await line.getByText(/^[0-4]\.\d s$/).waitFor();
+    await line.getByText(/^ran out/).waitFor();
+    expect((await post('/v1/locks/get-info', { resource: 'jobs/short', durability: 1 })).type).toBe(102);
+  });
+
+  test('a lock is released by force after a confirmation', async () => {
+    await acquire('jobs/stuck', 'worker-3', 600_000);
+    const page = await open('/locks/persistent/jobs/stuck');
+    await page.getByRole('button', { name: 'Release by force…' }).click();
+    await page.getByText(/^Still f0, held by worker-3/).waitFor();
+    await page.getByRole('button', { name: 'Release', exact: true }).click();
+    await page.getByText('Released from worker-3.').waitFor();
+    expect((await post('/v1/locks/get-info', { resource: 'jobs/stuck', durability: 1 })).type).toBe(102);
+  });
+
+  test('a release of a lock that changed hands is refused with the new facts', async () => {
+    await acquire('jobs/moved', 'worker-3', 600_000);
+    const page = await open('/locks/persistent/jobs/moved');
+    await page.getByRole('button', { name: 'Release by force…' }).click();
+    await page.getByText(/^Still f0/).waitFor();
+    await post('/v1/locks/try-unlock', { resource: 'jobs/moved', owner: base64('worker-3'), durability: 1 });
+    await acquire('jobs/moved', 'worker-4', 600_000);
+    await page.getByRole('button', { name: 'Release', exact: true }).click();
+    await page.getByText(/Now f1, held by worker-4.*Nothing was changed/).waitFor();
+    expect((await post('/v1/locks/get-info', { resource: 'jobs/moved', durability: 1 })).type).toBe(4);
+  });
+
+  test('the filter is in the address', async () => {
+    await acquire('team/a', 'x', 600_000);
+    await acquire('other/b', 'x', 600_000);
+    const page = await open('/locks');
+    await row(page, 'lock other/b, persistent').waitFor();
+    await page.getByRole('textbox', { name: 'Locks whose name begins with' }).fill('team/');
+    await row(page, 'lock other/b, persistent').waitFor({ state: 'detached' });
+    await row(page, 'lock team/a, persistent').waitFor();
+    expect(new URL(page.url()).search).toContain('team');
+  });
+});
+
+describe('console:15 Sequences', () => {
+  test('created, reserved from, updated and deleted; the mark follows', async () => {
+    const page = await open('/sequences');
+    await page.getByRole('button', { name: 'New sequence' }).click();
+    await page.getByRole('textbox', { name: 'Name' }).fill('invoice');
+    await page.getByRole('textbox', { name: 'Maximum' }).fill('9000000000000000000');
+    await page.getByRole('button', { name: 'Next…' }).click();
+    await page.getByRole('button', { name: 'Create', exact: true }).click();
+    await page.getByText(/^Created; the first value will be 1/).waitFor();
+    await page.getByRole('button', { name: 'Close', exact: true }).last().click();
+    await page.waitForURL('**/ui/sequences/invoice*');
+    await page.getByRole('button', { name: 'Reserve…' }).click();
+    await page.getByRole('textbox', { name: 'How many' }).fill('5');
+    await page.getByRole('button', { name: 'Next…' }).click();
+    await page.getByRole('button', { name: 'Reserve', exact: true }).click();
+    await page.getByText('Reserved 1 to 5.').waitFor();
+    await page.getByRole('button', { name: 'Close', exact: true }).last().click();
+    const { sequence } = await post('/v1/sequences/get', { name: 'invoice' });
+    const mark = (sequence?.currentValue ?? 0).toLocaleString('en').replaceAll(',', '\u2009');
+    await until('the mark', SECONDS_MS, async () => (await row(page, 'sequence invoice').innerText()).includes(mark));
+  });
+
+  test('setting the mark back and deleting need the name typed', async () => {
+    await post('/v1/sequences/create', { name: 'ticket', initialValue: 500, increment: 10 });
+    const page = await open('/sequences/ticket');
+    await page.getByRole('button', { name: 'Update…' }).click();
+    await page.getByRole('textbox', { name: 'Mark' }).fill('100');
+    await page.getByRole('button', { name: 'Next…' }).click();
+    await page.getByText(/handed out again/).waitFor();
+    const update = page.getByRole('button', { name: 'Update', exact: true });
+    expect(await update.isDisabled()).toBe(true);
+    await page.getByRole('textbox', { name: 'Type ticket to go on' }).fill('ticket');
+    await update.click();
+    await page.getByText(/^Updated to revision/).waitFor();
+    await page.getByRole('button', { name: 'Close', exact: true }).last().click();
+    await page.getByRole('button', { name: 'Delete…' }).click();
+    await page.getByRole('textbox', { name: 'Type ticket to go on' }).fill('ticket');
+    await page.getByRole('button', { name: 'Delete', exact: true }).click();
+    await page.getByText('Deleted.').waitFor();
+    await page.getByText('There is no sequence of this name.').waitFor();
+  });
+});
+
+describe('console:15 Access and keyboard', () => {
+  test('a foreign Origin is refused on the path that changes things', async () => {
+    const body = JSON.stringify({
+      kind: 'delete-key',
+      params: { key: 'a/b', durability: 'persistent' },
+      expect: { revision: '0' },
+    });
+    const url = `${cluster.node(1).url}/v1/console/operations`;
+    expect((await http(url, { body, headers: { origin: 'http://evil.example' } })).status).toBe(403);
+    expect((await http(url, { body, headers: { origin: cluster.node(1).url } })).status).toBe(202);
+  });
+
+  test('from the palette to a value with the keyboard alone', async () => {
+    await putText(rest, 'keyboard/one', 'first');
+    await putText(rest, 'keyboard/two', 'second');
+    const page = await open('/');
+    await page.keyboard.press('Control+k');
+    await page.getByRole('textbox', { name: 'Go to' }).fill('keyboard/one');
+    await page.getByRole('button', { name: /Open key keyboard\/one/ }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/ui/keys/keyboard/one*');
+    await row(page, 'keyboard/two').waitFor();
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/ui/keys/keyboard/two*');
+    await until('the value', SECONDS_MS, async () => (await textOfValue(page)) === 'second');
+  });
+
+  test.each(['light', 'dark'] as const)('axe finds nothing serious on these pages in %s', async scheme => {
+    await putText(rest, 'axe/k', '{"a":1}');
+    await putText(rest, 'axe/k', '{"a":2}');
+    await post('/v1/locks/try-lock', { resource: 'axe/lock', owner: base64('me'), expiresMs: 600_000, durability: 1 });
+    await post('/v1/sequences/create', { name: 'axe', maxValue: 1000 });
+    const found: string[] = [];
+    const page = await open('/keys/axe/k');
+    await page.emulateMedia({ colorScheme: scheme });
+    const look = async (what: string): Promise<void> => {
+      for (const issue of await seriousIssues(page)) found.push(`${what}: ${issue}`);
+    };
+    await textOfValue(page);
+    await look('value');
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await page.getByRole('textbox', { name: 'Value' }).waitFor();
+    await look('editor');
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: /^History/ }).click();
+    await page.getByRole('region', { name: /^Difference/ }).waitFor();
+    await look('history');
+    await page.goto(`${cluster.node(2).url}/ui/locks/persistent/axe/lock`);
+    await page.getByRole('button', { name: 'Release by force…' }).click();
+    await page.getByText(/^Still f0/).waitFor();
+    await look('lock and release');
+    await page.goto(`${cluster.node(2).url}/ui/sequences/axe`);
+    await page.getByRole('button', { name: 'Reserve…' }).waitFor();
+    await look('sequence');
+    expect(found).toEqual([]);
+  });
+});
