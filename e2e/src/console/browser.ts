@@ -64,8 +64,14 @@ interface AxeResult {
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+/** Colours in the middle of a transition are nobody's choice. */
+const TRANSITIONS_ARE_OVER = `Promise.allSettled(
+  document.getAnimations().filter(a => a.effect.getComputedTiming().endTime !== Infinity).map(a => a.finished),
+).then(() => undefined)`;
+
 /** What axe calls serious or critical on the page as it stands, by WCAG 2.2 A and AA; each with the first elements concerned. */
 export async function seriousIssues(page: Page): Promise<readonly string[]> {
+  await page.evaluate(TRANSITIONS_ARE_OVER);
   await page.evaluate(AXE);
   const rules = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
   const result = (await page.evaluate(`axe.run(document, ${rules})`)) as AxeResult;
