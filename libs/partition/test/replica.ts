@@ -104,11 +104,11 @@ export class Replica {
     });
   }
 
-  apply(batch: CommandBatch): OperationResult[] {
+  apply(batch: CommandBatch, term = 1): OperationResult[] {
     for (let keys = this.machine.needs(batch); keys.length > 0; keys = this.machine.needs(batch)) {
       this.machine.supply(this.engine.fetch({ kind: 'rows', keys }));
     }
-    const results = this.machine.apply(this.machine.appliedIndex + 1, 1, batch);
+    const results = this.machine.apply(this.machine.appliedIndex + 1, term, batch);
     checkInvariants(this.machine);
     return results;
   }
