@@ -15,6 +15,8 @@ export interface EmbeddedNodeOptions {
   readonly name?: string;
   /** Port on 127.0.0.1; 0 (the default) lets the system choose. */
   readonly port?: number;
+  /** Listens with TLS: certificate and key in PEM. */
+  readonly certificate?: { readonly cert: string; readonly key: string };
 }
 
 /**
@@ -25,7 +27,7 @@ export interface EmbeddedNodeOptions {
  *     const client = await connect(node.url);
  */
 export interface EmbeddedNode extends AsyncDisposable {
-  /** `http://127.0.0.1:<port>`: REST, the console, and gRPC for clients that start with HTTP/2. */
+  /** `http://127.0.0.1:<port>`, or `https://…` with a certificate: REST, the console, and gRPC for clients that start with HTTP/2. */
   readonly url: string;
   /** `127.0.0.1:<port>`, as gRPC libraries want it. */
   readonly address: string;
@@ -50,13 +52,16 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions = {}): Prom
       // Nobody knows the port before the gateways stand, so a connection that comes earlier is none of ours.
       http: socket => (gateways === undefined ? socket.destroy() : gateways.takers.http(socket)),
       http2: socket => (gateways === undefined ? socket.destroy() : gateways.takers.http2(socket)),
+      grpc: socket => socket.destroy(),
       peer: socket => socket.destroy(),
     },
-    { host: '127.0.0.1', tls: undefined, onRefused: () => undefined },
+    { host: '127.0.0.1', tls: options.certificate, onRefused: () => undefined },
   );
-  const [port] = await ports.open([{ kind: 'http', port: options.port ?? 0, flag: 'port', tls: false, peers: false }]);
+  const tls = options.certificate !== undefined;
+  const kind = tls ? 'https' : 'http';
+  const [port] = await ports.open([{ kind, port: options.port ?? 0, flag: 'port', tls, peers: false }]);
   const address = `127.0.0.1:${port}`;
-  const url = `http://${address}`;
+  const url = `${kind}://${address}`;
 
   const node = createNode(options, address, url, reason => process.emitWarning(`the embedded node gave up: ${reason}`));
   const serving = await createGateways(node, {

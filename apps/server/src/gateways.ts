@@ -4,7 +4,7 @@ import { ServerCredentials } from '@grpc/grpc-js';
 import type { KahunaNode } from '@kahuna/node';
 import type { FastifyInstance } from 'fastify';
 import { type ConsoleSettings, registerConsoleStream } from './console/index.ts';
-import { createGrpcServer, type HintOptions, registerGrpcServices } from './grpc/index.ts';
+import { createGrpcServer, type HintOptions, injectorBeside, registerGrpcServices } from './grpc/index.ts';
 import type { ConnectionTakers } from './listeners/port-listeners.ts';
 import { createRestApp } from './rest/app.ts';
 import { systemClock } from './runtime/system-clock.ts';
@@ -32,7 +32,7 @@ export interface GatewayOptions {
 
 /** Everything that serves clients of one node: REST, gRPC, health, metrics and the console. Owns no port. */
 export interface Gateways {
-  readonly takers: Pick<ConnectionTakers, 'http' | 'http2'>;
+  readonly takers: Omit<ConnectionTakers, 'peer'>;
   /** Health is 503 at once and new work is turned away; resolves when the requests in flight are answered. */
   drain(): Promise<void>;
   /** After the connections are gone. */
@@ -54,10 +54,15 @@ export async function createGateways(node: KahunaNode, options: GatewayOptions):
   });
   // It never listens itself, but its time limits on slow requests begin with this event.
   app.server.emit('listening');
-  const injector = grpcServer.createConnectionInjector(ServerCredentials.createInsecure());
+  const grpcOnly = grpcServer.createConnectionInjector(ServerCredentials.createInsecure());
+  const shared = injectorBeside(grpcServer, (request, response) => app.server.emit('request', request, response));
 
   return {
-    takers: { http: socket => app.server.emit('connection', socket), http2: socket => injector.injectConnection(socket) },
+    takers: {
+      http: socket => app.server.emit('connection', socket),
+      http2: shared.inject,
+      grpc: socket => grpcOnly.injectConnection(socket),
+    },
     drain: async () => {
       lifecycle.stopping = true;
       await Promise.all([grpc.drain(), settled()]);

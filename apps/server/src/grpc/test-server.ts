@@ -124,13 +124,18 @@ function definitionOf(file: string): PackageDefinition {
 export class TestClient {
   private readonly client: InstanceType<ServiceClientConstructor>;
 
-  constructor(address: string, file: string, service: string, channelOptions: Record<string, number> = {}) {
-    const insecure: ChannelCredentials = credentials.createInsecure();
+  constructor(
+    address: string,
+    file: string,
+    service: string,
+    channelOptions: Record<string, number> = {},
+    channelCredentials: ChannelCredentials = credentials.createInsecure(),
+  ) {
     const packages: unknown = loadPackageDefinition(definitionOf(file));
     const Service = service
       .split('.')
       .reduce((inside, name) => Reflect.get(inside as object, name), packages) as ServiceClientConstructor;
-    this.client = new Service(address, insecure, {
+    this.client = new Service(address, channelCredentials, {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       ...channelOptions,

@@ -14,6 +14,8 @@ let refused: string[];
 let peers: Socket[];
 const http2 = createHttp2Server((_request, response) => response.end('two'));
 
+const serveHttp2 = (socket: Socket): boolean => http2.emit('connection', socket);
+
 beforeEach(() => {
   refused = [];
   peers = [];
@@ -21,7 +23,8 @@ beforeEach(() => {
   ports = new PortListeners(
     {
       http: socket => http.emit('connection', socket),
-      http2: socket => http2.emit('connection', socket),
+      http2: serveHttp2,
+      grpc: serveHttp2,
       peer: socket => peers.push(socket),
     },
     { host: '127.0.0.1', tls: undefined, onRefused: (port, spoken) => refused.push(`${spoken} on ${port}`) },

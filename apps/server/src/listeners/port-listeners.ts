@@ -7,8 +7,10 @@ import { type Spoken, tellProtocol } from './first-bytes.ts';
 /** Who takes a connection once it is known what it speaks. The bytes seen so far are still to be read from the socket. */
 export interface ConnectionTakers {
   readonly http: (socket: Socket) => void;
-  /** HTTP/2 on a cleartext or TLS connection. */
+  /** HTTP/2 on a cleartext or TLS connection: gRPC and everything else. */
   readonly http2: (socket: Socket) => void;
+  /** HTTP/2 on a port for gRPC alone. */
+  readonly grpc: (socket: Socket) => void;
   readonly peer: (socket: Socket) => void;
 }
 
@@ -110,7 +112,8 @@ export class PortListeners {
     if (spoken === 'peer' && plan.peers) {
       this.takers.peer(socket);
     } else if (spoken === 'http2' && plan.kind !== 'peer') {
-      this.takers.http2(socket);
+      if (plan.kind === 'grpc') this.takers.grpc(socket);
+      else this.takers.http2(socket);
     } else if (spoken === 'http1' && (plan.kind === 'http' || plan.kind === 'https')) {
       this.takers.http(socket);
       process.nextTick(() => socket.resume());

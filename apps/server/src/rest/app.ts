@@ -108,8 +108,10 @@ export async function createRestApp(node: KahunaNode, options: RestOptions): Pro
     // Such a path drops whatever comes, so a type it does not know, or cannot parse, is nothing to refuse.
     if (!bodyConfig(request).bindsBody) request.raw.headers['content-type'] = undefined;
   });
-  app.addHook('onSend', async (_request, reply) => {
-    if (options.isStopping()) reply.header('connection', 'close');
+  app.addHook('onSend', async (request, reply) => {
+    // HTTP/2 knows no such header; the framework too sets it, where a body is refused.
+    if (request.raw.httpVersionMajor > 1) reply.removeHeader('connection');
+    else if (options.isStopping()) reply.header('connection', 'close');
   });
 
   app.removeAllContentTypeParsers();
