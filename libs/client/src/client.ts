@@ -46,6 +46,7 @@ export class KahunaClient implements AsyncDisposable {
   private readonly service: LockService;
   private readonly keeper: LockKeeper;
 
+  /** @internal */
   constructor(options: KahunaOptions, transport: Transport, runtime: Runtime = systemRuntime) {
     const durability = options.durability ?? 'persistent';
     this.runtime = runtime;

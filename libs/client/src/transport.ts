@@ -90,6 +90,9 @@ export interface Connection {
 /** How requests reach the servers. Made by `grpcTransport()` or `restTransport()`. */
 export interface Transport {
   readonly name: string;
-  /** `endpoint`: a URL without trailing slash. */
+  /**
+   * `endpoint`: a URL without trailing slash.
+   * @internal
+   */
   connect(endpoint: string, tls: TlsOptions | undefined): Connection;
 }

@@ -161,7 +161,7 @@ function credentialsFor(url: URL, tls: TlsOptions | undefined) {
 }
 
 /** gRPC batch streams, the way to go in Node.js. */
-export function grpcTransport(runtime: Runtime = systemRuntime): Transport {
+export function grpcTransport(): Transport {
   return {
     name: 'grpc',
     connect(endpoint, tls) {
@@ -170,7 +170,7 @@ export function grpcTransport(runtime: Runtime = systemRuntime): Transport {
         throw new InvalidInputError(`an endpoint begins with http:// or https://: ${endpoint}`);
       }
       const address = url.port === '' ? `${url.hostname}:${url.protocol === 'http:' ? 80 : 443}` : url.host;
-      return new GrpcConnection(new Client(address, credentialsFor(url, tls), CHANNEL_OPTIONS), runtime);
+      return new GrpcConnection(new Client(address, credentialsFor(url, tls), CHANNEL_OPTIONS), systemRuntime);
     },
   };
 }
