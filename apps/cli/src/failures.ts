@@ -28,7 +28,10 @@ export class NoServer extends Error {
 export interface Failure {
   readonly type: 'KahunaException' | 'ConnectionException' | 'UsageException';
   readonly message: string;
+  /** For a reader who can do something about it; programs that compare lines get the message alone. */
   readonly cure: string | undefined;
+  /** Why there is no connection although somebody accepted one. */
+  readonly reason?: string;
 }
 
 const CONNECTION_MESSAGE =
@@ -55,7 +58,9 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof NoServer) return { type: 'ConnectionException', message: CONNECTION_MESSAGE, cure: undefined };
   if (isAbort(error)) return { type: 'KahunaException', message: 'Operation cancelled', cure: undefined };
   if (isKahunaError(error)) {
-    if (noServerAnswered(error)) return { type: 'ConnectionException', message: CONNECTION_MESSAGE, cure: undefined };
+    if (noServerAnswered(error)) {
+      return { type: 'ConnectionException', message: CONNECTION_MESSAGE, cure: undefined, reason: reasonOf(error) };
+    }
     const message = MESSAGES[error.code] ?? (error.outcomeUnknown ? `Outcome unknown: ${error.message}` : error.message);
     return { type: 'KahunaException', message, cure: error.cure };
   }
@@ -79,6 +84,14 @@ function isKahunaError(error: unknown): error is KahunaError {
 /** The library gives up on a call for want of a server only after the transport failed; a server that refuses leaves no such cause. */
 function noServerAnswered({ code, cause }: KahunaError): boolean {
   return code === 'UNAVAILABLE' && cause instanceof Error && cause.name === 'TransportFailure';
+}
+
+/** The transport's own words are for its authors; what users get wrong is one of two things. */
+function reasonOf({ message }: Error): string {
+  const certificate = /[a-z- ]*certificate[a-z- ]*/i.exec(message)?.[0].trim();
+  return certificate === undefined
+    ? 'A connection was made, but not to a Kahuna server: check the port, and whether it is http:// or https://.'
+    : `The certificate is not accepted: ${certificate}. --insecure accepts any.`;
 }
 
 export function isConnectionFailure({ type }: Failure): boolean {

@@ -27,6 +27,8 @@ function terminal(): Terminal {
   };
 }
 
+// Warnings about the code of packages are none of the user's business.
+process.noDeprecation = true;
 quietWhenUnread(process.stdout);
 quietWhenUnread(process.stderr);
 const interruption = new AbortController();

@@ -104,6 +104,7 @@ async function report(failure: Failure, output: Output, json: boolean): Promise<
     return;
   }
   output.complaint(failureLine(failure));
+  if (failure.reason !== undefined) output.hint(failure.reason);
   if (failure.cure !== undefined && output.rendering.terminal) output.hint(failure.cure);
 }
 

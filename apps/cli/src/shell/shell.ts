@@ -209,6 +209,7 @@ class Shell {
     const failure = failureOf(error);
     // In the shell it goes without its type (spec cli §5.1).
     this.output.complaint(isConnectionFailure(failure) ? failure.message : failureLine(failure));
+    if (failure.reason !== undefined) this.output.hint(failure.reason);
     if (failure.cure !== undefined && this.output.rendering.terminal) this.output.hint(failure.cure);
   }
 
