@@ -1,4 +1,3 @@
-import type { Caller } from './caller.ts';
 import type { Duration, Expiring } from './deadlines.ts';
 import type { Endpoint } from './endpoints.ts';
 import { ClientClosedError, DeadlineExceededError } from './errors.ts';
@@ -27,6 +26,18 @@ const LOCK_PAUSES_MS = [1, 2, 3, 4, 6, 8, 10];
 const POINT = { attempts: 5, forMs: 0, pausesMs: POINT_PAUSES_MS };
 const LOCK = { attempts: 1, forMs: 30_000, pausesMs: LOCK_PAUSES_MS };
 
+/** Who carries calls through: sends them, and decides what follows from an answer, a refusal and a failure. */
+export interface Carrier {
+  begin<R>(call: Call<R>, options: CallOptions | undefined): void;
+  answered<R>(call: Call<R>, response: R, by: Endpoint): void;
+  refused(call: Call<unknown> | Call<never>): void;
+  failed(call: Call<unknown> | Call<never>, failure: TransportFailure): void;
+  /** A promise is about to be resolved. */
+  succeeded(): void;
+  /** The call is over, whichever way. */
+  ended(call: Call<unknown> | Call<never>): void;
+}
+
 /** The kinds of requests. */
 export const READ: Traits = { name: 'read', write: false, harmless: true, ...POINT };
 export const WRITE: Traits = { name: 'write', write: true, harmless: false, ...POINT };
@@ -48,7 +59,7 @@ export const HOLD_CALL: Traits = { name: 'snapshot hold', write: true, harmless:
 export abstract class Call<R> implements Reply<R>, Expiring {
   readonly traits: Traits;
   private readonly rejectPromise: (reason: unknown) => void;
-  caller: Caller | undefined;
+  carrier: Carrier | undefined;
   signal: AbortSignal | undefined;
   repeatWrites: RepeatWrites = 'refused';
 
@@ -87,32 +98,32 @@ export abstract class Call<R> implements Reply<R>, Expiring {
   answered(response: R): void {
     if (this.settled) return;
     this.underWay = false;
-    const { caller, endpoint } = this;
-    if (caller !== undefined && endpoint !== undefined) caller.answered(this, response, endpoint);
+    const { carrier, endpoint } = this;
+    if (carrier !== undefined && endpoint !== undefined) carrier.answered(this, response, endpoint);
     this.conclude(response);
   }
 
   failed(failure: TransportFailure): void {
     if (this.settled) return;
     this.underWay = false;
-    this.caller?.failed(this, failure);
+    this.carrier?.failed(this, failure);
   }
 
   /** The server answered MUST_RETRY. */
   protected refused(): void {
-    this.caller?.refused(this);
+    this.carrier?.refused(this);
   }
 
   /** To be called before the promise is resolved. */
   protected finish(): void {
     this.end();
-    this.caller?.succeeded();
+    this.carrier?.succeeded();
   }
 
   private end(): void {
     this.settled = true;
     if (this.signal !== undefined) this.signal.removeEventListener('abort', this);
-    this.caller?.ended(this);
+    this.carrier?.ended(this);
   }
 
   reject(reason: unknown): void {

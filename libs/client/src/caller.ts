@@ -1,4 +1,4 @@
-import { type Call, READ } from './call.ts';
+import { type Call, type Carrier, READ } from './call.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Endpoint, Endpoints } from './endpoints.ts';
 import { ClientClosedError, InvalidInputError, OutcomeUnknownError, ProtocolError, UnavailableError } from './errors.ts';
@@ -31,7 +31,7 @@ export interface CallDefaults {
  * Carries calls through: chooses a node, sends, and decides after a refusal or a failure whether to send again. Transports
  * below it know nothing of repetition, and the API above nothing of nodes.
  */
-export class Caller {
+export class Caller implements Carrier {
   readonly runtime: Runtime;
   private readonly endpoints: Endpoints;
   private readonly defaults: CallDefaults;
@@ -54,7 +54,7 @@ export class Caller {
   }
 
   begin<R>(call: Call<R>, options: CallOptions | undefined): void {
-    call.caller = this;
+    call.carrier = this;
     if (this.closed) {
       call.reject(new ClientClosedError(false));
       return;

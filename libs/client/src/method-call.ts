@@ -1,5 +1,4 @@
-import { Call, type Traits } from './call.ts';
-import type { Caller } from './caller.ts';
+import { Call, type Carrier, type Traits } from './call.ts';
 import type { Endpoint } from './endpoints.ts';
 import type { CallOptions } from './options.ts';
 import type { Routes } from './routes.ts';
@@ -60,9 +59,9 @@ export class MethodCall<M extends Method, A> extends Call<ResponseOf<M>> {
 
 /** Sends a request and waits for what it concludes to. */
 export function request<M extends Method, A>(
-  caller: Caller,
+  carrier: Carrier,
   parts: Omit<MethodCallParts<M, A>, 'resolve' | 'reject'>,
   options: CallOptions | undefined,
 ): Promise<A> {
-  return new Promise((resolve, reject) => caller.begin(new MethodCall({ ...parts, resolve, reject }), options));
+  return new Promise((resolve, reject) => carrier.begin(new MethodCall({ ...parts, resolve, reject }), options));
 }

@@ -1,4 +1,5 @@
 import type { Hlc } from '@kahuna/base';
+import type { TlsOptions } from './tls.ts';
 import type { Transport } from './transport.ts';
 
 /**
@@ -49,16 +50,4 @@ export interface KahunaOptions {
   readonly learnRoutes?: boolean | undefined;
   /** Trusted certificate authorities (PEM) for `https://` endpoints; the system's unless given. Not in browsers. */
   readonly tls?: TlsOptions | undefined;
-}
-
-/** PEM texts for `https://` endpoints. */
-export interface TlsOptions {
-  /** Certificate authorities to trust instead of the system's. */
-  readonly ca?: string | undefined;
-  /** Client certificate chain, where the server asks for one. */
-  readonly cert?: string | undefined;
-  /** Private key of the client certificate. */
-  readonly key?: string | undefined;
-  /** False accepts any certificate: for nodes on this machine with certificates of their own making. Default true. */
-  readonly verify?: boolean | undefined;
 }

@@ -7,4 +7,5 @@ export type * from './keys-api.ts';
 export type * from './locks-api.ts';
 export type * from './options.ts';
 export type * from './sequences-api.ts';
+export type { TlsOptions } from './tls.ts';
 export type { Transport } from './transport.ts';

@@ -7,7 +7,7 @@ import type {
   routingMessages,
   sequenceMessages,
 } from '@kahuna/wire';
-import type { TlsOptions } from './options.ts';
+import type { TlsOptions } from './tls.ts';
 
 interface Exchange<Request, Response> {
   readonly request: Request;

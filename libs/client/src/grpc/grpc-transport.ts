@@ -10,8 +10,8 @@ import {
 } from '@grpc/grpc-js';
 import type { ReceivedResult, RequestedOperation } from '@kahuna/wire';
 import { InvalidInputError } from '../errors.ts';
-import type { TlsOptions } from '../options.ts';
 import { type Runtime, systemRuntime } from '../runtime.ts';
+import type { TlsOptions } from '../tls.ts';
 import {
   type Connection,
   type Method,
