@@ -52,7 +52,7 @@ export function checkFlags({ values: v, given }: ParsedFlags): readonly string[]
   }
   checkMacKey(v['pitr-backup-mac-key-file'], v['pitr-backup-dir']);
   checkEndpoints(v['initial-cluster']);
-  checkTransportSecurity(v['raft-transport-security']);
+  checkTransportSecurity(v['raft-transport-security'], v['https-certificate'] !== '');
 
   const warnings: string[] = [];
   const factor = v['raft-replication-factor'];
@@ -125,9 +125,11 @@ interface TransportSecurity {
   readonly sharedSecret?: unknown;
   readonly sharedSecretFile?: unknown;
   readonly allowedThumbprints?: unknown;
+  readonly requireTls?: unknown;
 }
 
-function checkTransportSecurity(json: string): void {
+/** Operations §12: configured but incomplete is refused. */
+function checkTransportSecurity(json: string, hasCertificate: boolean): void {
   if (json === '') return;
   let parsed: unknown;
   try {
@@ -148,5 +150,8 @@ function checkTransportSecurity(json: string): void {
   }
   if (mode === 'MutualTls' && !(Array.isArray(fields.allowedThumbprints) && fields.allowedThumbprints.length > 0)) {
     throw new FlagError('--raft-transport-security: MutualTls needs allowedThumbprints');
+  }
+  if (fields.requireTls === true && !hasCertificate) {
+    throw new FlagError('--raft-transport-security: requireTls needs --https-certificate');
   }
 }
