@@ -1,4 +1,4 @@
-import { ByteReader, DecodeError, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
+import { ByteReader, DecodeError, type Hlc, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
 import {
   type CommandPolicy,
   createPartitionMachine,
@@ -479,6 +479,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   submit(operation: Operation | LockOperation | SequenceOperation, sink: ResultSink, token: number, deadlineMs: number): void {
     this.dispatcher.submit(operation, sink, token, deadlineMs);
+  }
+
+  historyMissing(t: Hlc): void {
+    if (this.pruner.protects(t)) this.meters.missingProtectedVersions++;
   }
 
   monotonicMs(): number {

@@ -27,7 +27,7 @@ const NO_LABELS = {};
 
 /** What a node tells scrapers. Mechanisms that this server does not have are left out rather than reported as zero. */
 export function instrumentsOf(node: NodeInternals): readonly Instrument[] {
-  return [...keyValueWrites(node), ...consensus(node), ...perPartition(node), ...links(node)];
+  return [...keyValueWrites(node), ...snapshotFloor(node), ...consensus(node), ...perPartition(node), ...links(node)];
 }
 
 function keyValueWrites(node: NodeInternals): Instrument[] {
@@ -59,6 +59,23 @@ function keyValueWrites(node: NodeInternals): Instrument[] {
       'kahuna.kv.write.in_flight_partitions',
       'Partitions with writes under proposal',
       total(replica => (replica.queuedItems > 0 ? 1 : 0)),
+    ),
+  ];
+}
+
+function snapshotFloor({ pruner, meters }: NodeInternals): Instrument[] {
+  return [
+    gauge('kahuna.snapshot_floor.live_holds', 'Snapshot holds in force, as this node knows them', pruner.liveHolds),
+    gauge('kahuna.snapshot_floor.effective_floor_ms', 'Earliest time that they protect, 0 if none', pruner.knownFloor().l),
+    counter(
+      'kahuna.snapshot_floor.missing_protected_version_total',
+      'Reads of a protected time that found its history removed; must stay 0',
+      meters.missingProtectedVersions,
+    ),
+    counter(
+      'kahuna.snapshot_floor.prune_skipped_unconfirmed_total',
+      'Batches of pruning given up because no ceiling was confirmed',
+      meters.prunesSkipped,
     ),
   ];
 }

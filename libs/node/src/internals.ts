@@ -1,4 +1,4 @@
-import type { Clock, HybridClock, PartitionId } from '@kahuna/base';
+import type { Clock, Hlc, HybridClock, PartitionId } from '@kahuna/base';
 import type { SystemState } from '@kahuna/partition';
 import type { RoutingTable } from '@kahuna/range-router';
 import type { EventRing } from './events.ts';
@@ -32,6 +32,8 @@ export interface NodeInternals {
   readonly meters: Meters;
   /** Records that the log has not written yet. */
   readonly logPending: number;
+  readonly scans: { readonly counters: Readonly<Record<string, number>> };
+  readonly pruner: { readonly counters: Readonly<Record<string, number>>; knownFloor(): Hlc; readonly liveHolds: number };
   readonly dispatcher: { readonly waiting: number; readonly counters: Readonly<Record<string, number>> };
 
   monotonicMs(): number;
@@ -50,6 +52,8 @@ export interface NodeInternals {
   fatal(reason: string): void;
   /** True if the node must not go on: the engine failed, now or before, or the node has stopped. */
   failedEngine(error: Error | undefined): boolean;
+  /** A read as of `t` was aborted, because history was pruned. */
+  historyMissing(t: Hlc): void;
   /** State of P0 or P1 changed. */
   systemChanged(replica: Replica): void;
 }

@@ -51,6 +51,11 @@ export class Meters {
   readonly queueAgeMs = new Histogram(MILLISECONDS);
   readonly raftMs = new Histogram(MILLISECONDS);
 
+  /** As-of reads that were aborted although a live hold protects their time: must stay 0. */
+  missingProtectedVersions = 0;
+  /** Batches of pruning that removed nothing because P1 confirmed no ceiling. */
+  prunesSkipped = 0;
+
   /** Steps of all groups, by class. */
   readonly steps = { control: 0, replication: 0, client: 0, maintenance: 0 };
   /** Groups that shared one durable write. */

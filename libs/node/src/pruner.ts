@@ -2,6 +2,7 @@ import { compareHlc, FIRST_DATA_PARTITION, HLC_ZERO, type Hlc, isZeroHlc, META_P
 import {
   clip,
   effectiveFloor,
+  type Hold,
   headRowOf,
   historyOf,
   historyOfKey,
@@ -87,8 +88,22 @@ export class Pruner {
 
   /** As far as this node knows holds go; P1 has the last word. Zero: nothing is held. */
   knownFloor(): Hlc {
+    return effectiveFloor(this.holds());
+  }
+
+  get liveHolds(): number {
+    return this.holds().length;
+  }
+
+  /** A live hold needs what reads as of `t` need. */
+  protects(t: Hlc): boolean {
+    const floor = this.knownFloor();
+    return !isZeroHlc(floor) && compareHlc(floor, t) <= 0;
+  }
+
+  private holds(): readonly Hold[] {
     const holds = this.node.replica(META_PARTITION)?.machine.holds.holds ?? [];
-    return effectiveFloor(liveHolds(holds, this.node.hlc.current()));
+    return liveHolds(holds, this.node.hlc.current());
   }
 }
 
@@ -254,6 +269,7 @@ class PruneJob implements RequestOrigin {
       if (compareHlc(clipped.floor, floor) > 0) floor = clipped.floor;
     }
     this.versions = keys.reduce((sum, { from, below }) => sum + below - from, 0);
+    if (granted.type !== ResponseType.Set) node.meters.prunesSkipped++;
     if (keys.length === 0 || !this.replica.leads) {
       this.busy = false;
       return;

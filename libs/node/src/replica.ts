@@ -1,4 +1,13 @@
-import { assert, ByteWriter, type HybridClock, type LogIndex, type NodeId, type PartitionId, type Term } from '@kahuna/base';
+import {
+  assert,
+  ByteWriter,
+  type Hlc,
+  type HybridClock,
+  type LogIndex,
+  type NodeId,
+  type PartitionId,
+  type Term,
+} from '@kahuna/base';
 import {
   type CommandBatch,
   type CommandPolicy,
@@ -54,6 +63,8 @@ export interface ReplicaHost {
   createSequencer(replica: Replica): Sequencer;
   /** Stands in every entry with commands that it shapes. */
   readonly policy: CommandPolicy;
+  /** A read as of `t` was aborted, because history was pruned. */
+  historyMissing(t: Hlc): void;
   /** Runs `task` when the wall clock has advanced by `ms`. */
   after(ms: number, task: () => void): void;
   /** The log asks for something that this node cannot evaluate, or its state contradicts itself. Never returns to normal. */
@@ -619,6 +630,9 @@ export class Replica {
     if (outcome.state === 0 && isAbsence(outcome.type)) {
       const expired = this.machine.expiredAt(request.read, now);
       if (expired > 0 && !this.timeIsSettled(request, expired + 1)) return;
+    }
+    if (outcome.type === ResponseType.Aborted && 'readTimestamp' in request.read) {
+      this.host.historyMissing(request.read.readTimestamp);
     }
     this.readCount++;
     request.answer(outcome);

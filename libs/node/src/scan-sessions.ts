@@ -263,6 +263,7 @@ export class ScanSession implements ReadTask, RequestOrigin {
       position: short ? scan.position : undefined,
       readTimestamp: this.time,
     };
+    if (scan.aborted && this.request.durability === Durability.Persistent) this.sessions.node.historyMissing(this.time);
     this.settle(scan.hiddenUntilMs);
   }
 

@@ -90,7 +90,7 @@ export function nodeFacts(node: NodeInternals): NodeFacts {
       rttMs: peer.rttMs,
       clockOffsetMs: peer.clockOffsetMs,
     })),
-    counters: { ...node.counters, ...node.dispatcher.counters },
+    counters: { ...node.counters, ...node.dispatcher.counters, ...node.scans.counters, ...node.pruner.counters },
     gauges: {
       waitingRequests: node.dispatcher.waiting,
       readCount: node.readLatency.count,

@@ -198,6 +198,20 @@ export function engineConformance(create: () => EngineUnderTest): void {
       await expect(scan(after)).rejects.toThrow('closed');
     }));
 
+  test('scans and snapshots show the writes issued before them, done or not, and none issued after them', () =>
+    use(async engine => {
+      const work: Promise<void>[] = [];
+      for (let value = 1; value <= 50; value++) {
+        work.push(write(engine, [put(key(1), value)]));
+        const seen = (reader: Promise<ScanPage>): Promise<void> =>
+          reader.then(page => void expect(page.rows.map(row => row.value[0])).toEqual([value]));
+        const view = snapshot(engine);
+        work.push(seen(scan(engine)));
+        work.push(view.then(open => seen(scan(open)).then(() => open.close())));
+      }
+      await Promise.all(work);
+    }));
+
   test('a batch is seen whole or not at all by reads that run beside it', () =>
     use(async engine => {
       const rows = (value: number): EngineRow[] => Array.from({ length: 50 }, (_, i) => put(key(i), value));
