@@ -103,14 +103,14 @@ export class RowTable<S> implements RecordOwner {
     this.cache.resize(row, this.format.sizeOf(row.state));
   }
 
-  /** The state was replaced, or changed in place. */
+  /** A command replaced the state, or changed it in place. The row is pinned, and stays held until it is flushed. */
   changed(row: NamedRow<S>, state: S): void {
+    assert(row.pinned, 'rows change by commands, which pin them');
     row.state = state;
     this.cache.resize(row, this.format.sizeOf(state));
     if (row.dirty) return;
     row.dirty = true;
     this.dirty.push(row);
-    this.cache.hold(row);
   }
 
   /** The entry is applied. */
