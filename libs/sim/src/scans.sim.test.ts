@@ -458,6 +458,7 @@ describe('snapshot holds and pruning on three nodes', () => {
     expect(valueAsOf(world, 'q/a', t2)).toBe('between 4');
     expect(world.hold(acquire(t1), 3)).toMatchObject({ type: ResponseType.Aborted, holdId: '', leaseExpiry: HLC_ZERO });
     world.hold({ kind: 'hold-release', holdId: h2.holdId });
+    for (const { host } of world.cluster.nodes) expect(host?.meters.missingProtectedVersions).toBe(0);
     world.until(() => valueAsOf(world, 'q/a', t2) === 'aborted');
     expect(atRevision(world, 'q/new', 0)).toBe(ResponseType.DoesNotExist);
   });
@@ -472,5 +473,74 @@ describe('snapshot holds and pruning on three nodes', () => {
     world.pass(3000);
     expect(atRevision(world, 'age/a', 0)).toBe(ResponseType.DoesNotExist);
     expect(atRevision(world, 'age/a', 1)).toBe(ResponseType.Get);
+  });
+});
+
+describe('walks and scans while the cluster changes', () => {
+  test('keyvalues:G8 a cursor goes on at another node, after a restart of all, and after the leader is gone', () => {
+    const world = new World(21);
+    const keys = Array.from({ length: 40 }, (_, i) => `log/${String(i).padStart(3, '0')}`);
+    world.setAll(keys);
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    const page = (id: number): void => {
+      const answer = world.settled(() => world.scan(range('log', { limit: 10, cursor }), id));
+      seen.push(...keysOf(answer));
+      cursor = answer.nextCursor;
+    };
+    page(1);
+    for (const key of keys) world.start({ kind: 'delete', key, durability: Durability.Persistent }, 2);
+    world.pass(500);
+    page(3);
+    for (const node of world.cluster.nodes) node.crash('power');
+    world.cluster.startAll();
+    world.until(() => world.cluster.nodes.every(node => node.host?.routingTable() !== undefined));
+    page(2);
+    world.leaderOf('log').crash('kill');
+    page((world.cluster.nodes.find(node => node.isUp) as SimNode).id);
+    expect(seen).toEqual(keys);
+    expect(cursor).toBeUndefined();
+  });
+
+  test('keyvalues:§12 a partition that cannot be read makes the whole call MustRetry, never a shorter list', () => {
+    const world = new World(22);
+    world.setAll(['a/1', 'b/1', 'c/1', 'd/1', 'e/1', 'f/1']);
+    world.node(2).crash('kill');
+    world.node(3).crash('kill');
+    for (const query of [byPrefix('a'), bucket('a'), range('a')]) {
+      expect(world.scan(query)).toMatchObject({ type: ResponseType.MustRetry, rows: [], hasMore: false });
+    }
+    world.cluster.startAll();
+    expect(keysOf(world.settled(() => world.scan(byPrefix('a'))))).toEqual(['a/1']);
+  });
+
+  test('keyvalues:C8 keyvalues:§15.1 a leader cut off from the others shows no bucket that they have changed', () => {
+    const world = new World(23);
+    world.set('cut/a', 'old');
+    const old = world.leaderOf('cut');
+    const others = world.cluster.nodes.filter(node => node !== old);
+    world.cluster.network.isolate(old.endpoint, 'stall', 'both');
+    let changed: OperationResult | undefined;
+    world.until(() => {
+      if (changed === undefined || changed.type === ResponseType.MustRetry)
+        changed = world.run(setOf('cut/a', 'new'), (others[0] as SimNode).id);
+      return changed.type === ResponseType.Set;
+    }, 60_000);
+    const cutOff = world.scan(bucket('cut'), old.id);
+    expect(cutOff.type === ResponseType.MustRetry || shown(cutOff).join() === 'cut/a=new').toBe(true);
+  });
+
+  test('keyvalues:C9 keyvalues:C10 ephemeral records go with the leadership and do not come back', () => {
+    const world = new World(24);
+    const options = { durability: Durability.Ephemeral };
+    world.set('gone/1', 'x', options);
+    const first = world.leaderOf('gone');
+    first.crash('kill');
+    const survivor = (world.cluster.nodes.find(node => node.isUp) as SimNode).id;
+    expect(keysOf(world.settled(() => world.scan(bucket('gone', options), survivor)))).toEqual([]);
+    first.start();
+    world.pass(5000);
+    for (const id of [1, 2, 3]) expect(keysOf(world.settled(() => world.scan(bucket('gone', options), id)))).toEqual([]);
+    expect(world.set('gone/1', 'y', options)).toMatchObject({ revision: 0 });
   });
 });
