@@ -203,7 +203,7 @@ describe('console:15 Locks', () => {
     await acquire('jobs/stuck', 'worker-3', 600_000);
     const page = await open('/locks/persistent/jobs/stuck');
     await page.getByRole('button', { name: 'Release by force…' }).click();
-    await page.getByText(/^Still f0, held by worker-3/).waitFor();
+    await page.getByText(/Still f0, held by worker-3/).waitFor();
     await page.getByRole('button', { name: 'Release', exact: true }).click();
     await page.getByText('Released from worker-3.').waitFor();
     expect((await post('/v1/locks/get-info', { resource: 'jobs/stuck', durability: 1 })).type).toBe(102);
@@ -213,7 +213,7 @@ describe('console:15 Locks', () => {
     await acquire('jobs/moved', 'worker-3', 600_000);
     const page = await open('/locks/persistent/jobs/moved');
     await page.getByRole('button', { name: 'Release by force…' }).click();
-    await page.getByText(/^Still f0/).waitFor();
+    await page.getByText(/Still f0/).waitFor();
     await post('/v1/locks/try-unlock', { resource: 'jobs/moved', owner: base64('worker-3'), durability: 1 });
     await acquire('jobs/moved', 'worker-4', 600_000);
     await page.getByRole('button', { name: 'Release', exact: true }).click();
@@ -237,11 +237,11 @@ describe('console:15 Sequences', () => {
   test('created, reserved from, updated and deleted; the mark follows', async () => {
     const page = await open('/sequences');
     await page.getByRole('button', { name: 'New sequence' }).click();
-    await page.getByRole('textbox', { name: 'Name' }).fill('invoice');
+    await page.getByRole('textbox', { name: 'Name', exact: true }).fill('invoice');
     await page.getByRole('textbox', { name: 'Maximum' }).fill('9000000000000000000');
     await page.getByRole('button', { name: 'Next…' }).click();
     await page.getByRole('button', { name: 'Create', exact: true }).click();
-    await page.getByText(/^Created; the first value will be 1/).waitFor();
+    await page.getByText(/Created; the first value will be 1/).waitFor();
     await page.getByRole('button', { name: 'Close', exact: true }).last().click();
     await page.waitForURL('**/ui/sequences/invoice*');
     await page.getByRole('button', { name: 'Reserve…' }).click();
@@ -266,7 +266,7 @@ describe('console:15 Sequences', () => {
     expect(await update.isDisabled()).toBe(true);
     await page.getByRole('textbox', { name: 'Type ticket to go on' }).fill('ticket');
     await update.click();
-    await page.getByText(/^Updated to revision/).waitFor();
+    await page.getByText(/Updated to revision/).waitFor();
     await page.getByRole('button', { name: 'Close', exact: true }).last().click();
     await page.getByRole('button', { name: 'Delete…' }).click();
     await page.getByRole('textbox', { name: 'Type ticket to go on' }).fill('ticket');
@@ -327,7 +327,7 @@ describe('console:15 Access and keyboard', () => {
     await look('history');
     await page.goto(`${cluster.node(2).url}/ui/locks/persistent/axe/lock`);
     await page.getByRole('button', { name: 'Release by force…' }).click();
-    await page.getByText(/^Still f0/).waitFor();
+    await page.getByText(/Still f0/).waitFor();
     await look('lock and release');
     await page.goto(`${cluster.node(2).url}/ui/sequences/axe`);
     await page.getByRole('button', { name: 'Reserve…' }).waitFor();

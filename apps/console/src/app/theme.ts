@@ -23,8 +23,8 @@ const dark: MantineColorsTuple = [
   '#46515e',
   '#2f3843',
   '#1d232b',
-  '#171c22',
   '#0f1318',
+  '#171c22',
   '#0b0e12',
 ];
 

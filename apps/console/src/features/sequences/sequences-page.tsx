@@ -1,4 +1,3 @@
-import '../locks/locks.css';
 import './sequences.css';
 import { TextInput } from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
