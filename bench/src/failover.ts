@@ -8,6 +8,9 @@ import { figure, median } from './statistics.ts';
 
 const KEY_PREFIX = 'failover/';
 
+/** A restarted node votes only after an election timeout: a kill before that would measure the restart. Milliseconds. */
+const VOTES_AFTER_MS = 4000;
+
 /** Time from kill -9 of the leader to the next acknowledged write, as a client of a surviving node sees it. */
 export async function benchFailover(args: Arguments): Promise<void> {
   const runs = args.number('runs', 10);
@@ -66,4 +69,5 @@ async function put(url: string): Promise<boolean> {
 async function restart(cluster: Cluster, number: number): Promise<void> {
   cluster.node(number).start();
   await cluster.ready();
+  await sleep(VOTES_AFTER_MS);
 }
