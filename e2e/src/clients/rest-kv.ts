@@ -63,20 +63,43 @@ export function http(
   });
 }
 
+/** POST requests below one address, as JSON without loss: integers that a number would round travel as bigint and come as text. */
+export class RestCalls {
+  private readonly base: string;
+  private readonly agent = new Agent({ keepAlive: true, maxSockets: 64 });
+
+  constructor(base: string) {
+    this.base = base;
+  }
+
+  async post<T>(path: string, body: object): Promise<T> {
+    const answer = await http(`${this.base}/${path}`, { body: toJson(body), agent: this.agent });
+    if (answer.status !== 200) throw new Error(`${path}: HTTP ${answer.status} ${answer.text}`);
+    return JSON.parse(answer.text.replace(/(?<=[:,[])-?\d{16,}(?=[,}\]])/g, '"$&"')) as T;
+  }
+
+  close(): void {
+    this.agent.destroy();
+  }
+}
+
+/** A bigint is written as the bare number that it is. */
+function toJson(body: object): string {
+  const text = JSON.stringify(body, (_, value: unknown) => (typeof value === 'bigint' ? `bigint:${value}` : value));
+  return text.replace(/"bigint:(-?\d+)"/g, '$1');
+}
+
 /** The REST interface of one node. */
 export class RestKv implements KvApi {
   readonly name = 'REST';
-  private readonly url: string;
-  private readonly agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  private readonly calls: RestCalls;
 
   constructor(url: string) {
-    this.url = url;
+    this.calls = new RestCalls(`${url}/v1/kv`);
   }
 
-  private async post<T>(path: string, body: object): Promise<T> {
-    const answer = await http(`${this.url}/v1/kv/${path}`, { body: JSON.stringify(body), agent: this.agent });
-    if (answer.status !== 200) throw new Error(`${path}: HTTP ${answer.status} ${answer.text}`);
-    return JSON.parse(answer.text) as T;
+  private post<T>(path: string, body: object): Promise<T> {
+    return this.calls.post(path, body);
   }
 
   private async one(path: string, body: object): Promise<Answer> {
@@ -129,7 +152,7 @@ export class RestKv implements KvApi {
   }
 
   close(): void {
-    this.agent.destroy();
+    this.calls.close();
   }
 }
 

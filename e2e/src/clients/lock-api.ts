@@ -1,0 +1,146 @@
+import { lockMessages as m } from '@kahuna/wire';
+import { GrpcClient } from './grpc-kv.ts';
+import { type Hlc, ZERO } from './kv-api.ts';
+import { RestCalls } from './rest-kv.ts';
+
+/** Response types (locks §2.1). */
+export const LockType = {
+  Locked: 0,
+  Busy: 1,
+  Extended: 2,
+  Unlocked: 3,
+  Got: 4,
+  Errored: 99,
+  InvalidInput: 100,
+  MustRetry: 101,
+  LockDoesNotExist: 102,
+  InvalidOwner: 103,
+} as const;
+
+export interface LockAnswer {
+  readonly type: number;
+  readonly token: bigint;
+}
+
+export interface LockInfo extends LockAnswer {
+  readonly owner: Buffer | null;
+  readonly expires: Hlc;
+}
+
+/** The lock operations as a test sees them, whatever carries them. `owner` undefined: the member is left out. */
+export interface LockApi {
+  readonly name: string;
+  acquire(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer>;
+  extend(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer>;
+  unlock(resource: string, owner: Buffer | undefined, durability: number): Promise<LockAnswer>;
+  info(resource: string, durability: number): Promise<LockInfo>;
+  close(): void;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+export class GrpcLocks implements LockApi {
+  readonly name = 'gRPC';
+  private readonly grpc: GrpcClient;
+
+  constructor(address: string) {
+    this.grpc = new GrpcClient(address);
+  }
+
+  async acquire(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {
+    const fields = {
+      Resource: resource,
+      Owner: owner ?? NO_BYTES,
+      ExpiresMs: expiresMs,
+      Durability: durability as m.GrpcLockDurability,
+    };
+    const answer = await this.grpc.call('/Locker/TryLock', m.GrpcTryLockRequest, m.GrpcTryLockResponse, fields);
+    return { type: answer.Type, token: answer.FencingToken };
+  }
+
+  async extend(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {
+    const fields = { Resource: resource, Owner: owner, ExpiresMs: expiresMs, Durability: durability as m.GrpcLockDurability };
+    const answer = await this.grpc.call('/Locker/TryExtendLock', m.GrpcExtendLockRequest, m.GrpcExtendLockResponse, fields);
+    return { type: answer.Type, token: answer.FencingToken };
+  }
+
+  async unlock(resource: string, owner: Buffer | undefined, durability: number): Promise<LockAnswer> {
+    const fields = { Resource: resource, Owner: owner, Durability: durability as m.GrpcLockDurability };
+    const answer = await this.grpc.call('/Locker/Unlock', m.GrpcUnlockRequest, m.GrpcUnlockResponse, fields);
+    // No token travels here: an unlock never has one.
+    return { type: answer.Type, token: 0n };
+  }
+
+  async info(resource: string, durability: number): Promise<LockInfo> {
+    const fields = { Resource: resource, durability: durability as m.GrpcLockDurability };
+    const answer = await this.grpc.call('/Locker/GetLock', m.GrpcGetLockRequest, m.GrpcGetLockResponse, fields);
+    return {
+      type: answer.Type,
+      token: answer.FencingToken,
+      owner: answer.Owner === undefined ? null : Buffer.from(answer.Owner),
+      expires: { n: answer.ExpiresNode, l: Number(answer.ExpiresPhysical), c: answer.ExpiresCounter },
+    };
+  }
+
+  close(): void {
+    this.grpc.close();
+  }
+}
+
+interface RawLock {
+  readonly type: number;
+  readonly fencingToken: number;
+  readonly owner?: string | null;
+  readonly expires?: Hlc;
+}
+
+export class RestLocks implements LockApi {
+  readonly name = 'REST';
+  private readonly rest: RestCalls;
+
+  constructor(url: string) {
+    this.rest = new RestCalls(`${url}/v1/locks`);
+  }
+
+  private async ask(path: string, body: object): Promise<LockInfo> {
+    const raw = await this.rest.post<RawLock>(path, body);
+    const owner = raw.owner === undefined || raw.owner === null ? null : Buffer.from(raw.owner, 'base64');
+    return { type: raw.type, token: BigInt(raw.fencingToken), owner, expires: raw.expires ?? ZERO };
+  }
+
+  acquire(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {
+    return this.ask('try-lock', { resource, owner: owner?.toString('base64'), expiresMs, durability });
+  }
+
+  extend(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {
+    return this.ask('try-extend', { resource, owner: owner?.toString('base64'), expiresMs, durability });
+  }
+
+  unlock(resource: string, owner: Buffer | undefined, durability: number): Promise<LockAnswer> {
+    return this.ask('try-unlock', { resource, owner: owner?.toString('base64'), durability });
+  }
+
+  info(resource: string, durability: number): Promise<LockInfo> {
+    return this.ask('get-info', { resource, durability });
+  }
+
+  close(): void {
+    this.rest.close();
+  }
+}
+
+/** Spreads calls over several nodes, one after the other: an answer must not depend on who was asked. */
+export function anyLockNode(apis: readonly LockApi[]): LockApi {
+  let turn = 0;
+  const next = (): LockApi => apis[turn++ % apis.length] as LockApi;
+  return {
+    name: apis[0]?.name ?? 'none',
+    acquire: (resource, owner, expiresMs, durability) => next().acquire(resource, owner, expiresMs, durability),
+    extend: (resource, owner, expiresMs, durability) => next().extend(resource, owner, expiresMs, durability),
+    unlock: (resource, owner, durability) => next().unlock(resource, owner, durability),
+    info: (resource, durability) => next().info(resource, durability),
+    close: () => {
+      for (const api of apis) api.close();
+    },
+  };
+}
