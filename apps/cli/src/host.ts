@@ -12,7 +12,9 @@ export interface Host {
   readonly terminal: Terminal | undefined;
   /** A terminal shows the results, wherever the input comes from. */
   readonly outputIsTerminal: boolean;
-  /** Fires on Ctrl+C, unless the terminal is in the hands of the line editor. */
+  /** A terminal shows what is wrong. */
+  readonly errorsAreTerminal: boolean;
+  /** Fires on Ctrl+C and when the program is told to end, unless the terminal is in the hands of the line editor. */
   readonly interrupted: AbortSignal;
   /** Loads the client library, which costs more than the rest of a start together, and finds an endpoint that answers. */
   readonly connect: (options: KahunaOptions & { readonly endpoints: readonly string[] }, signal: AbortSignal) => Promise<Kahuna>;

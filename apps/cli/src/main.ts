@@ -2,12 +2,18 @@ import { connect } from './connect.ts';
 import { run } from './run.ts';
 import type { Terminal } from './shell/terminal.ts';
 
+const INTERRUPTED = 130;
+
 /** A reader that has seen enough (`| head`) closes the pipe: nobody is left to tell. */
 function quietWhenUnread(stream: NodeJS.WriteStream): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
     process.exit(0);
   });
+}
+
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise(resolve => stream.write('', () => resolve()));
 }
 
 function terminal(): Terminal {
@@ -32,11 +38,13 @@ process.noDeprecation = true;
 quietWhenUnread(process.stdout);
 quietWhenUnread(process.stderr);
 const interruption = new AbortController();
-process.once('SIGINT', () => {
-  interruption.abort();
-  // A second one does not wait for anything.
-  process.once('SIGINT', () => process.exit(130));
-});
+// Told to end it gives locks back and keeps the history; told twice it does not wait for anything.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (interruption.signal.aborted) process.exit(INTERRUPTED);
+    interruption.abort();
+  });
+}
 const { TERM, KAHUNA_FORCE_RICH = '' } = process.env;
 // A dumb terminal knows neither cursor movements nor colours.
 const clever = TERM !== 'dumb';
@@ -49,8 +57,11 @@ const code = await run(argv, {
   stderr: process.stderr,
   terminal: forced || (clever && process.stdin.isTTY && process.stdout.isTTY) ? terminal() : undefined,
   outputIsTerminal: clever && process.stdout.isTTY,
+  errorsAreTerminal: clever && process.stderr.isTTY,
   interrupted: interruption.signal,
   connect,
 });
-// What is still open (a connection that is being closed, the terminal) must not keep the prompt from coming back.
-process.stdout.write('', () => process.exit(code));
+// Pipes are written behind: what a slow reader has not taken yet must still arrive. What else is open (a connection that is being
+// closed, the terminal) must not keep the prompt from coming back.
+await Promise.all([process.stdout, process.stderr].map(written));
+process.exit(code);

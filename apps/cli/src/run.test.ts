@@ -35,6 +35,7 @@ async function cli(...argv: string[]): Promise<Ran> {
     }),
     terminal: undefined,
     outputIsTerminal: false,
+    errorsAreTerminal: false,
     interrupted: new AbortController().signal,
     connect: () => Promise.reject(new Error('a server was asked')),
   };

@@ -7,7 +7,7 @@ import type { CommandFlag, Options } from './options/flags.ts';
 import { commandsGiven, parseOptions } from './options/parse-options.ts';
 import { toJson } from './output/json.ts';
 import { Output } from './output/output.ts';
-import { COLOURED, PLAIN } from './output/style.ts';
+import { COLOURED, PLAIN, type Style } from './output/style.ts';
 import { VERSION } from './version.ts';
 
 const DEFAULT_TIMEOUT_S = 10;
@@ -45,7 +45,7 @@ async function runOptions(options: Options, host: Host): Promise<number> {
 
   const [command, ...ignored] = commandsGiven(options);
   if (command === undefined) return runShell(options, host, output, connect);
-  for (const other of ignored) output.hint(`Warning: --${other} is ignored, one command runs at a time: --${command}.`);
+  for (const other of ignored) output.remark(`Warning: --${other} is ignored, one command runs at a time: --${command}.`);
   try {
     return await runCommand(command, options, host, output, connect);
   } catch (error) {
@@ -53,7 +53,7 @@ async function runOptions(options: Options, host: Host): Promise<number> {
     const failure = failureOf(error);
     await report(failure, output, json);
     if (isConnectionFailure(failure) && options['connection-source'] === undefined && !json) {
-      output.hint(
+      output.remark(
         `Tried ${DEFAULT_ENDPOINTS.replaceAll(',', ', ')}, because there is no -c. A node started with npm start: -c http://localhost:2070`,
       );
     }
@@ -85,16 +85,22 @@ async function runShell(
   output: Output,
   connect: (signal: AbortSignal) => Promise<Kahuna>,
 ): Promise<number> {
-  if (options.format === 'json') output.hint('Warning: --format json is for single commands; the shell prints text.');
+  if (options.format === 'json') output.remark('Warning: --format json is for single commands; the shell prints text.');
   const { runShellSession } = await import('./shell/shell.ts');
   return (await runShellSession({ host, output, connect })) ? EXIT.done : EXIT.failed;
 }
 
 function outputOf(host: Host, options: Options): Output {
   const { NO_COLOR = '', KAHUNA_FORCE_RICH = '' } = host.env;
-  const rich = host.outputIsTerminal || options['force-rich'] === true || /^(1|true|yes)$/i.test(KAHUNA_FORCE_RICH);
-  const coloured = rich && NO_COLOR === '' && !options['no-color'];
-  return new Output(host.stdout, host.stderr, { style: coloured ? COLOURED : PLAIN, terminal: host.outputIsTerminal });
+  const forced = options['force-rich'] === true || /^(1|true|yes)$/i.test(KAHUNA_FORCE_RICH);
+  const wanted = NO_COLOR === '' && !options['no-color'];
+  const styleOf = (terminal: boolean): Style => (wanted && (terminal || forced) ? COLOURED : PLAIN);
+  const { stdout, stderr, outputIsTerminal, errorsAreTerminal } = host;
+  return new Output(
+    stdout,
+    { style: styleOf(outputIsTerminal), terminal: outputIsTerminal },
+    { sink: stderr, style: styleOf(errorsAreTerminal), terminal: errorsAreTerminal },
+  );
 }
 
 /** An error to the complaints; as JSON to the results, where a program reads it. */
@@ -104,8 +110,8 @@ async function report(failure: Failure, output: Output, json: boolean): Promise<
     return;
   }
   output.complaint(failureLine(failure));
-  if (failure.reason !== undefined) output.hint(failure.reason);
-  if (failure.cure !== undefined && output.rendering.terminal) output.hint(failure.cure);
+  if (failure.reason !== undefined) output.remark(failure.reason);
+  if (failure.cure !== undefined) output.advice(failure.cure);
 }
 
 /** Whether the results are wanted as JSON, also by a command line that is otherwise wrong. */

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -115,6 +116,13 @@ describe('single commands on a real node (cli §2 to §4)', () => {
     expect(lines.at(-1)).toBe(`r0 many/04999 v4999`);
     const { code, output } = await runShellLine('kahuna-cli --get-by-bucket many | head -1', endpoint);
     expect([code, output]).toEqual([0, 'r0 many/00000 v0\n']);
+    const scan = await cli('--scan-by-prefix', 'many/');
+    expect(scan.code).toBe(1);
+    expect(scan.output.split('\n').slice(4095)).toEqual([
+      'r0 many/04095 v4095',
+      'KahunaException: the server answers at most 4096 keys with prefix "many/"',
+      '',
+    ]);
   });
 
   test('a pipe gets no colours, and a wrong command line nothing on stdout', async () => {
@@ -142,7 +150,6 @@ describe('single commands on a real node (cli §2 to §4)', () => {
 describe('ends of the program (cli §2.1)', () => {
   test('Ctrl+C ends a waiting command with 130', async () => {
     // Connections are accepted and nothing is ever answered: the first bytes never come.
-    const { createServer } = await import('node:net');
     const silent = createServer(socket => socket.on('error', () => socket.destroy()));
     let connections = 0;
     silent.on('connection', () => {

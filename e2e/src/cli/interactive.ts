@@ -63,6 +63,10 @@ export class InteractiveCli {
     return this.written;
   }
 
+  terminate(): void {
+    this.child.kill('SIGTERM');
+  }
+
   async close(): Promise<void> {
     this.child.kill('SIGKILL');
     await this.exit;

@@ -1,4 +1,5 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -75,6 +76,33 @@ describe('the interactive shell (cli §5)', () => {
     shell.type(KEY.controlC);
     await shell.sees('Exiting...');
     expect(await shell.exit).toBe(0);
+  });
+
+  test('Ctrl+C cancels a command that runs, and the shell goes on', async () => {
+    const silent = createServer(socket => socket.on('error', () => socket.destroy()));
+    await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    shell = new InteractiveCli(['-c', `http://127.0.0.1:${port}`, '-t', '300'], { XDG_STATE_HOME: state });
+    await shell.sees(PROMPT);
+    shell.type(`get k${KEY.enter}`);
+    await shell.sees(`${PROMPT}get k\n`);
+    shell.type(KEY.controlC);
+    await shell.sees('KahunaException: Operation cancelled\n');
+    await shell.sees(PROMPT);
+    shell.type(KEY.controlD);
+    expect(await shell.exit).toBe(0);
+    silent.close();
+  });
+
+  test('told to end, it keeps the history and gives locks back', async () => {
+    start();
+    shell.type(`lock jobs/term 60000${KEY.enter}`);
+    await shell.sees(/f0 acquired [0-9a-f]{32}\n\nkahuna-cli> /);
+    shell.terminate();
+    await shell.sees('Disposing persistent lock ');
+    expect(await shell.exit).toBe(0);
+    expect(history()).toEqual(['lock jobs/term 60000']);
+    expect((await runCli(['-c', endpoint, '--get-lock', 'jobs/term'])).output).toBe('not found\n');
   });
 
   test('cli:T48 locks taken here are released on the way out', async () => {

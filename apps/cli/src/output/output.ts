@@ -1,4 +1,5 @@
 import type { Rendering } from './render.ts';
+import type { Style } from './style.ts';
 
 /** A stream that text is written to: `process.stdout` and what tests put in its place. */
 export interface TextSink {
@@ -7,16 +8,24 @@ export interface TextSink {
   off(event: 'drain' | 'close' | 'error', listener: () => void): unknown;
 }
 
+/** Where complaints go. They may be read by somebody while the results are read by a program, and the other way round. */
+export interface Complaints {
+  readonly sink: TextSink;
+  readonly style: Style;
+  /** Somebody reads them: advice is welcome. */
+  readonly terminal: boolean;
+}
+
 /** Where results and complaints go, line by line, and how they are rendered. */
 export class Output {
   readonly rendering: Rendering;
   private readonly results: TextSink;
-  private readonly complaints: TextSink;
+  private readonly complaints: Complaints;
 
-  constructor(results: TextSink, complaints: TextSink, rendering: Rendering) {
+  constructor(results: TextSink, rendering: Rendering, complaints: Complaints) {
     this.results = results;
-    this.complaints = complaints;
     this.rendering = rendering;
+    this.complaints = complaints;
   }
 
   /** Resolves at once, unless the reader is slow: then when it has caught up. Long results wait for it, or they would fill the memory. */
@@ -30,12 +39,17 @@ export class Output {
   }
 
   complaint(text: string): void {
-    this.complaints.write(`${this.rendering.style.error(text)}\n`);
+    this.complaints.sink.write(`${this.complaints.style.error(text)}\n`);
   }
 
-  /** What helps with a complaint. */
-  hint(text: string): void {
-    this.complaints.write(`${this.rendering.style.dim(text)}\n`);
+  /** What belongs to a complaint, whoever reads it. */
+  remark(text: string): void {
+    this.complaints.sink.write(`${this.complaints.style.dim(text)}\n`);
+  }
+
+  /** What helps a person with a complaint; programs that compare lines are spared it. */
+  advice(text: string): void {
+    if (this.complaints.terminal) this.remark(text);
   }
 }
 

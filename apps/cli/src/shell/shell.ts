@@ -33,7 +33,8 @@ export function runShellSession({ host, output, connect }: ShellOptions): Promis
   const { terminal } = host;
   if (terminal === undefined) return new Shell(output, connect).readPipe(host.stdin, host.interrupted);
   // What is wrong appears where it was typed, in order with the results.
-  const both = new Output(terminal.output, terminal.output, output.rendering);
+  const { rendering } = output;
+  const both = new Output(terminal.output, rendering, { sink: terminal.output, style: rendering.style, terminal: true });
   return new Shell(both, connect).interact(terminal, host);
 }
 
@@ -209,8 +210,8 @@ class Shell {
     const failure = failureOf(error);
     // In the shell it goes without its type (spec cli §5.1).
     this.output.complaint(isConnectionFailure(failure) ? failure.message : failureLine(failure));
-    if (failure.reason !== undefined) this.output.hint(failure.reason);
-    if (failure.cure !== undefined && this.output.rendering.terminal) this.output.hint(failure.cure);
+    if (failure.reason !== undefined) this.output.remark(failure.reason);
+    if (failure.cure !== undefined) this.output.advice(failure.cure);
   }
 
   /** Lets the locks go and hangs up. */
