@@ -13,6 +13,20 @@ function justBefore(t: Hlc): Hlc {
   return { l: t.l - 1, c: 0xffff_ffff, n: 0x7fff_ffff };
 }
 
+/** Where an older page begins: before this revision, which was written at this instant if that is known. */
+export interface HistoryCursor {
+  readonly revision: number;
+  readonly at: Hlc | undefined;
+}
+
+/** `17` or `17.l.c.n`; undefined when it is neither. */
+export function parseCursor(text: string): HistoryCursor | undefined {
+  const numbers = /^\d{1,15}(\.\d{1,15}){0,3}$/.test(text) ? text.split('.').map(Number) : [];
+  const [revision, l, c, n] = numbers;
+  if (revision === undefined || (numbers.length !== 1 && numbers.length !== 4)) return undefined;
+  return { revision, at: l === undefined || c === undefined || n === undefined ? undefined : { l, c, n } };
+}
+
 /**
  * Revisions of a key, newest first (console §17). A read at a revision tells its value and no time, a read as of an instant tells the
  * time of the version it lands on: so the times are walked back from version to version, as far as that goes. Where a deletion or
@@ -22,38 +36,40 @@ export async function readHistory(
   reads: ConsoleReads,
   key: string,
   durability: DurabilityName,
-  before: number | undefined,
+  cursor: HistoryCursor | undefined,
   count: number,
 ): Promise<HistoryPage | { readonly problem: string }> {
   const head = await reads.get(key, { durability });
   if (head.type !== ResponseType.Get && head.type !== ResponseType.DoesNotExist) return { problem: refusalText(head.type) };
-  const from = Math.min(head.revision, before === undefined ? head.revision : before - 1);
+  const from = Math.min(head.revision, cursor === undefined ? head.revision : cursor.revision - 1);
   const items: RevisionItem[] = [];
-  let walk = await firstStep(reads, key, durability, head, from);
+  let walk = await firstStep(reads, key, durability, head, cursor);
+  let known: Hlc | undefined;
   for (let revision = from; revision >= 0 && items.length < count; revision--) {
     const found = await reads.getAt(key, { durability }, revision);
     if (found.type !== ResponseType.Get && found.type !== ResponseType.DoesNotExist) return { problem: refusalText(found.type) };
-    const step = walk?.revision === revision ? walk : undefined;
-    items.push(item(revision, found, step === undefined ? null : step.lastModified.l));
-    walk = step === undefined ? undefined : await landing(reads, key, durability, justBefore(step.lastModified));
+    known = walk?.revision === revision ? walk.lastModified : undefined;
+    items.push(item(revision, found, known?.l ?? null));
+    walk = known === undefined ? undefined : await landing(reads, key, durability, justBefore(known));
   }
-  const next = from - items.length;
-  return { items, next: next >= 0 && items.length === count ? String(next + 1) : null };
+  const last = from - items.length + 1;
+  if (items.length < count || last <= 0) return { items, next: null };
+  return { items, next: known === undefined ? String(last) : `${last}.${known.l}.${known.c}.${known.n}` };
 }
 
 /** The version the first item is, with its time, if a read as of some instant lands on it. */
-async function firstStep(
+function firstStep(
   reads: ConsoleReads,
   key: string,
   durability: DurabilityName,
   head: OperationResult,
-  from: number,
+  cursor: HistoryCursor | undefined,
 ): Promise<OperationResult | undefined> {
-  if (head.type !== ResponseType.Get) return undefined;
+  if (cursor !== undefined) {
+    return cursor.at === undefined ? Promise.resolve(undefined) : landing(reads, key, durability, justBefore(cursor.at));
+  }
   // An extension moves the head's time but is no version; the read as of it tells when the version itself was written.
-  let step = await landing(reads, key, durability, head.lastModified);
-  while (step !== undefined && step.revision > from) step = await landing(reads, key, durability, justBefore(step.lastModified));
-  return step;
+  return head.type === ResponseType.Get ? landing(reads, key, durability, head.lastModified) : Promise.resolve(undefined);
 }
 
 async function landing(

@@ -1,7 +1,7 @@
 import type { DurabilityName, Level } from '@kahuna/console/protocol';
 import { ResponseType } from '@kahuna/partition';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { HISTORY_ROWS, readHistory } from './history.ts';
+import { HISTORY_ROWS, parseCursor, readHistory } from './history.ts';
 import { isAtLeast, topicLevel } from './levels.ts';
 import { type ConsoleReads, refusalText } from './reads.ts';
 
@@ -32,18 +32,13 @@ export function addKeyReads(app: FastifyInstance, reads: ConsoleReads, level: Le
     if (!mayRead(level, reply)) return reply;
     const { key = '', before, count = String(HISTORY_ROWS) } = request.query;
     if (key === '') return reply.code(400).send({ error: 'key is missing' });
-    if (before !== undefined && !/^\d{1,15}$/.test(before)) return reply.code(400).send({ error: 'before is a revision' });
+    const cursor = before === undefined ? undefined : parseCursor(before);
+    if (before !== undefined && cursor === undefined) return reply.code(400).send({ error: 'before is what next of a page was' });
     const wanted = Number(count);
     if (!(Number.isSafeInteger(wanted) && wanted >= 1 && wanted <= HISTORY_ROWS)) {
       return reply.code(400).send({ error: `count must be 1 to ${HISTORY_ROWS}` });
     }
-    const page = await readHistory(
-      reads,
-      key,
-      durabilityIn(request.query),
-      before === undefined ? undefined : Number(before),
-      wanted,
-    );
+    const page = await readHistory(reads, key, durabilityIn(request.query), cursor, wanted);
     return 'problem' in page ? unavailable(reply, page.problem) : page;
   });
   app.get<{ Querystring: KeyQuery }>('/v1/console/value', async (request, reply) => {

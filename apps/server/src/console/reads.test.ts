@@ -1,0 +1,265 @@
+import { ManualClock } from '@kahuna/base';
+import type { KeyRow, LockDetailRow, SequenceRow, TreeRow } from '@kahuna/console/protocol';
+import type { KahunaNode } from '@kahuna/node';
+import { Durability, type ListingAnswer, type LockRow, ResponseType, type SequenceEntry } from '@kahuna/partition';
+import { describe, expect, test } from 'vitest';
+import { MemoryNode } from '../testing/memory-node.ts';
+import { StateFeed } from './feed.ts';
+import { parseCursor, readHistory } from './history.ts';
+import { LiveRead } from './live-read.ts';
+import { LockWatch } from './lock-watch.ts';
+import { readable } from './readable.ts';
+import { ConsoleReads, type ReadAnswer } from './reads.ts';
+import { SequenceWatch } from './sequence-watch.ts';
+
+const bytes = (text: string): Uint8Array => Buffer.from(text);
+
+/** A memory node that answers listings as told, and keeps what it was asked. */
+function nodeWith(answers: {
+  readonly spaces?: readonly (readonly [name: string, keys: number])[];
+  readonly list?: (after: string | undefined, limit: number) => ListingAnswer;
+}): { readonly node: KahunaNode; readonly memory: MemoryNode } {
+  const memory = new MemoryNode();
+  const node: KahunaNode = Object.assign(memory, {
+    keySpaces: async ({ prefix, after, limit }: Parameters<KahunaNode['keySpaces']>[0]) => {
+      const all = (answers.spaces ?? []).filter(([name]) => name.startsWith(prefix) && (after === undefined || name > after));
+      const rows = all.slice(0, limit).map(([keySpace, keys]) => ({ keySpace, keys, more: false }));
+      return { type: ResponseType.Get, rows, hasMore: all.length > limit };
+    },
+    list: async ({ after, limit }: Parameters<KahunaNode['list']>[0]) =>
+      answers.list?.(after, limit) ?? { type: ResponseType.MustRetry, locks: [], sequences: [], next: undefined, missing: [] },
+  });
+  return { node, memory };
+}
+
+function rowsOf<T>(answer: ReadAnswer): T[] {
+  if ('problem' in answer) throw new Error(answer.problem);
+  return answer.rows.map(row => row.v as unknown as T);
+}
+
+const lockRow = (change: Partial<LockRow> = {}): LockRow => ({
+  name: 'jobs/a',
+  durability: Durability.Persistent,
+  held: true,
+  owner: bytes('worker-7'),
+  expires: { n: 1, l: 40_000, c: 0 },
+  token: 41,
+  partitionId: 2,
+  ...change,
+});
+
+describe('console:§6.6 the tree of key spaces', () => {
+  const clock = new ManualClock();
+
+  test('a level folds what lies below the next slash, and counts only what is its own', async () => {
+    const { node } = nodeWith({
+      spaces: [
+        ['config', 1],
+        ['orders', 3],
+        ['orders-old', 2],
+        ['orders/2025', 10],
+        ['orders/2026', 20],
+      ],
+    });
+    const reads = new ConsoleReads(node, clock, 'admin');
+    const top = rowsOf<TreeRow>(await reads.tree({ prefix: '' }));
+    expect(top.map(({ path, keys, below }) => [path, keys, below])).toEqual([
+      ['config', 1, false],
+      ['orders', 3, true],
+      ['orders-old', 2, false],
+    ]);
+    const below = rowsOf<TreeRow>(await reads.tree({ prefix: 'orders/' }));
+    expect(below.map(({ name, keys }) => [name, keys])).toEqual([
+      ['2025', 10],
+      ['2026', 20],
+    ]);
+  });
+});
+
+describe('console:§6.6 one key', () => {
+  test('never written, live and dead are three things', async () => {
+    const { node, memory } = nodeWith({});
+    const reads = new ConsoleReads(node, new ManualClock(), 'admin');
+    const state = async (): Promise<readonly [string, string]> => {
+      const [row] = rowsOf<KeyRow>(await reads.key({ key: 'a/b' }));
+      return [row?.state ?? '', row?.revision ?? ''];
+    };
+    expect(await state()).toEqual(['never', '-1']);
+    await write(memory, 'a/b', 'x');
+    expect(await state()).toEqual(['live', '0']);
+  });
+
+  test('C1 a read that nobody answers is a problem and not an absent key', async () => {
+    const { node, memory } = nodeWith({});
+    memory.scripted = { ...(await refusal(memory)), type: ResponseType.MustRetry };
+    const answer = await new ConsoleReads(node, new ManualClock(), 'admin').key({ key: 'a/b' });
+    expect(answer).toEqual({ problem: expect.stringContaining('no leader') });
+  });
+
+  test('the history tells revisions newest first, with their bytes', async () => {
+    const { node, memory } = nodeWith({});
+    for (const text of ['one', 'two', 'three']) await write(memory, 'a/b', text);
+    const reads = new ConsoleReads(node, new ManualClock(), 'admin');
+    const page = await readHistory(reads, 'a/b', 'persistent', undefined, 2);
+    if ('problem' in page) throw new Error(page.problem);
+    expect(page.items.map(item => [item.revision, Buffer.from(item.valueB64 ?? '', 'base64').toString()])).toEqual([
+      ['2', 'three'],
+      ['1', 'two'],
+    ]);
+    const older = await readHistory(reads, 'a/b', 'persistent', parseCursor(page.next ?? ''), 2);
+    expect('items' in older && older.items.map(item => item.revision)).toEqual(['0']);
+  });
+});
+
+describe('console:§6.7 locks as they are seen again and again', () => {
+  test('an extension is counted, a new token begins a new grant, and how the old one ended is kept', () => {
+    const watch = new LockWatch();
+    const at = (nowMs: number, change: Partial<LockRow>): LockDetailRow => watch.detail(lockRow(change), nowMs, 3, 'admin');
+    expect(at(1_000, {})).toMatchObject({ state: 'held', seenSinceMs: null, extends: 0, leaseMs: 39_000 });
+    expect(at(10_000, { expires: { n: 1, l: 50_000, c: 0 } })).toMatchObject({
+      extends: 1,
+      lastExtendMs: 10_000,
+      leaseMs: 40_000,
+    });
+    expect(at(51_000, { held: false, expires: { n: 1, l: 50_000, c: 0 } })).toMatchObject({ state: 'expired' });
+    const taken = at(60_000, { owner: bytes('worker-9'), token: 42, expires: { n: 1, l: 90_000, c: 0 } });
+    expect(taken).toMatchObject({ state: 'held', seenSinceMs: 60_000, extends: 0, leaseMs: 30_000 });
+    expect(taken.history).toEqual([
+      { token: '42', ownerText: 'worker-9', fromMs: 60_000, toMs: null, end: null },
+      { token: '41', ownerText: 'worker-7', fromMs: null, toMs: 50_000, end: 'expired' },
+    ]);
+  });
+
+  test('§11 owner bytes are for readers', () => {
+    expect(new LockWatch().observe(lockRow(), 0, 1, 'viewer').ownerB64).toBeNull();
+    expect(new LockWatch().observe(lockRow(), 0, 1, 'reader').ownerB64).toBe('d29ya2VyLTc=');
+  });
+
+  test('owners are shown as text where all of it can be seen, else as hex', () => {
+    expect(readable(bytes('worker-7'))).toBe('worker-7');
+    expect(readable(Uint8Array.from({ length: 16 }, (_, i) => i))).toBe('0x00010203…0e0f');
+    expect(readable(bytes('a\u202eb'))).toMatch(/^0x/);
+  });
+
+  test('a filter does not make a window short, and missing partitions are named', async () => {
+    const all = Array.from({ length: 30 }, (_, i) => lockRow({ name: `l${String(i).padStart(2, '0')}`, held: i % 3 === 0 }));
+    const { node } = nodeWith({
+      list: (after, limit) => {
+        const rest = all.filter(lock => after === undefined || lock.name > after);
+        const locks = rest.slice(0, Math.min(limit, 7));
+        const next = rest.length > locks.length ? locks.at(-1)?.name : undefined;
+        return { type: ResponseType.Get, locks, sequences: [], next, missing: after === undefined ? [4] : [] };
+      },
+    });
+    const answer = await new ConsoleReads(node, new ManualClock(), 'admin').locks({ count: 5, filter: { state: ['held'] } });
+    expect(
+      rowsOf<{ resource: string }>(answer)
+        .slice(0, 5)
+        .map(row => row.resource),
+    ).toEqual(['l00', 'l03', 'l06', 'l09', 'l12']);
+    expect('window' in answer && answer.window.missing).toEqual([4]);
+  });
+});
+
+describe('console:§6.8 sequences', () => {
+  const entry = (currentValue: bigint, incarnation = 0): SequenceEntry => ({
+    kind: 'sequence-entry',
+    name: 'invoice',
+    currentValue,
+    initialValue: 0n,
+    increment: 10n,
+    maxValue: 10_000n,
+    blockSize: undefined,
+    incarnation,
+    revision: 1,
+    createdAt: { n: 1, l: 1, c: 0 },
+    updatedAt: { n: 1, l: 2, c: 0 },
+  });
+
+  test('the rate is values per second over the moves of the mark; a new incarnation begins anew', () => {
+    const watch = new SequenceWatch();
+    const at = (nowMs: number, mark: bigint, incarnation = 0): SequenceRow =>
+      watch.observe(entry(mark, incarnation), 2, nowMs, 1);
+    expect(at(0, 0n)).toMatchObject({ reservedPerSec: null, remaining: '1000', exhaustsMs: null });
+    expect(at(10_000, 1_000n)).toMatchObject({ reservedPerSec: 10, remaining: '900' });
+    expect(at(10_000, 1_000n).exhaustsMs).toBe(120_000);
+    expect(at(20_000, 0n, 1).reservedPerSec).toBeNull();
+  });
+
+  test('64-bit marks stay exact', () => {
+    const row = new SequenceWatch().observe({ ...entry(9_007_199_254_740_993n), maxValue: undefined }, 2, 0, 1);
+    expect([row.currentValue, row.remaining]).toEqual(['9007199254740993', null]);
+  });
+});
+
+describe('a feed that is read on demand', () => {
+  const answer = (key: string): ReadAnswer => ({
+    rows: [{ k: key, v: { key } }],
+    window: { next: null, missing: [], problem: null },
+  });
+
+  test('C1 nothing is shown before the first answer, and a failed read keeps the rows and says why', async () => {
+    const feed = new StateFeed('keys');
+    let next: Promise<ReadAnswer> = Promise.resolve(answer('a'));
+    let now = 0;
+    const live = new LiveRead(feed, () => next, false);
+    live.begin(now, () => now);
+    expect(feed.ready).toBe(false);
+    await next;
+    await Promise.resolve();
+    expect([feed.ready, feed.size]).toEqual([true, 1]);
+    next = Promise.resolve({ problem: 'no leader' });
+    now = 10_000;
+    live.step(now, false, () => now);
+    await next;
+    await Promise.resolve();
+    expect(feed.size).toBe(1);
+    expect(feed.snapshot('new').bodies[0]).toContain('"problem":"no leader"');
+  });
+
+  test('a read that takes long is told, and no second one begins', () => {
+    const feed = new StateFeed('keys');
+    let reads = 0;
+    const live = new LiveRead(feed, () => new Promise<ReadAnswer>(() => reads++), false);
+    live.begin(0, () => 0);
+    live.step(4_000, false, () => 4_000);
+    expect(reads).toBe(1);
+    expect(feed.snapshot('new').bodies[0]).toContain('no answer yet');
+  });
+
+  test('the order of the rows travels where it changes', () => {
+    const feed = new StateFeed('keys');
+    const window = { next: null, missing: [], problem: null };
+    const rows = (...keys: string[]) => keys.map(k => ({ k, v: { key: k } }));
+    feed.show(rows('b', 'd'), window, 0);
+    const seen = feed.seq;
+    feed.show(rows('a', 'b', 'd'), window, 1);
+    expect(feed.since(seen, 2)?.bodies[0]).toContain('"order":["a","b","d"]');
+    const afterwards = feed.seq;
+    feed.show(rows('a', 'b', 'd'), window, 3);
+    expect(feed.seq).toBe(afterwards);
+  });
+});
+
+async function refusal(memory: MemoryNode): ReturnType<typeof write> {
+  return write(memory, 'x/y', '');
+}
+
+function write(memory: MemoryNode, key: string, text: string) {
+  return new Promise<Parameters<Parameters<MemoryNode['submit']>[1]['complete']>[1]>(resolve => {
+    memory.submit(
+      {
+        kind: 'set',
+        key,
+        value: bytes(text),
+        expiresMs: 0,
+        flags: 1,
+        compareValue: null,
+        compareRevision: 0,
+        durability: Durability.Persistent,
+      },
+      { complete: (_token, result) => resolve(result) },
+      1,
+    );
+  });
+}
