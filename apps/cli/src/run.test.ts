@@ -13,7 +13,11 @@ interface Ran {
 }
 
 /** Everything here is said before any server is asked. */
-async function cli(...argv: string[]): Promise<Ran> {
+function cli(...argv: string[]): Promise<Ran> {
+  return cliWith({}, ...argv);
+}
+
+async function cliWith(env: Host['env'], ...argv: string[]): Promise<Ran> {
   let stdout = '';
   let stderr = '';
   const sink = (write: (text: string) => void) => ({
@@ -25,7 +29,7 @@ async function cli(...argv: string[]): Promise<Ran> {
     off: () => undefined,
   });
   const host: Host = {
-    env: {},
+    env,
     stdin: new PassThrough().end(),
     stdout: sink(text => {
       stdout += text;
@@ -84,6 +88,12 @@ describe('usage errors (cli §2.2)', () => {
     const { stdout } = await cli('--frobnicate', '--format=json');
     expect(JSON.parse(stdout)).toEqual({ error: 'UsageException', message: "Option 'frobnicate' is unknown. Try --help." });
   });
+});
+
+test('the environment names the nodes where -c does not', async () => {
+  const env = { KAHUNA_CONNECTION_SOURCE: 'nonsense' };
+  expect((await cliWith(env, '--get', 'k')).stderr).toContain("Invalid endpoint 'nonsense'");
+  expect((await cliWith(env, '-c', 'http://a:1', '--get', 'k')).stderr).toContain('a server was asked');
 });
 
 test('of several commands one runs, with a warning (cli §2)', async () => {

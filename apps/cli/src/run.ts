@@ -32,9 +32,10 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   }
 }
 
-async function runOptions(options: Options, host: Host): Promise<number> {
-  const source = options['connection-source'] ?? DEFAULT_ENDPOINTS;
-  const endpoints = parseEndpoints(source);
+async function runOptions(given: Options, host: Host): Promise<number> {
+  const source = given['connection-source'] ?? host.env['KAHUNA_CONNECTION_SOURCE'];
+  const options: Options = source === undefined ? given : { ...given, 'connection-source': source };
+  const endpoints = parseEndpoints(source ?? DEFAULT_ENDPOINTS);
   if (options.node !== undefined) parseNode(options.node, endpoints);
   const timeoutMs = 1000 * (options['default-timeout'] ?? DEFAULT_TIMEOUT_S);
   const verify = verifiesCertificates(endpoints, options.insecure ?? false);
@@ -52,7 +53,7 @@ async function runOptions(options: Options, host: Host): Promise<number> {
     if (host.interrupted.aborted) return EXIT.interrupted;
     const failure = failureOf(error);
     await report(failure, output, json);
-    if (isConnectionFailure(failure) && options['connection-source'] === undefined && !json) {
+    if (isConnectionFailure(failure) && source === undefined && !json) {
       output.remark(
         `Tried ${DEFAULT_ENDPOINTS.replaceAll(',', ', ')}, because there is no -c. A node started with npm start: -c http://localhost:2070`,
       );

@@ -29,7 +29,9 @@ export function helpText(): string {
     lines.push(`  ${example.padEnd(width)}${about === '' ? '' : `  # ${about}`}`.trimEnd());
   lines.push('');
   lines.push('Exit codes: 0 the answer was printed, also "not found"; 1 wrong usage, no connection, or refused; 130 Ctrl+C.');
-  lines.push('Environment: NO_COLOR, KAHUNA_FORCE_RICH=1, XDG_STATE_HOME (where the history of the shell lies).');
+  lines.push(
+    'Environment: KAHUNA_CONNECTION_SOURCE (in place of -c), NO_COLOR, KAHUNA_FORCE_RICH=1, XDG_STATE_HOME (history of the shell).',
+  );
   return lines.join('\n');
 }
 
