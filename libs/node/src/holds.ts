@@ -35,7 +35,7 @@ export class Holds {
   /** `done` is called exactly once, never inside this call. */
   ask(operation: HoldOperation, deadline: number, done: (answer: HoldAnswer) => void): void {
     if (!isValid(operation)) {
-      this.node.after(0, () => done(refusal(ResponseType.InvalidInput)));
+      this.node.soon(() => done(refusal(ResponseType.InvalidInput)));
       return;
     }
     const command: HoldCommand = operation.kind === 'hold-acquire' ? { ...operation, newHoldId: this.drawHoldId() } : operation;

@@ -493,6 +493,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.ports.scheduler.after(ms, task);
   }
 
+  soon(task: () => void): void {
+    this.ports.scheduler.soon(task);
+  }
+
   comparedIndexReached(replica: Replica): void {
     this.checksums.reached(replica);
   }

@@ -38,6 +38,8 @@ export interface NodeInternals {
 
   monotonicMs(): number;
   after(ms: number, task: () => void): void;
+  /** Runs `task` in a later turn of the event loop, as soon as may be. */
+  soon(task: () => void): void;
   replica(partitionId: PartitionId): Replica | undefined;
   peerByNode(nodeId: number): Peer | undefined;
   routingTable(): RoutingTable | undefined;

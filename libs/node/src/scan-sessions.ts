@@ -26,9 +26,13 @@ export interface PartSink {
 
 /** Heads looked at in one step of the event loop: about two milliseconds of decoding. */
 const SLICE_ROWS = 1024;
+/** Dead heads among them that cost no second slice. */
+const SLICE_SPARE_ROWS = 16;
 const SLICE_BYTES = 512 * 1024;
 /** A page is handed over once its rows take this much. */
 const PAGE_BYTES = 512 * 1024;
+/** A scan that holds more rows than this is given up as overload. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** Scans open on this node as leader; each holds a view of the engine. */
 const MAX_SESSIONS = 512;
 /** A view is given up when nobody has asked for its next page for so long. Milliseconds. */
@@ -249,6 +253,11 @@ export class ScanSession implements ReadTask, RequestOrigin {
   private drive(): void {
     const { scan } = this;
     assert(scan !== undefined, 'a scan is driven once it is open');
+    if (scan.heldBytes > MAX_HELD_BYTES) {
+      this.close();
+      this.sink.refused(ForwardStatus.Overloaded);
+      return;
+    }
     const need = scan.need();
     const { maxLooked } = this.request;
     const short = need?.kind === 'page' && maxLooked > 0 && scan.looked >= maxLooked;
@@ -316,10 +325,10 @@ export class ScanSession implements ReadTask, RequestOrigin {
     });
   }
 
-  /** Short answers take short slices: half of the heads may be dead. */
+  /** Short answers take short slices. */
   private slice(need: { readonly from: Uint8Array; readonly to: Uint8Array }) {
     const { shape, maxRows } = this.request;
-    const rows = shape.kind === 'space' ? Math.min(SLICE_ROWS, 32 + 2 * maxRows) : SLICE_ROWS;
+    const rows = shape.kind === 'space' ? Math.min(SLICE_ROWS, maxRows + SLICE_SPARE_ROWS) : SLICE_ROWS;
     return { from: need.from, to: need.to, maxRows: rows, maxBytes: SLICE_BYTES };
   }
 

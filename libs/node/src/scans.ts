@@ -169,7 +169,7 @@ export class Scans {
   }
 
   private later(task: () => void): void {
-    this.node.after(0, task);
+    this.node.soon(task);
   }
 
   // ---- parts -----------------------------------------------------------------------------------------------------------------

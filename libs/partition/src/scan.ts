@@ -86,8 +86,10 @@ export interface PartitionScan {
   readonly position: string | undefined;
   /** Heads looked at so far. */
   readonly looked: number;
-  /** Bytes of keys and values of the rows not yet drained. */
+  /** Bytes of the rows that the next drain gives. */
   readonly bytes: number;
+  /** Bytes of all rows that the scan holds at the moment. */
+  readonly heldBytes: number;
   /** A record needs history that was pruned: the call is Aborted as a whole. */
   readonly aborted: boolean;
   /** Latest expiry (ms) that hid a row of a latest scan, 0 if none: the answer needs a quorum's clocks above it. */
@@ -222,6 +224,10 @@ abstract class HeadScan implements PartitionScan {
     return this.point.hiddenUntilMs;
   }
 
+  get heldBytes(): number {
+    return this.bytes;
+  }
+
   protected abstract nextInterval(): Interval | undefined;
   protected abstract pageDone(): void;
   abstract takePage(rows: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[], more: boolean): void;
@@ -345,6 +351,10 @@ export class MemoryScan implements PartitionScan {
   }
 
   bytes: number;
+
+  get heldBytes(): number {
+    return this.bytes;
+  }
 
   need(): undefined {
     return undefined;
@@ -512,11 +522,16 @@ class PrefixScan extends HeadScan {
     if (row === undefined) return;
     if (row !== PRUNED) row.value = ownBytes(row.value);
     this.top.add({ key, durability: this.durability, result: row });
-    this.bytes = this.top.bytes;
+  }
+
+  override get heldBytes(): number {
+    return this.top.bytes;
   }
 
   protected pageDone(): void {
-    if (this.intervals.length === 0 && this.top.rows.some(row => row.result === PRUNED)) this.aborted = true;
+    if (this.intervals.length > 0) return;
+    this.bytes = this.top.bytes;
+    if (this.top.rows.some(row => row.result === PRUNED)) this.aborted = true;
   }
 
   drain(): ScanRow[] {
@@ -537,7 +552,8 @@ export class SpaceNames implements PartitionScan {
   readonly aborted = false;
   readonly hiddenUntilMs = 0;
   looked = 0;
-  bytes = 0;
+  readonly bytes = 0;
+  readonly heldBytes = 0;
   private readonly bucket: number;
   private readonly maxRows: number;
   private readonly durability: Durability;

@@ -296,6 +296,7 @@ for (const [name, durability] of [
       for (const page of pages) expect(page.rows.length).toBeLessThan(12);
       expect(pages.flatMap(keysOf)).toHaveLength(25);
       expect(world.scan(bucket('fat', options), 3).rows).toHaveLength(25);
+      for (const id of [1, 2, 3]) expect(world.scan(byPrefix('fa', options), id).rows).toHaveLength(25);
     });
 
     test('keyvalues:G9 dead keys take no place on a page', () => {
