@@ -15,6 +15,8 @@ export interface EmbeddedNodeOptions {
   readonly name?: string;
   /** Port on 127.0.0.1; 0 (the default) lets the system choose. */
   readonly port?: number;
+  /** Told about faults of the node's own; by default they are warnings of the process. */
+  readonly onFault?: (what: string, error: unknown) => void;
   /** Listens with TLS: certificate and key in PEM. */
   readonly certificate?: { readonly cert: string; readonly key: string };
 }
@@ -63,15 +65,15 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions = {}): Prom
   const address = `127.0.0.1:${port}`;
   const url = `${kind}://${address}`;
 
-  const node = createNode(options, address, url, reason => process.emitWarning(`the embedded node gave up: ${reason}`));
+  const onFault = options.onFault ?? warn;
+  const node = createNode(options, address, url, reason => onFault('the node gave up', new Error(reason)));
   const serving = await createGateways(node, {
     hints: { localUrl: url, disabled: false, hidePeers: false },
     localEndpoint: address,
     allowedOrigins: [],
     console: { title: undefined, banner: undefined, bannerTone: 'neutral', level: 'admin' },
     reflection: false,
-    onFault: (what, error) =>
-      process.emitWarning(`embedded node, ${what}: ${error instanceof Error ? error.stack : String(error)}`),
+    onFault,
   });
   gateways = serving;
 
@@ -101,6 +103,10 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions = {}): Prom
     throw error;
   }
   return running;
+}
+
+function warn(what: string, error: unknown): void {
+  process.emitWarning(`embedded node, ${what}: ${error instanceof Error ? error.stack : String(error)}`);
 }
 
 function createNode(options: EmbeddedNodeOptions, endpoint: string, url: string, onFatal: (reason: string) => void): NodeHost {

@@ -222,11 +222,11 @@ describe('lock batch stream (grpc §8.6)', () => {
   test('grpc:7 no type, an unknown type, a missing payload: answered, and the stream still works', async () => {
     const received = open();
     stream.write({ Type: 0, RequestId: 1 });
-    stream.write({ Type: 99, RequestId: 2 });
+    for (const Type of [99, -1, 15]) stream.write({ Type, RequestId: 2 });
     stream.write({ Type: 1, RequestId: 3 });
     stream.write({ Type: 1, RequestId: 4, GetLock: { Resource: 'r', durability: 1 } });
     stream.write({ Type: 4, RequestId: 5, GetLock: { Resource: name(), durability: 1 } });
-    const byId = new Map((await received.first(5)).map(answer => [answer.RequestId, answer]));
+    const byId = new Map((await received.first(7)).map(answer => [answer.RequestId, answer]));
     for (const id of [1, 2]) expect(byId.get(id)).toMatchObject({ Type: 0 });
     for (const id of [1, 2]) expect(byId.get(id)?.payload).toBeUndefined();
     for (const id of [3, 4]) expect(byId.get(id)).toMatchObject({ Type: 1, TryLock: { Type: 100 } });

@@ -44,8 +44,8 @@ export interface EnvelopeLayout {
   /** Number of the oneof member by type: not in the order of the types (grpc §5.9, §5.11). */
   readonly members: readonly number[];
   readonly lastMember: number;
-  /** Type of a frame; −1 on a stream without frames. */
-  readonly frameType: number;
+  /** Type of a frame; undefined on a stream without frames, where no number that a client sends makes one. */
+  readonly frameType: number | undefined;
 }
 
 export const KEY_VALUE_ENVELOPES: EnvelopeLayout = {
@@ -53,7 +53,7 @@ export const KEY_VALUE_ENVELOPES: EnvelopeLayout = {
   lastMember: 17,
   frameType: BatchType.CLIENT_BATCH_FRAME,
 };
-export const LOCK_ENVELOPES: EnvelopeLayout = { members: [0, 3, 5, 4, 6], lastMember: 6, frameType: -1 };
+export const LOCK_ENVELOPES: EnvelopeLayout = { members: [0, 3, 5, 4, 6], lastMember: 6, frameType: undefined };
 
 const FIRST_MEMBER = 3;
 const DELIMITED = 2;
@@ -220,6 +220,7 @@ export class EnvelopeFrames {
 
   /** The other side has shown that it takes frames. What was begun without stays without. */
   allowFrames(): void {
+    assert(this.layout.frameType !== undefined, 'the stream has frames');
     if (this.framing) return;
     if (this.items > 0) this.seal();
     this.framing = true;
@@ -270,7 +271,9 @@ export class EnvelopeFrames {
     const writer = this.writer;
     if (this.items === 1) this.messages.push(this.firstEnvelope as Uint8Array);
     else {
-      wrapEnvelope(writer, this.layout, this.messageMark, this.layout.frameType, 0);
+      const { frameType } = this.layout;
+      assert(frameType !== undefined, 'only a stream with frames collects several envelopes');
+      wrapEnvelope(writer, this.layout, this.messageMark, frameType, 0);
       this.messages.push(writer.since(this.messageMark));
     }
     this.items = 0;

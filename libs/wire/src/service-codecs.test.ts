@@ -13,7 +13,7 @@ import {
 import * as keyValues from './generated/keyvalues.ts';
 import * as locks from './generated/locks.ts';
 import * as sequences from './generated/sequences.ts';
-import { Identity } from './key-value-codec.ts';
+import { Identity, writeInt64 } from './key-value-codec.ts';
 import {
   decodeLock,
   decodeLockResponse,
@@ -195,7 +195,12 @@ describe('locks', () => {
       envelope.reset(Uint8Array.of(8, type, (member << 3) | 2, 0));
       expect(envelope.hasPayload).toBe(true);
     }
-    for (const type of [0, 5, 15, -1]) expect(lockKindOf(type)).toBeUndefined();
+    for (const type of [0, 5, 15, -1]) {
+      expect(lockKindOf(type)).toBeUndefined();
+      const envelope = new EnvelopeReader(LOCK_ENVELOPES);
+      envelope.reset(written(writer => writeInt64(writer, 8, type)));
+      expect([envelope.isFrame, envelope.next(), envelope.type]).toEqual([false, true, type]);
+    }
   });
 });
 
