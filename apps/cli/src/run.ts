@@ -33,7 +33,8 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
 }
 
 async function runOptions(given: Options, host: Host): Promise<number> {
-  const source = given['connection-source'] ?? host.env['KAHUNA_CONNECTION_SOURCE'];
+  const { KAHUNA_CONNECTION_SOURCE } = host.env;
+  const source = given['connection-source'] ?? KAHUNA_CONNECTION_SOURCE;
   const options: Options = source === undefined ? given : { ...given, 'connection-source': source };
   const endpoints = parseEndpoints(source ?? DEFAULT_ENDPOINTS);
   if (options.node !== undefined) parseNode(options.node, endpoints);

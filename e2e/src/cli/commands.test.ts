@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer, request as forward } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -141,6 +142,27 @@ describe('single commands on a real node (cli §2 to §4)', () => {
     expect(output).toContain('-c http://localhost:2070');
   });
 
+  test('a port that speaks only HTTP/1.1 is asked over REST (cli §1)', async () => {
+    const proxy = createHttpServer((request, response) => {
+      const { method = 'GET', headers } = request;
+      const onward = forward(`${endpoint}${request.url}`, { method, headers }, answer => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      });
+      onward.on('error', () => response.destroy());
+      request.pipe(onward);
+    });
+    await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve));
+    const { port } = proxy.address() as AddressInfo;
+    const line = `set rest/a "1"\nget rest/a\nget by bucket \`rest\`\nlock rest/l 60000\ncreate-sequence rest\nnext-sequence rest key\n`;
+    const { code, output } = await runCli(['-c', `http://127.0.0.1:${port}`], { input: line });
+    proxy.close();
+    expect(output.replace(/\d+ms|[0-9a-f]{32}/g, '…')).toBe(
+      'r0 set …\nr0 1 …\nr0 1 …\nf0 acquired …\nr0 created rest current 0 increment 1 max -\nr1 next rest 1\nDisposing persistent lock …...\n',
+    );
+    expect(code).toBe(0);
+  });
+
   test('an endpoint that does not answer is passed over', async () => {
     await cli('--set', 'passed', '--value', 'v');
     expect((await runCli(['-c', `http://127.0.0.1:1,${endpoint}`, '--get', 'passed'])).output).toBe('r0 get v\n');
@@ -156,7 +178,7 @@ describe('ends of the program (cli §2.1)', () => {
       connections += 1;
     });
     await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve));
-    const { port } = silent.address() as { port: number };
+    const { port } = silent.address() as AddressInfo;
     const child = spawn(process.execPath, [commandLine(), '-c', `http://127.0.0.1:${port}`, '--get', 'k'], { stdio: 'ignore' });
     const exit = new Promise(resolve => {
       child.on('exit', resolve);
