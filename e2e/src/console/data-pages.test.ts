@@ -268,6 +268,8 @@ describe('console:15 Sequences', () => {
     await update.click();
     await page.getByText(/Updated to revision/).waitFor();
     await page.getByRole('button', { name: 'Close', exact: true }).last().click();
+    const incarnation = page.locator('dt:text-is("incarnation") + dd');
+    await until('the new incarnation', SECONDS_MS, async () => (await incarnation.innerText()).startsWith('1'));
     await page.getByRole('button', { name: 'Delete…' }).click();
     await page.getByRole('textbox', { name: 'Type ticket to go on' }).fill('ticket');
     await page.getByRole('button', { name: 'Delete', exact: true }).click();
