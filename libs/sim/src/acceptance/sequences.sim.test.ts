@@ -942,7 +942,9 @@ describe('failures (sequences §13.6)', () => {
     s.next();
     const leader = world.leaderOf(s.partition);
     world.cluster.network.isolate(leader.endpoint, 'stall', 'both');
-    world.pass(1000);
+    // Its lease has run out; it has not yet noticed that nobody follows it.
+    world.pass(250);
+    expect(leader.host?.replica(s.partition)?.leads).toBe(true);
     const answers = [s.next('', leader.id), s.next('key', leader.id)];
     world.cluster.network.healAll();
     world.pass(2000);
