@@ -70,14 +70,14 @@ export class Caller implements Carrier {
     }
     if (!call.prepare(options)) return;
     call.repeatWrites = options?.repeatWrites ?? this.defaults.repeatWrites;
-    this.deadlines.add(call, timeoutMs);
-    this.dispatch(call as Call<unknown>, undefined);
+    const now = this.runtime.monotonicMs();
+    this.deadlines.add(call, timeoutMs, now);
+    this.dispatch(call as Call<unknown>, undefined, now);
   }
 
   /** `last`: the node to stay away from, if there is another one. */
-  private dispatch(call: Call<unknown>, last: Endpoint | undefined): void {
+  private dispatch(call: Call<unknown>, last: Endpoint | undefined, now = this.runtime.monotonicMs()): void {
     if (call.settled) return;
-    const now = this.runtime.monotonicMs();
     const endpoint = this.endpoints.choose(this.preferred(call, now), last, now);
     if (endpoint === undefined) {
       this.park(call, now);

@@ -41,13 +41,14 @@ export class Deadlines {
     this.runtime = runtime;
   }
 
-  add(item: Expiring, durationMs: number): void {
+  /** `nowMs`: monotonic. */
+  add(item: Expiring, durationMs: number, nowMs: number): void {
     let duration = this.byDuration.get(durationMs);
     if (duration === undefined) {
       duration = new Duration(durationMs);
       this.byDuration.set(durationMs, duration);
     }
-    item.deadlineMs = this.runtime.monotonicMs() + durationMs;
+    item.deadlineMs = nowMs + durationMs;
     item.durations = duration;
     item.earlier = duration.last;
     item.later = undefined;
