@@ -276,21 +276,19 @@ export interface DecodedKey {
 export function decodeStoredKey(stored: StoredKey): DecodedKey {
   const family = stored[0];
   if (family !== Family.Heads && family !== Family.History) throw new DecodeError(`not the row of a key: family ${family}`);
-  const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
   if (stored.length < PREFIX_BYTES) throw new DecodeError('stored key too short');
   const text = { value: '', at: PREFIX_BYTES };
   readText(stored, text);
   readText(stored, text);
-  const bucket = view.getUint32(1);
+  const bucket =
+    ((stored[1] as number) * 0x100 + (stored[2] as number)) * 0x1_0000 + (stored[3] as number) * 0x100 + (stored[4] as number);
   const rest = stored.length - text.at;
   if (family === Family.Heads) {
     if (rest !== 0) throw new DecodeError('bytes after a head key');
     return { family, bucket, key: text.value, revision: -1 };
   }
   if (rest !== REVISION_BYTES) throw new DecodeError('history key without revision');
-  const revision = view.getUint32(text.at) * 0x1_0000_0000 + view.getUint32(text.at + 4);
-  assert(Number.isSafeInteger(revision), 'stored revision is a safe integer');
-  return { family, bucket, key: text.value, revision };
+  return { family, bucket, key: text.value, revision: revisionIn(stored) };
 }
 
 /** Revision of a history row's key; -1 for rows of other families. */
