@@ -28,6 +28,7 @@ export function nodeSettings(flags: FlagValues): Partial<NodeSettings> {
       retentionMs: flags['sequencer-idempotency-retention-ttl'] * 1000,
       maxBlocks: flags['sequencer-max-sequences-per-actor'] * SEQUENCER_WORKERS,
     },
+    lockIdleMs: flags['cache-entry-ttl'] * 1000,
     keepEntries: flags['raft-compact-every-operations'],
     limits: {
       maxBatchItems: flags['kv-write-max-batch-items'],
