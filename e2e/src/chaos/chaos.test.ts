@@ -4,7 +4,9 @@ import { expect, test } from 'vitest';
 import { FAST_ELECTIONS } from '../harness/cluster.ts';
 import { runChaos } from './chaos.ts';
 
-test('operations:2 operations:9 keyvalues:C7 keyvalues:C15 forty seconds of kills, pauses, isolations and full disks', async () => {
+const CASES = 'operations:2 operations:9 keyvalues:C7 keyvalues:C15 locks:F14 locks:F15 sequences:F6 sequences:F7';
+
+test(`${CASES} forty seconds of kills, pauses, isolations and full disks`, async () => {
   const seed = Date.now() % 1_000_000;
   const evidence = join(tmpdir(), `kahuna-chaos-${seed}`);
   const report = await runChaos(
@@ -15,4 +17,5 @@ test('operations:2 operations:9 keyvalues:C7 keyvalues:C15 forty seconds of kill
   expect(report.violation === undefined ? undefined : `${report.violation}\n${told}`).toBeUndefined();
   expect(report.faults.length, told).toBeGreaterThanOrEqual(4);
   expect(report.operations, told).toBeGreaterThan(1000);
+  for (const [name, operations] of Object.entries(report.beside)) expect(operations, name).toBeGreaterThan(200);
 }, 180_000);

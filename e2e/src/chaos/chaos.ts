@@ -5,11 +5,16 @@ import { checkRegisters } from '@kahuna/sim';
 import { BatchKv, GrpcKv } from '../clients/grpc-kv.ts';
 import type { KvApi } from '../clients/kv-api.ts';
 import { Type } from '../clients/kv-api.ts';
+import { GrpcLocks, RestLocks } from '../clients/lock-api.ts';
 import { RestKv } from '../clients/rest-kv.ts';
+import { GrpcSequences, RestSequences } from '../clients/sequence-api.ts';
 import { Cluster, type ClusterOptions } from '../harness/cluster.ts';
 import { DiskFull } from './disk-full.ts';
 import { DEAFEN, DELAY, type Fault, FaultInjector, ISOLATE, KILL, MUTE, PAUSE } from './faults.ts';
 import { Workload } from './history.ts';
+import { LockWorkload } from './lock-workload.ts';
+import { SequenceWorkload } from './sequence-workload.ts';
+import type { SideWorkload } from './side-workload.ts';
 
 export interface ChaosOptions {
   readonly seconds: number;
@@ -32,6 +37,8 @@ export interface ChaosReport {
   readonly broken: number;
   readonly perSecond: number;
   readonly keys: number;
+  /** Operations of the other workloads by name, answered or not. */
+  readonly beside: Readonly<Record<string, number>>;
 }
 
 /** After the last repair every key must be readable through every node within this time. */
@@ -44,6 +51,15 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
   const cluster = await Cluster.start({ ...options.cluster, dataDirectory: node => disk.directoryOf(node) });
   const apis = clientsOf(cluster, options.clientsPerNode);
   const workload = new Workload({ seed: options.seed, thinkMs: 10, keys: 10, epochMs: 10_000 });
+  const lockApis = cluster.nodes.map((node, i) => (i % 2 ? new RestLocks(node.url) : new GrpcLocks(node.options.grpcAddress)));
+  const sequenceApis = cluster.nodes.map((node, i) =>
+    i % 2 ? new GrpcSequences(node.options.grpcAddress) : new RestSequences(node.url),
+  );
+  const beside: readonly SideWorkload[] = [
+    new LockWorkload(options.seed, lockApis),
+    new SequenceWorkload(options.seed, sequenceApis),
+  ];
+  const stop = (): Promise<unknown> => Promise.all([workload.stop(), ...beside.map(side => side.stop())]);
   const faults = [KILL, PAUSE, ISOLATE, MUTE, DEAFEN, DELAY, ...disk.faults()];
   const chosen = options.only ? faults.filter(fault => options.only?.some(name => fault.kind.includes(name))) : faults;
   const injector = new FaultInjector(cluster, planFor(chosen, options.seconds), rng, say);
@@ -51,18 +67,22 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
   let violation: string | undefined;
   try {
     workload.start(apis);
+    for (const side of beside) side.start(2 * options.clientsPerNode);
     const timer = setTimeout(() => injector.stop(), options.seconds * 1000);
     await injector.run().finally(() => clearTimeout(timer));
-    await workload.stop();
+    await stop();
     cluster.network.heal();
     await cluster.ready(60_000);
     violation = (await everythingReadable(workload, apis)) ?? verdict(workload, injector);
+    for (const side of beside) violation ??= named(side, (await side.settle(RECOVERY_MS)) ?? side.verdict());
   } catch (error) {
     violation = `the run broke off: ${error instanceof Error ? error.stack : String(error)}`;
-    await workload.stop();
+    await stop();
   } finally {
-    if (violation !== undefined || options.keep) keepEvidence(cluster, workload, options.evidence, violation, injector.done);
-    for (const api of apis) api.close();
+    if (violation !== undefined || options.keep) {
+      keepEvidence(cluster, workload, beside, options.evidence, violation, injector.done);
+    }
+    for (const api of [...apis, ...lockApis, ...sequenceApis]) api.close();
     await cluster.close();
     await disk.remove();
   }
@@ -76,6 +96,7 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
     broken,
     perSecond: answered / seconds,
     keys: workload.keys().length,
+    beside: Object.fromEntries(beside.map(side => [side.name, side.events.length])),
   };
 }
 
@@ -118,15 +139,27 @@ function verdict(workload: Workload, injector: FaultInjector): string | undefine
   return checkRegisters(workload.history).violation;
 }
 
+function named(side: SideWorkload, violation: string | undefined): string | undefined {
+  return violation === undefined ? undefined : `${side.name}: ${violation}`;
+}
+
+/** One JSON object per line. */
+function jsonLines(events: readonly object[]): string {
+  const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
+  return events.map(event => JSON.stringify(event, plain)).join('\n');
+}
+
 function keepEvidence(
   cluster: Cluster,
   workload: Workload,
+  beside: readonly SideWorkload[],
   directory: string,
   violation: string | undefined,
   faults: readonly string[],
 ): void {
   mkdirSync(directory, { recursive: true });
   cluster.keepLogs(directory);
-  writeFileSync(join(directory, 'history.jsonl'), workload.history.map(operation => JSON.stringify(operation)).join('\n'));
+  writeFileSync(join(directory, 'history.jsonl'), jsonLines(workload.history));
+  for (const side of beside) writeFileSync(join(directory, `${side.name}.jsonl`), jsonLines(side.events));
   writeFileSync(join(directory, 'verdict.txt'), `${violation ?? 'no violation'}\n\n${faults.join('\n')}\n`);
 }
