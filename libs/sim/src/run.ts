@@ -45,7 +45,7 @@ const RECOVERY_ELECTIONS = 60;
 const CONVERGENCE_MS = 90_000;
 
 const SEQUENCES = [
-  { name: 'ticket', blockSize: 10 },
+  { name: 'ticket', blockSize: 50 },
   { name: 'exact', blockSize: 1 },
 ] as const;
 
@@ -91,6 +91,13 @@ export function planFor(seed: number): RunPlan {
 export const SHAPES = {
   /** Whether replicas agree is left to the cluster itself. */
   unwatched: (plan: RunPlan): RunPlan => ({ ...plan, cluster: { ...plan.cluster, watchChecksums: false } }),
+  /** Locks and sequences are what most clients are about. */
+  services: (plan: RunPlan): RunPlan => ({
+    ...plan,
+    locks: { clients: 6, locks: ['press/1'], thinkMs: 20, patienceMs: 500 },
+    sequences: { clients: 6, sequences: SEQUENCES, thinkMs: 20, patienceMs: 500 },
+    troubleMs: 6000,
+  }),
   /** Writes take so long that processes come and go meanwhile. */
   sluggish: (plan: RunPlan): RunPlan => ({
     ...plan,

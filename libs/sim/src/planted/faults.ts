@@ -27,6 +27,7 @@ const HOST = 'node/src/host.ts';
 const REPLICA = 'node/src/replica.ts';
 const LEASES = 'node/src/leases.ts';
 const PEER = 'node/src/peer.ts';
+const LOCKS = 'partition/src/locks.ts';
 const KEEPER = 'node/src/state-keeper.ts';
 const DISPATCHER = 'node/src/dispatcher.ts';
 
@@ -49,6 +50,11 @@ const CRASHES: Partial<FaultMix> = { crashes: true, powerLoss: true, everyMs: 40
 
 function fault(name: string, file: string, from: string, to: string, focus?: Partial<FaultMix>): PlantedFault {
   return { name, edits: [{ file, from, to }], ...(focus === undefined ? {} : { focus }) };
+}
+
+/** A fault that only clients of locks and sequences see. */
+function service(...what: Parameters<typeof fault>): PlantedFault {
+  return { ...fault(...what), shape: 'services' };
 }
 
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
@@ -274,12 +280,50 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     shape: 'unwatched',
     finding: /is not what a quorum has/,
   },
-  // ---- time and sleep
-  fault(
-    'a replica with work to do is not ticked',
-    HOST,
-    '      this.awake.add(replica);\n      replica.dirty = true;',
-    '      replica.dirty = true;',
-    { ...CRASHES, isolations: true },
+  // ---- locks and sequences
+  service(
+    'begins tokens anew under another leader',
+    LOCKS,
+    'const token = (lock?.token ?? moment.tokenFloor) + 1;',
+    'const token = lock !== undefined && lock.term > 0 && lock.term < moment.term ? 0 : (lock?.token ?? -1) + 1;',
+    CRASHES,
+  ),
+  service(
+    'takes the token back of a lock that is released',
+    LOCKS,
+    'owner: undefined, expires: HLC_ZERO, term: 0, token: lock.token,',
+    'owner: undefined, expires: HLC_ZERO, term: 0, token: Math.max(0, lock.token - 1),',
+  ),
+  service(
+    'takes a lease for over before it is',
+    LOCKS,
+    'return lock.expires.l + allowance < moment.now.l;',
+    'return lock.expires.l + allowance < moment.now.l + 400;',
+    { ...NOTHING_ELSE, everyMs: 1000 },
+  ),
+  service(
+    'keeps blocks of values over a loss of leadership',
+    REPLICA,
+    'this.sequencer?.drop();\n    this.sequencer = undefined;',
+    '',
+    {
+      ...NOTHING_ELSE,
+      transfers: true,
+      everyMs: 200,
+    },
+  ),
+  service(
+    'issues values while leadership is not confirmed',
+    REPLICA,
+    'else this.readCount++;\n    if (leased) {',
+    "else this.readCount++;\n    if (leased || request.operation.kind === 'sequence-reserve') {",
+    DEAFNESS,
+  ),
+  service(
+    'forgets idempotency keys with its memory',
+    'partition/src/sequences.ts',
+    'writer.varint(live.replays.size);\n  for (const [key, replay] of live.replays) {',
+    'writer.varint(0);\n  for (const [key, replay] of []) {',
+    CRASHES,
   ),
 ];

@@ -57,9 +57,7 @@ it('and nothing is found where nothing is planted, with the same kinds of troubl
   const simulator = await simulatorWith(undefined, 'sound');
   const kinds = new Map(PLANTED_FAULTS.map(({ focus = {}, shape }) => [JSON.stringify([focus, shape]), { focus, shape }]));
   for (const [name, { focus, shape }] of kinds) {
-    for (const seed of [1, 2]) {
-      const kind = shape === undefined ? { focus } : { focus, shape };
-      expect(tryOut(simulator, kind, seed), `${name}, seed ${seed}`).toBeUndefined();
-    }
+    const kind = shape === undefined ? { focus } : { focus, shape };
+    expect(tryOut(simulator, kind, 1), name).toBeUndefined();
   }
 });
