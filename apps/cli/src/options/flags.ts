@@ -16,6 +16,8 @@ export interface FlagSpec {
   readonly short?: string;
   /** Its command says better what is missing than the parser could; without an argument it is empty. */
   readonly mayBeBare?: boolean;
+  /** Known and checked, and not in this release. */
+  readonly later?: boolean;
 }
 
 /** Flags that name what to do; exactly one is expected. */
@@ -34,7 +36,7 @@ export const COMMAND_FLAGS = {
     help: 'Read all keys that begin with a text, on all nodes; may be stale',
   },
   lock: { kind: 'text', argument: 'resource', help: 'Acquire a lock under a new owner: --expires <ms>' },
-  'extend-lock': { kind: 'text', argument: 'resource', help: 'Prolong a lock: --owner <owner> [--expires <ms>]' },
+  'extend-lock': { kind: 'text', argument: 'resource', help: 'Prolong a lock: --owner <owner> --expires <ms>' },
   unlock: { kind: 'text', argument: 'resource', aliases: ['unlock-lock'], help: 'Release a lock: --owner <owner>' },
   'get-lock': { kind: 'text', argument: 'resource', help: 'Show who holds a lock' },
   extend: { kind: 'text', argument: 'key', help: 'Change when a key expires: [--expires <ms>], 0 = never' },
@@ -48,22 +50,33 @@ export const COMMAND_FLAGS = {
   'reserve-sequence': { kind: 'text', argument: 'name', help: 'Take several values: [--count <n>] [--idempotency-key <key>]' },
   'delete-sequence': { kind: 'text', argument: 'name', help: 'Delete a sequence' },
   'cluster-members': { kind: 'none', help: 'Show the members of the cluster' },
-  'cluster-leave': { kind: 'none', help: 'Take a node out of the cluster: --node <url>' },
-  'cluster-placement': { kind: 'none', help: 'Show where the partitions are: [--node <url>]' },
-  'set-replication-factor': { kind: 'int32', argument: 'n', help: 'Copies of one partition: --partition <id> [--node <url>]' },
-  ranges: { kind: 'none', help: 'Show the key spaces routed by range: [--key-space <space>] [--node <url>]' },
-  'register-key-range': { kind: 'text', argument: 'space', help: 'Route a key space by range: [--node <url>]' },
-  'unregister-key-range': { kind: 'text', argument: 'space', help: 'Route a key space by hash again: [--node <url>]' },
-  'split-range': { kind: 'text', argument: 'space', help: 'Cut a range: --split-key <key> [--node <url>]' },
-  'merge-ranges': { kind: 'none', help: 'Fold small neighbouring ranges: [--node <url>]' },
-  'backup-full': { kind: 'none', help: 'Back up one node' },
-  'backup-incremental': { kind: 'none', help: 'Back up what changed: --parent-backup-id <uuid>' },
-  'backup-coordinated': { kind: 'none', help: 'Back up all nodes at one time' },
-  'list-backups': { kind: 'none', help: 'List the backups' },
-  'backup-chain': { kind: 'text', argument: 'uuid', mayBeBare: true, help: 'Show what a backup builds on' },
-  'backup-gc': { kind: 'none', help: 'Remove what no backup needs: [--backup-gc-dry-run]' },
+  'cluster-leave': { kind: 'none', later: true, help: 'Take a node out of the cluster: --node <url>' },
+  'cluster-placement': { kind: 'none', later: true, help: 'Show where the partitions are: [--node <url>]' },
+  'set-replication-factor': {
+    kind: 'int32',
+    later: true,
+    argument: 'n',
+    help: 'Copies of one partition: --partition <id> [--node <url>]',
+  },
+  ranges: { kind: 'none', later: true, help: 'Show the key spaces routed by range: [--key-space <space>] [--node <url>]' },
+  'register-key-range': { kind: 'text', later: true, argument: 'space', help: 'Route a key space by range: [--node <url>]' },
+  'unregister-key-range': {
+    kind: 'text',
+    later: true,
+    argument: 'space',
+    help: 'Route a key space by hash again: [--node <url>]',
+  },
+  'split-range': { kind: 'text', later: true, argument: 'space', help: 'Cut a range: --split-key <key> [--node <url>]' },
+  'merge-ranges': { kind: 'none', later: true, help: 'Fold small neighbouring ranges: [--node <url>]' },
+  'backup-full': { kind: 'none', later: true, help: 'Back up one node' },
+  'backup-incremental': { kind: 'none', later: true, help: 'Back up what changed: --parent-backup-id <uuid>' },
+  'backup-coordinated': { kind: 'none', later: true, help: 'Back up all nodes at one time' },
+  'list-backups': { kind: 'none', later: true, help: 'List the backups' },
+  'backup-chain': { kind: 'text', later: true, argument: 'uuid', mayBeBare: true, help: 'Show what a backup builds on' },
+  'backup-gc': { kind: 'none', later: true, help: 'Remove what no backup needs: [--backup-gc-dry-run]' },
   restore: {
     kind: 'text',
+    later: true,
     argument: 'uuid',
     mayBeBare: true,
     help: 'Restore a backup: --target-dir <directory> [--target-time-ms <ms>]',

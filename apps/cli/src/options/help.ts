@@ -39,5 +39,6 @@ function row(name: string, spec: FlagSpec): string {
   const short = spec.short === undefined ? '    ' : `-${spec.short}, `;
   const left = `${short}--${name}${spec.argument === undefined ? '' : ` <${spec.argument}>`}`;
   const aliases = spec.aliases === undefined ? '' : ` (also ${spec.aliases.map(alias => `--${alias}`).join(', ')})`;
-  return `  ${left.padEnd(COLUMN)} ${spec.help}${aliases}`;
+  const later = spec.later ? ' (not in this release)' : '';
+  return `  ${left.padEnd(COLUMN)} ${spec.help}${aliases}${later}`;
 }

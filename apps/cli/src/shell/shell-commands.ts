@@ -25,7 +25,8 @@ interface Described {
   readonly name: string;
   /** Behind the name in `help` and in the usage line. */
   readonly parameters: string;
-  readonly help: string;
+  /** undefined: `help` shows it with its persistent form. */
+  readonly help: string | undefined;
 }
 
 /** Checks its arguments, throws {@link WrongArguments} where they are missing or no numbers, and says what is then to be done. */
@@ -45,8 +46,8 @@ export class WrongArguments extends Error {
 }
 
 export const SHELL_COMMANDS: readonly ShellCommand[] = [
-  ...lockCommands('', 'persistent', ''),
-  ...lockCommands('e', 'ephemeral', ', in memory only'),
+  ...lockCommands('', 'persistent'),
+  ...lockCommands('e', 'ephemeral'),
   {
     name: 'create-sequence',
     parameters: '<name> [initial-value] [increment] [max-value]',
@@ -128,12 +129,13 @@ function splitWords(line: string): readonly string[] {
   );
 }
 
-function lockCommands(prefix: string, durability: Durability, where: string): readonly ShellCommand[] {
+function lockCommands(prefix: string, durability: Durability): readonly ShellCommand[] {
+  const help = (text: string): string | undefined => (durability === 'persistent' ? text : undefined);
   return [
     {
       name: `${prefix}lock`,
       parameters: '<resource> <milliseconds>',
-      help: `take a lock for so long${where}`,
+      help: help('take a lock for so long'),
       prepare: ([resource, ms]) => {
         const [name, leaseMs] = [given(resource), positive(ms)];
         return call => call.locks.acquire(call, name, leaseMs, durability);
@@ -142,7 +144,7 @@ function lockCommands(prefix: string, durability: Durability, where: string): re
     {
       name: `${prefix}extend-lock`,
       parameters: '<resource> <milliseconds>',
-      help: `prolong a lock taken here${where}`,
+      help: help('prolong a lock taken here'),
       prepare: ([resource, ms]) => {
         const [name, leaseMs] = [given(resource), positive(ms)];
         return call => call.locks.extend(call, name, leaseMs, durability);
@@ -151,7 +153,7 @@ function lockCommands(prefix: string, durability: Durability, where: string): re
     {
       name: `${prefix}unlock`,
       parameters: '<resource>',
-      help: `release a lock taken here${where}`,
+      help: help('release a lock taken here'),
       prepare: ([resource]) => {
         const name = given(resource);
         return call => call.locks.release(call, name, durability);
@@ -160,7 +162,7 @@ function lockCommands(prefix: string, durability: Durability, where: string): re
     {
       name: `${prefix}get-lock`,
       parameters: '<resource>',
-      help: `show who holds a lock${where}`,
+      help: help('show who holds a lock'),
       prepare: ([resource]) => {
         const name = given(resource);
         return call => call.locks.show(call, name, durability);

@@ -196,14 +196,13 @@ class Shell {
   }
 
   private async help(): Promise<void> {
-    const rows = [
-      ...STATEMENT_HELP,
-      ...SHELL_COMMANDS.map(({ name, parameters, help }) => [`${name} ${parameters}`.trimEnd(), help] as const),
-      ...LOOP_COMMANDS,
-    ];
-    const width = Math.max(...rows.map(([usage]) => usage.length));
+    const rows = [...STATEMENT_HELP, ...SHELL_COMMANDS.flatMap(helpRow), ...LOOP_COMMANDS];
     const { style } = this.output.rendering;
-    for (const [usage, about] of rows) await this.output.line(`${style.state(usage.padEnd(width))}  ${about}`);
+    for (const [usage, about] of rows) {
+      const line = usage.length <= HELP_COLUMN ? `${style.state(usage.padEnd(HELP_COLUMN))}  ${about}` : style.state(usage);
+      await this.output.line(line);
+      if (usage.length > HELP_COLUMN) await this.output.line(`${' '.repeat(HELP_COLUMN)}  ${about}`);
+    }
   }
 
   private report(error: unknown): void {
@@ -233,15 +232,29 @@ class Shell {
   }
 }
 
+/** The ephemeral forms share one row. */
+function helpRow({ name, parameters, help }: ShellCommand): readonly (readonly [string, string])[] {
+  if (help !== undefined) return [[`${name} ${parameters}`.trimEnd(), help]];
+  return name === 'elock' ? [['elock, eunlock, …', 'the same, in memory only']] : [];
+}
+
+/** Where explanations begin in `help`: both fit into eighty columns. */
+const HELP_COLUMN = 34;
+
 const STATEMENT_HELP: readonly (readonly [string, string])[] = [
-  ['set <key> <value> [nx|xx] [ex <ms>] [cmp <value>] [cmprev <revision>] [norev]', 'write a key; text values stand in quotes'],
-  ['get <key> [at <revision> | as of <unix-ms>]', 'read a key, also its history'],
-  ['exists <key> [at <revision> | as of <unix-ms>]', 'whether a key is there'],
+  ['set <key> <value> [conditions]', 'write a key; text stands in quotes'],
+  ['    nx, xx', 'only if it is not there, only if it is'],
+  ['    cmp <value>, cmprev <revision>', 'only if that is its value or revision'],
+  ['    ex <ms>, norev', 'with a lifetime, without history'],
+  ['get <key>', 'read a key'],
+  ['get <key> at <revision>', 'read an earlier value'],
+  ['get <key> as of <unix-ms>', 'read what was current at a time'],
+  ['exists <key>', 'whether a key is there; at, as of likewise'],
   ['delete <key>', 'delete a key'],
   ['extend <key> <ms>', 'change when a key expires, 0 = never'],
-  ['get by bucket <bucket> [as of <unix-ms>]', 'all keys <bucket>/… one level deep, at one moment'],
-  ['scan by prefix <prefix> [as of <unix-ms>]', 'all keys that begin so'],
-  ['eset, eget, eexists, edelete, eextend, escan', 'the same in memory only'],
+  ['get by bucket <bucket>', 'all keys <bucket>/…, one level deep'],
+  ['scan by prefix <prefix>', 'all keys that begin so'],
+  ['eset, eget, eexists, edelete, …', 'the same, in memory only'],
 ];
 
 const SHELL_WORDS: ReadonlySet<string> = new Set(COMMANDS);
