@@ -61,6 +61,11 @@ try {
   await startAndAsk(port, url => {
     const get = JSON.parse(curl(`${url}/v1/kv/try-get`, ...json, '{"key":"orders/1","durability":1}'));
     expectEqual('get after the restart answers', get.value, 'aGVsbG8=');
+    const cli = execFileSync('npx', ['--no-install', 'kahuna-cli', '-c', url, '--get', 'orders/1'], {
+      cwd: clone,
+      encoding: 'utf8',
+    });
+    expectEqual('the command line prints', cli, 'r0 get hello\n');
   });
   if (process.argv.includes('--ci')) {
     rmSync(join(clone, 'node_modules'), { recursive: true, force: true });
