@@ -22,7 +22,8 @@ import {
   ResponseType,
   type WriteOperation,
 } from './operation.ts';
-import { covers, MemoryScan, type PartitionQuery, type PartitionScan, PRUNED, ReadPoint, SpaceNames } from './scan.ts';
+import { MemoryScan, type PartitionQuery, type PartitionScan, PRUNED, ReadPoint, SpaceNames } from './scan.ts';
+import { SpaceIndex } from './space-index.ts';
 import { TopRows } from './top-rows.ts';
 import { ownBytes, type Version } from './version.ts';
 
@@ -48,6 +49,7 @@ export class EphemeralTable implements RecordOwner {
   private readonly poolSize: number;
   private readonly cache: HeadCache;
   private readonly records = new Map<string, KeyRecord>();
+  private readonly spaces = new SpaceIndex();
 
   constructor(options: EphemeralTableOptions) {
     this.bucket = options.partitionId - FIRST_DATA_PARTITION;
@@ -84,6 +86,7 @@ export class EphemeralTable implements RecordOwner {
     head.value = ownBytes(head.value);
     if (before === undefined) {
       this.records.set(record.key, record);
+      this.spaces.add(record);
       this.cache.add(record);
       this.cache.release(record);
     }
@@ -120,18 +123,20 @@ export class EphemeralTable implements RecordOwner {
 
   /** Reads many keys at this instant. */
   scan(query: PartitionQuery, nowMs: number): PartitionScan {
-    const covered = covers(query.shape);
-    if (query.shape.kind === 'spaces') return new SpaceNames(-1, query.shape, query, [...this.records.keys()].filter(covered));
+    const { shape } = query;
+    if (shape.kind === 'spaces') return new SpaceNames(-1, shape, query, this.spaces.counts(shape));
     const point = new ReadPoint(query, nowMs);
     const top = new TopRows(query.maxRows);
-    for (const record of this.records.values()) {
-      if (!covered(record.key) || !top.takes(record.key)) continue;
+    let looked = 0;
+    for (const record of this.spaces.covered(shape)) {
+      looked++;
+      if (!top.takes(record.key)) continue;
       const head = record.current as Version;
       const { key, row, below } = point.capture(record.key, head, record.lastUsed, oldestReadable(head));
       const shown = below >= 0 ? PRUNED : row;
       if (shown !== undefined) top.add({ key, durability: Durability.Ephemeral, result: shown });
     }
-    return new MemoryScan(point, top, this.records.size);
+    return new MemoryScan(point, top, looked);
   }
 
   /** As {@link PartitionMachine.expiredAt}. */
@@ -146,12 +151,14 @@ export class EphemeralTable implements RecordOwner {
 
   evicted(record: KeyRecord): void {
     this.records.delete(record.key);
+    this.spaces.remove(record);
   }
 
   /** Leadership is over. */
   drop(): void {
     for (const record of this.records.values()) this.cache.remove(record);
     this.records.clear();
+    this.spaces.clear();
   }
 }
 

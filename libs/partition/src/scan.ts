@@ -324,13 +324,7 @@ export interface ScanSource {
 
 export function openHeadScan(source: ScanSource, query: PartitionQuery): PartitionScan {
   const { shape } = query;
-  if (shape.kind === 'spaces')
-    return new SpaceNames(
-      source.bucket,
-      shape,
-      query,
-      source.captured.map(row => row.key),
-    );
+  if (shape.kind === 'spaces') return new SpaceNames(source.bucket, shape, query, countBySpace(source.captured));
   return shape.kind === 'space' ? new SpaceScan(source, shape, query) : new PrefixScan(source, shape, query);
 }
 
@@ -559,19 +553,16 @@ export class SpaceNames implements PartitionScan {
   private readonly durability: Durability;
   private interval: Interval | undefined;
   /** Keys of memory by space: those not met in the engine are added at the end. */
-  private readonly inMemory = new Map<string, number>();
+  private readonly inMemory: ReadonlyMap<string, number>;
   private readonly found = new Map<string, { keys: number; more: boolean }>();
   private drained = false;
 
   /** `bucket` -1: there is no engine to ask. */
-  constructor(bucket: number, shape: SpacesShape, query: PartitionQuery, keysInMemory: Iterable<string>) {
+  constructor(bucket: number, shape: SpacesShape, query: PartitionQuery, inMemory: ReadonlyMap<string, number>) {
     this.bucket = bucket;
     this.maxRows = query.maxRows;
     this.durability = query.durability;
-    for (const key of keysInMemory) {
-      const space = keySpaceOf(key);
-      this.inMemory.set(space, (this.inMemory.get(space) ?? 0) + 1);
-    }
+    this.inMemory = inMemory;
     if (bucket < 0) return;
     const { from, to } = spacesBeginningWith(bucket, shape.prefix);
     const behind = shape.after === undefined ? from : behindSpace(bucket, shape.after);
@@ -618,4 +609,13 @@ export class SpaceNames implements PartitionScan {
       return { key, durability: this.durability, result: { ...result(ResponseType.Get, keys), state: more ? 1 : 0 } };
     });
   }
+}
+
+function countBySpace(rows: readonly CapturedRow[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { key } of rows) {
+    const space = keySpaceOf(key);
+    counts.set(space, (counts.get(space) ?? 0) + 1);
+  }
+  return counts;
 }
