@@ -76,6 +76,17 @@ describe('connections that break', () => {
     await proxy.close();
   });
 
+  test('more than the network takes at once waits its turn in the client', async () => {
+    await using node = await startEmbeddedNode();
+    await using kahuna = new Kahuna({ endpoints: node.url });
+    const value = new Uint8Array(256 * 1024);
+    const ephemeral = kahuna.keys.with({ durability: 'ephemeral' });
+    const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => ephemeral.set(`large/${i % 4}`, value)));
+    expect(answers.every(answer => answer.set)).toBe(true);
+    const small = await Promise.all(Array.from({ length: 10_000 }, (_, i) => ephemeral.set(`small/${i % 100}`, 'v')));
+    expect(small.every(answer => answer.set)).toBe(true);
+  });
+
   test('a node that restarts on its port is found again', async () => {
     const first = await startEmbeddedNode();
     const kahuna = new Kahuna({ endpoints: first.url });

@@ -1,3 +1,4 @@
+import { KahunaError } from './errors.ts';
 import type { LockKeeper } from './held-lock.ts';
 import type { LockService } from './locks.ts';
 import type { CampaignOptions, Election, ElectionView, Leadership, Lock, ObserveOptions } from './locks-api.ts';
@@ -17,6 +18,11 @@ function candidateOf(owner: Uint8Array): string {
   const end = owner.indexOf(NAME_END);
   if (end > 0) return decoder.decode(owner.subarray(0, end));
   return Array.from(owner, byte => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function isSame(seen: ElectionView | 'nothing yet', view: ElectionView): boolean {
+  if (seen === 'nothing yet') return false;
+  return seen?.fencingToken === view?.fencingToken && seen?.leader === view?.leader;
 }
 
 class LockLeadership implements Leadership {
@@ -78,8 +84,8 @@ export class LockElection implements Election {
     onLeader: (leadership: Leadership) => Promise<void>,
     options: CampaignOptions & { readonly signal: AbortSignal },
   ): Promise<void> {
-    const { signal } = options;
-    while (!signal.aborted) {
+    const { signal, retryMs = (options.leaseMs ?? DEFAULT_LEASE_MS) * RETRY_SHARE } = options;
+    for (;;) {
       const leadership = await this.nextTerm(options);
       if (leadership === undefined) return;
       const resign = (): void => void leadership.resign();
@@ -93,6 +99,8 @@ export class LockElection implements Election {
         signal.removeEventListener('abort', resign);
         await leadership.resign();
       }
+      if (signal.aborted) return;
+      await pause(this.runtime, jittered(this.runtime, retryMs), signal).catch(() => undefined);
     }
   }
 
@@ -112,13 +120,24 @@ export class LockElection implements Election {
     return info && { leader: candidateOf(info.owner), fencingToken: info.fencingToken, expires: info.expires };
   }
 
+  private async look(options: ObserveOptions): Promise<ElectionView | 'no answer'> {
+    try {
+      return await this.leader(options);
+    } catch (error) {
+      if (error instanceof KahunaError && error.retryable) return 'no answer';
+      throw error;
+    }
+  }
+
   async *observe(options: ObserveOptions = {}): AsyncGenerator<ElectionView, void, void> {
     const { intervalMs = DEFAULT_INTERVAL_MS, signal } = options;
-    let seen: ElectionView;
-    for (let first = true; ; first = false) {
-      const view = await this.leader(options);
-      if (first || view?.fencingToken !== seen?.fencingToken || view?.leader !== seen?.leader) yield view;
-      seen = view;
+    let seen: ElectionView | 'nothing yet' = 'nothing yet';
+    for (;;) {
+      const view = await this.look(options);
+      if (view !== 'no answer') {
+        if (!isSame(seen, view)) yield view;
+        seen = view;
+      }
       await pause(this.runtime, jittered(this.runtime, intervalMs, 0.1), signal);
     }
   }

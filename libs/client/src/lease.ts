@@ -102,13 +102,13 @@ export class Lease {
     this.renewTimer?.cancel();
     const age = this.runtime.monotonicMs() - this.proof.monotonicMs;
     const dueMs = jittered(this.runtime, leaseMs * RENEW_SHARE, RENEW_JITTER) - age;
-    this.renewTimer = this.runtime.after(Math.max(0, dueMs), () => this.renew());
+    this.renewTimer = this.runtime.afterInBackground(Math.max(0, dueMs), () => this.renew());
     this.watchEnd();
   }
 
   private watchEnd(): void {
     this.endTimer?.cancel();
-    this.endTimer = this.runtime.after(this.remainingMs, () => this.look());
+    this.endTimer = this.runtime.afterInBackground(this.remainingMs, () => this.look());
   }
 
   /** Ends the lease if its time is over; timers may fire early by a fraction of a millisecond. */
@@ -155,7 +155,7 @@ export class Lease {
     this.lastCause = cause;
     this.terms.onRenewalFailed?.(cause);
     const pauseMs = Math.max(MIN_RETRY_MS, jittered(this.runtime, this.terms.leaseMs * RETRY_SHARE));
-    this.renewTimer = this.runtime.after(pauseMs, () => this.renew());
+    this.renewTimer = this.runtime.afterInBackground(pauseMs, () => this.renew());
   }
 
   private finish(reason: LockLossReason): void {

@@ -26,7 +26,7 @@ export interface TryLockOptions extends CallOptions {
 }
 
 export interface LockOptions extends TryLockOptions {
-  /** How long to wait for another owner. Milliseconds, default 30,000; `Infinity` = until the signal. */
+  /** How long to wait for another owner. Milliseconds, default `timeoutMs` or 30,000; `Infinity` = until the signal. */
   readonly waitMs?: number | undefined;
   /** Pause between attempts, with jitter. Milliseconds, default 100. Above 0. */
   readonly retryMs?: number | undefined;
@@ -120,7 +120,7 @@ export interface Election {
   campaign(options?: CampaignOptions): Promise<Leadership>;
   /**
    * Campaigns again and again until `signal` fires, running `onLeader` during each term of leadership; its signal ends the term.
-   * `onLeader` that returns resigns. Rejects with what `onLeader` throws, after resigning.
+   * `onLeader` that returns resigns, and lets others go first. Rejects with what `onLeader` throws, after resigning.
    */
   lead(
     onLeader: (leadership: Leadership) => Promise<void>,
@@ -128,6 +128,6 @@ export interface Election {
   ): Promise<void>;
   /** Who leads now. */
   leader(options?: ObserveOptions): Promise<ElectionView>;
-  /** The present leader, then every change that a look finds. */
+  /** The present leader, then every change that a look finds. A look that fails for a passing reason is left out. */
   observe(options?: ObserveOptions): AsyncIterableIterator<ElectionView>;
 }

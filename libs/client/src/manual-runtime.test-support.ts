@@ -36,6 +36,10 @@ export class ManualRuntime implements Runtime {
     return { cancel: () => this.due.delete(timer) };
   }
 
+  afterInBackground(ms: number, action: () => void): Timer {
+    return this.after(ms, action);
+  }
+
   get timers(): number {
     return this.due.size;
   }

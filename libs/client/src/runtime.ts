@@ -9,6 +9,8 @@ export interface Timer {
 export interface Runtime extends Clock {
   /** Calls `action` once, `ms` milliseconds from now or a little later, never inside this call. */
   after(ms: number, action: () => void): Timer;
+  /** The same for upkeep: what is left to do then does not keep a process alive that has nothing else to do. */
+  afterInBackground(ms: number, action: () => void): Timer;
   /** Uniform in [0, 1). */
   random(): number;
   /** Bytes that nobody can guess or draws twice. */
@@ -18,12 +20,19 @@ export interface Runtime extends Clock {
 /** Longest delay that a timer of the platform can take; longer ones would fire at once. Milliseconds. */
 const MAX_TIMER_MS = 2_147_483_647;
 
+function cancellable(handle: ReturnType<typeof setTimeout>): Timer {
+  return { cancel: () => clearTimeout(handle) };
+}
+
 export const systemRuntime: Runtime = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
-  after(ms, action) {
+  after: (ms, action) => cancellable(setTimeout(action, Math.min(ms, MAX_TIMER_MS))),
+  afterInBackground(ms, action) {
     const handle = setTimeout(action, Math.min(ms, MAX_TIMER_MS));
-    return { cancel: () => clearTimeout(handle) };
+    // Browsers have a number here, and no process to keep alive.
+    if (typeof handle === 'object') handle.unref();
+    return cancellable(handle);
   },
   random: () => Math.random(),
   randomBytes: count => crypto.getRandomValues(new Uint8Array(count)),

@@ -7,6 +7,9 @@ const OPEN_LIMIT_MS = 5000;
 /** Requests unanswered on one stream; the server reads no further at 4,096 (grpc §8.2), so more would only fill buffers. */
 const MAX_UNANSWERED = 4000;
 
+/** What one turn encodes before the network is asked whether it takes it. Bytes. */
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 interface Waiting<Q, R> {
@@ -26,6 +29,8 @@ export abstract class HeldStream<Q, R> {
   private readonly runtime: Runtime;
   private call: ClientDuplexStream<Buffer, Buffer> | undefined;
   private open = false;
+  /** The network takes no more for now: further messages would only pile up in memory. */
+  private blocked = false;
   private openLimit: Timer | undefined;
   private unanswered = new Map<number, Reply<R>>();
   private waiting: Waiting<Q, R>[] = [];
@@ -45,12 +50,17 @@ export abstract class HeldStream<Q, R> {
       return;
     }
     if (this.call === undefined) this.begin();
-    if (!this.open || this.unanswered.size >= MAX_UNANSWERED) {
+    if (!this.mayPass) {
       this.waiting.push({ request, reply });
       return;
     }
     this.pass(request, reply);
     this.wantFlush();
+  }
+
+  private get mayPass(): boolean {
+    if (!this.open || this.blocked) return false;
+    return this.unanswered.size < MAX_UNANSWERED && this.unsentBytes < MAX_UNSENT_BYTES;
   }
 
   /** Hands one request to the encoder under a number of its own. */
@@ -73,8 +83,12 @@ export abstract class HeldStream<Q, R> {
     this.flushWanted = false;
     const { call } = this;
     if (call === undefined || !this.open) return;
-    for (const message of this.takeMessages()) call.write(message);
+    for (const message of this.takeMessages()) if (!call.write(message)) this.blocked = true;
+    this.passWaiting();
   };
+
+  /** What is encoded and not taken yet, about. */
+  protected abstract get unsentBytes(): number;
 
   /** Adds the request to the messages in the making; the reason where that cannot be. */
   protected abstract encode(requestId: number, request: Q): string | undefined;
@@ -114,16 +128,25 @@ export abstract class HeldStream<Q, R> {
         this.broken(call, `an answer that cannot be read: ${String(error)}`);
         return;
       }
-      if (this.waiting.length > 0) this.passWaiting();
+      this.passWaiting();
+    });
+    call.on('drain', () => {
+      if (call !== this.call) return;
+      this.blocked = false;
+      this.passWaiting();
     });
     call.on('error', error => this.broken(call, error.message));
     call.on('status', (status: StatusObject) => this.broken(call, status.details || 'the server ended the stream'));
   }
 
   private passWaiting(): void {
-    const count = Math.min(this.waiting.length, MAX_UNANSWERED - this.unanswered.size);
-    if (count <= 0) return;
-    for (const { request, reply } of this.waiting.splice(0, count)) this.pass(request, reply);
+    let passed = 0;
+    for (; passed < this.waiting.length && this.mayPass; passed++) {
+      const { request, reply } = this.waiting[passed] as Waiting<Q, R>;
+      this.pass(request, reply);
+    }
+    if (passed === 0) return;
+    this.waiting.splice(0, passed);
     this.wantFlush();
   }
 
@@ -133,6 +156,7 @@ export abstract class HeldStream<Q, R> {
     this.openLimit?.cancel();
     this.call = undefined;
     this.open = false;
+    this.blocked = false;
     this.reset();
     call.cancel();
     const { unanswered, waiting } = this;

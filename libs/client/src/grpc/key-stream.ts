@@ -22,6 +22,7 @@ export class KeyStream extends HeldStream<RequestedOperation, ReceivedResult> {
   private readonly reader = new EnvelopeReader();
   private readonly decoder = new ResponseDecoder();
   private framing = false;
+  protected override unsentBytes = 0;
 
   constructor(client: Client, runtime: Runtime) {
     super(client, PATH, runtime);
@@ -33,7 +34,10 @@ export class KeyStream extends HeldStream<RequestedOperation, ReceivedResult> {
   }
 
   protected override encode(requestId: number, operation: RequestedOperation): string | undefined {
-    if (addOperationRequest(this.frames, requestId, operation)) return undefined;
+    if (addOperationRequest(this.frames, requestId, operation)) {
+      if (operation.kind === 'set' && operation.value !== null) this.unsentBytes += operation.value.length;
+      return undefined;
+    }
     return `a request has at most ${MAX_BATCH_MESSAGE_BYTES} bytes`;
   }
 
@@ -46,12 +50,13 @@ export class KeyStream extends HeldStream<RequestedOperation, ReceivedResult> {
 
   private clearFrames(): void {
     this.frames.clear();
+    this.unsentBytes = 0;
     if (this.framing) this.frames.allowFrames();
   }
 
   protected override reset(): void {
     this.framing = false;
-    this.frames.clear();
+    this.clearFrames();
   }
 
   protected override receive(message: Buffer): void {

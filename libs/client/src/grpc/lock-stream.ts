@@ -51,6 +51,8 @@ function payloadOf(response: lockMessages.GrpcBatchClientLockResponse): LockResp
 /** Lock calls: one message each, for this stream has no frames (grpc §8.6). */
 export class LockStream extends HeldStream<LockRequest, LockResponse> {
   private messages: Buffer[] = [];
+  /** Lock requests are small: their number bounds them. */
+  protected override readonly unsentBytes = 0;
 
   constructor(client: Client, runtime: Runtime) {
     super(client, PATH, runtime);
