@@ -56,6 +56,23 @@ describe('feed reducer', () => {
     expect(applyFrame(first.state, snap({ stream: 'n-2', part: 3, of: 3 })).resync).toBe('snapshot part missing');
   });
 
+  test('R5: rows stand in the order the server names, new ones too, and none is lost to a wrong one', () => {
+    const put = [{ k: '0', v: {} }];
+    const first = applyFrame(ready, delta('5', '6', { put, order: ['0', '2', '1'] }));
+    expect([[...first.state.rows.keys()], first.membership]).toEqual([['0', '2', '1'], true]);
+    const second = applyFrame(first.state, delta('6', '7', { order: ['1', 'gone'] }));
+    expect([...second.state.rows.keys()]).toEqual(['1', '0', '2']);
+  });
+
+  test('what the server says about a window stays until it says something else', () => {
+    const window = { next: 'b', missing: [], problem: null };
+    const first = applyFrame(EMPTY_FEED, snap({ window })).state;
+    const second = applyFrame(first, delta('5', '6', { set: [{ k: '1', v: { leads: 3 } }] })).state;
+    expect(second.window).toBe(first.window);
+    const failed = applyFrame(second, delta('6', '7', { window: { ...window, problem: 'no leader' } })).state;
+    expect([failed.window?.problem, failed.rows.size]).toEqual(['no leader', 2]);
+  });
+
   test('R3: applying a frame twice changes nothing more', () => {
     const frame = delta('5', '6', { del: ['1'], put: [{ k: '3', v: {} }] });
     const once = applyFrame(ready, frame).state;

@@ -166,7 +166,8 @@ function Value({ row, past }: { row: KeyRow; past: boolean }) {
           </button>
         )}
       </div>
-      {!live && row.state === 'dead' && (
+      {!live && past && <p className="note">There was no value at that instant.</p>}
+      {!live && !past && row.state === 'dead' && (
         <p className="note">
           <Mark tone="info" /> Its revisions can be read and restored from the history.
         </p>

@@ -101,9 +101,7 @@ export function LocksPage() {
         <Panel
           title={phase === 'ready' ? plural(rows.length, 'lock') : 'Locks'}
           className="named-list"
-          aside={
-            <span className="muted small">in order of their names · everybody asks again by himself, there is no queue</span>
-          }
+          aside={<span className="muted small">in order of their names · whoever waits asks again, there is no queue</span>}
         >
           {phase === 'loading' ? (
             <Waiting height={320} what="the locks" />
