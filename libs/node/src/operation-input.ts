@@ -39,7 +39,8 @@ export function isPlacedByHash(operation: ClientOperation): boolean {
 export function admitted(operation: ClientOperation): ClientOperation | undefined {
   if (isLockOperation(operation)) return isValidLock(operation) ? operation : undefined;
   if (isSequenceOperation(operation)) return trimmedSequence(operation);
-  return operation.key === '' || isReservedKey(operation.key) ? undefined : operation;
+  if (operation.key === '' || isReservedKey(operation.key)) return undefined;
+  return 'expiresMs' in operation && operation.expiresMs < 0 ? undefined : operation;
 }
 
 /** The text whose key space decides the partition, where that is not the key itself. */

@@ -196,7 +196,7 @@ function writeKeyValueOperation(writer: ByteWriter, operation: Operation): void 
     case 'set':
       writeNullable(writer, operation.value);
       writer.varint(operation.expiresMs);
-      writer.varint(operation.flags);
+      writer.varint(operation.flags >>> 0);
       writeNullable(writer, operation.compareValue);
       writer.svarint(operation.compareRevision);
       return;

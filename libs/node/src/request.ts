@@ -8,7 +8,7 @@ import {
   type OperationResult,
   type Proposal,
   type ReadOperation,
-  ResponseType,
+  type ResponseType,
   type SequenceOperation,
 } from '@kahuna/partition';
 import type { ResultSink } from './api.ts';
@@ -193,8 +193,4 @@ export function emptyResult(type: ResponseType): OperationResult {
     state: 0,
     route: undefined,
   };
-}
-
-export function mustRetry(): OperationResult {
-  return emptyResult(ResponseType.MustRetry);
 }

@@ -7,6 +7,7 @@ import {
   type OperationResult,
   replayAnswer,
   type SequenceAllocate,
+  type SequenceAllocation,
   type SequencePolicy,
   type SequenceRecord,
   type SequenceReserve,
@@ -293,18 +294,18 @@ class Block {
     this.at = this.isSafe ? Number(first) : 0;
   }
 
-  take(name: string, count: number): BlockAllocation {
+  take(name: string, count: number): SequenceAllocation {
     this.left -= count;
     if (this.isSafe) {
       const start = BigInt(this.at);
       const end = count === 1 ? start : BigInt(this.at + this.step * (count - 1));
       this.at += this.step * count;
-      return { kind: 'sequence-allocation', name, start, end, count, revision: this.revision, blockLeft: 0 };
+      return { kind: 'sequence-allocation', name, start, end, count, revision: this.revision };
     }
     const start = this.next;
     const end = start + this.increment * BigInt(count - 1);
     this.next = end + this.increment;
-    return { kind: 'sequence-allocation', name, start, end, count, revision: this.revision, blockLeft: 0 };
+    return { kind: 'sequence-allocation', name, start, end, count, revision: this.revision };
   }
 }
 

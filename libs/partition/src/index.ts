@@ -1,5 +1,5 @@
 export { decodeBatch, encodeBatch, lastStampOf, UnknownCommandError } from './batch-codec.ts';
-export { DEFAULT_LOCK_EVICTION, EphemeralLocks, type LockEviction } from './ephemeral-locks.ts';
+export { DEFAULT_LOCK_EVICTION, EphemeralLocks } from './ephemeral-locks.ts';
 export { EPHEMERAL_DEAD_MS, EPHEMERAL_VERSIONS, EphemeralTable, type EphemeralTableOptions } from './ephemeral-table.ts';
 export { isUsableKey } from './evaluate.ts';
 export { HeadCache } from './head-cache.ts';
@@ -17,12 +17,9 @@ export * from './listing.ts';
 export { type ListedRow, type ListingPart, type ListingScan, nameOf } from './listing-scan.ts';
 export * from './lock-operation.ts';
 export {
-  readAllocate,
   readLock,
   readSequenceCreate,
   readSequenceUpdate,
-  writeAllocate,
-  writeKey,
   writeLock,
   writeSequenceCreate,
   writeSequenceUpdate,
@@ -60,7 +57,6 @@ export * from './sequence-operation.ts';
 export {
   allocationAnswer,
   type BlockAllocation,
-  blockValues,
   fits,
   INT64_MAX,
   INT64_MIN,

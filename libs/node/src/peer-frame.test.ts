@@ -1,0 +1,138 @@
+import { ByteReader, ByteWriter, HLC_ZERO } from '@kahuna/base';
+import type { OperationResult, SequenceOperation, SetOperation } from '@kahuna/partition';
+import { isWellFormed } from '@kahuna/range-router';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type ForwardedOperation, readOperation, readResult, writeOperation, writeResult } from './peer-frame.ts';
+
+const text = fc.string({ unit: 'binary', maxLength: 60 }).filter(isWellFormed);
+const bytes = fc.uint8Array({ maxLength: 40 });
+const int32 = fc.integer({ min: 0, max: 0x7fff_ffff });
+const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined });
+const durability = fc.constantFrom<0 | 1>(0, 1);
+const hlc = fc.oneof(fc.constant(HLC_ZERO), fc.record({ n: fc.nat(5), l: fc.integer({ min: 1, max: 2 ** 45 }), c: fc.nat() }));
+
+const lock = fc.record({
+  kind: fc.constantFrom('lock-acquire' as const, 'lock-extend' as const, 'lock-release' as const, 'lock-info' as const),
+  key: text,
+  owner: bytes,
+  expiresMs: int32,
+  durability,
+});
+const sequence: fc.Arbitrary<SequenceOperation> = fc.oneof(
+  fc.record({
+    kind: fc.constant('sequence-create' as const),
+    key: text,
+    initialValue: int64,
+    increment: int64,
+    maxValue: maybe(int64),
+    blockSize: maybe(int32),
+  }),
+  fc.record({ kind: fc.constant('sequence-get' as const), key: text }),
+  fc.record({ kind: fc.constant('sequence-reserve' as const), key: text, count: int32, idempotencyKey: text }),
+  fc.record({
+    kind: fc.constant('sequence-update' as const),
+    key: text,
+    currentValue: maybe(int64),
+    increment: maybe(int64),
+    initialValue: maybe(int64),
+    maxValue: maybe(int64),
+    removeMaxValue: fc.boolean(),
+    blockSize: maybe(int32),
+    removeBlockSize: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant('sequence-delete' as const), key: text }),
+);
+const keyValue: fc.Arbitrary<ForwardedOperation> = fc.oneof(
+  fc.record({
+    kind: fc.constant('set' as const),
+    key: text,
+    value: fc.option(bytes),
+    expiresMs: int32,
+    flags: fc.nat(63),
+    compareValue: fc.option(bytes),
+    compareRevision: fc.integer(),
+    durability,
+  }),
+  fc.record({ kind: fc.constant('delete' as const), key: text, durability }),
+  fc.record({ kind: fc.constant('extend' as const), key: text, expiresMs: int32, durability }),
+  fc.record({
+    kind: fc.constantFrom('get' as const, 'exists' as const),
+    key: text,
+    revision: fc.integer({ min: -1 }),
+    readTimestamp: hlc,
+    durability,
+  }),
+);
+const detail: fc.Arbitrary<OperationResult['detail']> = fc.oneof(
+  fc.constant(undefined),
+  fc.record({
+    kind: fc.constant('sequence-allocation' as const),
+    name: text,
+    start: int64,
+    end: int64,
+    count: int32,
+    revision: fc.nat(),
+  }),
+  fc.record({
+    kind: fc.constant('sequence-entry' as const),
+    name: text,
+    currentValue: int64,
+    initialValue: int64,
+    increment: int64,
+    maxValue: maybe(int64),
+    blockSize: maybe(int32),
+    incarnation: fc.nat(),
+    revision: fc.nat(),
+    createdAt: hlc,
+    updatedAt: hlc,
+  }),
+);
+
+describe('what nodes send each other', () => {
+  test('operations come back as they were, no field is dropped', () => {
+    fc.assert(
+      fc.property(fc.oneof(lock, sequence, keyValue), operation => {
+        const writer = new ByteWriter();
+        writeOperation(writer, operation);
+        const reader = new ByteReader(writer.finish());
+        expect(readOperation(reader)).toEqual(operation);
+        expect(reader.remaining).toBe(0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('unknown bits of flags travel, the highest one too', () => {
+    const writer = new ByteWriter();
+    const set = { kind: 'set', key: 'k', value: null, expiresMs: 0, flags: -1, compareValue: null, compareRevision: 0 } as const;
+    writeOperation(writer, { ...set, durability: 1 });
+    const { flags } = readOperation(new ByteReader(writer.finish())) as SetOperation;
+    expect(flags | 0).toBe(-1);
+  });
+
+  test('results come back as they were, with their details', () => {
+    const result = fc.record({
+      type: fc.nat(110),
+      revision: fc.integer({ min: -1 }),
+      value: fc.option(bytes),
+      expires: hlc,
+      lastUsed: hlc,
+      lastModified: hlc,
+      state: fc.nat(1),
+      detail,
+    });
+    fc.assert(
+      fc.property(result, ({ detail: extra, ...fields }) => {
+        const sent: OperationResult = { ...fields, route: undefined, ...(extra === undefined ? {} : { detail: extra }) };
+        const writer = new ByteWriter();
+        writeResult(writer, sent);
+        const reader = new ByteReader(writer.finish());
+        expect(readResult(reader)).toEqual(sent);
+        expect(reader.remaining).toBe(0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
