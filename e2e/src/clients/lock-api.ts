@@ -1,6 +1,6 @@
 import { lockMessages as m } from '@kahuna/wire';
 import { GrpcClient } from './grpc-kv.ts';
-import { type Hlc, ZERO } from './kv-api.ts';
+import { type Hlc, type Route, ZERO } from './kv-api.ts';
 import { RestCalls } from './rest-kv.ts';
 
 /** Response types (locks §2.1). */
@@ -20,6 +20,8 @@ export const LockType = {
 export interface LockAnswer {
   readonly type: number;
   readonly token: bigint;
+  /** Where the lock lives, 0 if the answer does not say. */
+  readonly partitionId: number;
 }
 
 export interface LockInfo extends LockAnswer {
@@ -55,20 +57,20 @@ export class GrpcLocks implements LockApi {
       Durability: durability as m.GrpcLockDurability,
     };
     const answer = await this.grpc.call('/Locker/TryLock', m.GrpcTryLockRequest, m.GrpcTryLockResponse, fields);
-    return { type: answer.Type, token: answer.FencingToken };
+    return { type: answer.Type, token: answer.FencingToken, partitionId: answer.Route?.PartitionId ?? 0 };
   }
 
   async extend(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {
     const fields = { Resource: resource, Owner: owner, ExpiresMs: expiresMs, Durability: durability as m.GrpcLockDurability };
     const answer = await this.grpc.call('/Locker/TryExtendLock', m.GrpcExtendLockRequest, m.GrpcExtendLockResponse, fields);
-    return { type: answer.Type, token: answer.FencingToken };
+    return { type: answer.Type, token: answer.FencingToken, partitionId: answer.Route?.PartitionId ?? 0 };
   }
 
   async unlock(resource: string, owner: Buffer | undefined, durability: number): Promise<LockAnswer> {
     const fields = { Resource: resource, Owner: owner, Durability: durability as m.GrpcLockDurability };
     const answer = await this.grpc.call('/Locker/Unlock', m.GrpcUnlockRequest, m.GrpcUnlockResponse, fields);
     // No token travels here: an unlock never has one.
-    return { type: answer.Type, token: 0n };
+    return { type: answer.Type, token: 0n, partitionId: answer.Route?.PartitionId ?? 0 };
   }
 
   async info(resource: string, durability: number): Promise<LockInfo> {
@@ -77,6 +79,7 @@ export class GrpcLocks implements LockApi {
     return {
       type: answer.Type,
       token: answer.FencingToken,
+      partitionId: answer.Route?.PartitionId ?? 0,
       owner: answer.Owner === undefined ? null : Buffer.from(answer.Owner),
       expires: { n: answer.ExpiresNode, l: Number(answer.ExpiresPhysical), c: answer.ExpiresCounter },
     };
@@ -92,6 +95,7 @@ interface RawLock {
   readonly fencingToken: number;
   readonly owner?: string | null;
   readonly expires?: Hlc;
+  readonly route: Route | null;
 }
 
 export class RestLocks implements LockApi {
@@ -105,7 +109,13 @@ export class RestLocks implements LockApi {
   private async ask(path: string, body: object): Promise<LockInfo> {
     const raw = await this.rest.post<RawLock>(path, body);
     const owner = raw.owner === undefined || raw.owner === null ? null : Buffer.from(raw.owner, 'base64');
-    return { type: raw.type, token: BigInt(raw.fencingToken), owner, expires: raw.expires ?? ZERO };
+    return {
+      type: raw.type,
+      token: BigInt(raw.fencingToken),
+      partitionId: raw.route?.partitionId ?? 0,
+      owner,
+      expires: raw.expires ?? ZERO,
+    };
   }
 
   acquire(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {

@@ -1,6 +1,6 @@
 import { sequenceMessages as m } from '@kahuna/wire';
 import { GrpcClient } from './grpc-kv.ts';
-import type { Hlc } from './kv-api.ts';
+import type { Hlc, Route } from './kv-api.ts';
 import { RestCalls } from './rest-kv.ts';
 
 /** Response types (sequences §2.1). */
@@ -42,6 +42,8 @@ export interface AllocationAnswer {
   readonly end: bigint;
   readonly count: number;
   readonly revision: bigint;
+  /** Where the sequence lives, 0 if the answer does not say. */
+  readonly partitionId: number;
 }
 
 export interface CreateOptions {
@@ -166,10 +168,12 @@ function entryOf(answer: m.GrpcSequenceResponse): EntryAnswer {
   };
 }
 
-function allocationOf({ Type: type, Allocation: allocation }: m.GrpcSequenceAllocationResponse): AllocationAnswer {
-  if (allocation === undefined) return { type, start: 0n, end: 0n, count: 0, revision: 0n };
+function allocationOf(answer: m.GrpcSequenceAllocationResponse): AllocationAnswer {
+  const { Type: type, Allocation: allocation } = answer;
+  const partitionId = answer.Route?.PartitionId ?? 0;
+  if (allocation === undefined) return { type, start: 0n, end: 0n, count: 0, revision: 0n, partitionId };
   const { Start: start, End: end, Count: count, Revision: revision } = allocation;
-  return { type, start, end, count, revision };
+  return { type, start, end, count, revision, partitionId };
 }
 
 /** Integers of 64 bits arrive as text: `RestCalls` keeps what a number would round. */
@@ -187,6 +191,7 @@ interface RawAnswer {
     readonly updatedAt: Hlc;
   };
   readonly allocation: { readonly start: Wide; readonly end: Wide; readonly count: number; readonly revision: Wide };
+  readonly route: Route | null;
 }
 
 export class RestSequences implements SequenceApi {
@@ -217,9 +222,10 @@ export class RestSequences implements SequenceApi {
   }
 
   private async allocation(path: string, body: object): Promise<AllocationAnswer> {
-    const { type, allocation } = await this.rest.post<RawAnswer>(path, body);
+    const { type, allocation, route } = await this.rest.post<RawAnswer>(path, body);
     const { start, end, count, revision } = allocation;
-    return { type, start: BigInt(start), end: BigInt(end), count, revision: BigInt(revision) };
+    const partitionId = route?.partitionId ?? 0;
+    return { type, start: BigInt(start), end: BigInt(end), count, revision: BigInt(revision), partitionId };
   }
 
   create(name: string, options: CreateOptions = {}): Promise<EntryAnswer> {
