@@ -922,6 +922,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
         this.checkLeadership(replica, now);
         group.tick();
       } else if (!replica.diverged && this.leases.mayCampaign(now)) {
+        this.tryToReplaceLeader(replica, now);
         group.tick();
       }
       this.observe(replica);
@@ -1061,9 +1062,35 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       { nodeId: peer.nodeId },
     );
     this.resetReplication(peer);
+    this.replaceLeaders(peer);
     this.snapshots.linkLost(peer);
     this.dispatcher.linkLost(peer.nodeId);
     this.scans.linkLost(peer);
+  }
+
+  /**
+   * A killed process is noticed by its broken links long before the election timers run out. Its followers campaign as soon as
+   * nobody is bound any more by the promise to it, each a little apart from the others. Pre-vote keeps this harmless where only the link broke.
+   */
+  private replaceLeaders(peer: Peer): void {
+    const from = Math.max(this.clock.monotonicMs(), peer.promisedUntil);
+    for (const replica of this.replicas.values()) {
+      if (replica.leads || replica.leaderNode !== peer.nodeId) continue;
+      replica.replaceLeaderAt = from + this.ports.rng.int(REPLACE_MIN_MS, REPLACE_MAX_MS);
+      replica.replaceLeaderTries = REPLACE_TRIES;
+      this.awake.add(replica);
+    }
+  }
+
+  private tryToReplaceLeader(replica: Replica, now: number): void {
+    if (replica.replaceLeaderAt === 0 || now < replica.replaceLeaderAt) return;
+    const leader = replica.leaderNode;
+    const gone = leader === 0 || this.byNode.get(leader)?.connected !== true;
+    replica.replaceLeaderTries--;
+    const over = !gone || replica.leads || replica.replaceLeaderTries < 0;
+    replica.replaceLeaderAt = over ? 0 : now + this.ports.rng.int(REPLACE_MIN_MS, REPLACE_MAX_MS);
+    // A candidate waits for votes already.
+    if (!over && replica.group.role !== 'candidate') replica.group.campaign();
   }
 
   private resetReplication(peer: Peer): void {
@@ -1257,6 +1284,11 @@ const READ_SCAN_BYTES = 64 * 1024 * 1024;
 /** A latency quantile covers between half of this and all of it. */
 const LATENCY_WINDOW_MS = 10_000;
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+
+/** How long after the promise to a lost leader a follower tries to replace it, and how often. Milliseconds. */
+const REPLACE_MIN_MS = 20;
+const REPLACE_MAX_MS = 250;
+const REPLACE_TRIES = 6;
 
 function policyOf(sequences: SequenceSettings): CommandPolicy {
   const { blockSize, retentionMax, retentionMs } = sequences;

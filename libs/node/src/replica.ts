@@ -142,6 +142,9 @@ export class Replica {
   knownLeaderNode: NodeId = 0;
   /** Wall-clock instant of that look. */
   leaderSinceMs = 0;
+  /** Next attempt to replace a leader whose link broke, 0 = none; and how many are left. Monotonic. */
+  replaceLeaderAt = 0;
+  replaceLeaderTries = 0;
   /** Monotonic instant at which this replica became leader. */
   electedAt = 0;
   /** Leads, and the first entry of its term is committed: said to those who wait for it. */
