@@ -1,13 +1,7 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
-import { createNodeHost, MemoryNetwork, type NodeHost } from '@kahuna/node';
-import { openMemoryEngine, openMemoryLog } from '@kahuna/storage';
+import type { NodeHost } from '@kahuna/node';
 import { createGateways, type Gateways } from './gateways.ts';
 import { PortListeners } from './listeners/port-listeners.ts';
-import { systemClock } from './runtime/system-clock.ts';
-import { systemRng } from './runtime/system-rng.ts';
-import { systemScheduler } from './runtime/system-scheduler.ts';
-import { VERSION } from './runtime/version.ts';
+import { createMemoryHost, startMemoryHost } from './runtime/memory-host.ts';
 
 export interface EmbeddedNodeOptions {
   /** Partitions of the hash pool. Default 3. */
@@ -39,13 +33,6 @@ export interface EmbeddedNode extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** The node serves within this, or the start is given up. Milliseconds. */
-const READY_LIMIT_MS = 10_000;
-const READY_LOOK_MS = 2;
-/** One node alone has nothing to wait for, so logical time may run fast. Milliseconds. */
-const TICK_MS = 10;
-const NODE_ID = 1;
-
 /** Rejects, with nothing left open, if the port cannot be had or the node does not come to serve. */
 export async function startEmbeddedNode(options: EmbeddedNodeOptions = {}): Promise<EmbeddedNode> {
   let gateways: Gateways | undefined;
@@ -66,7 +53,8 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions = {}): Prom
   const url = `${kind}://${address}`;
 
   const onFault = options.onFault ?? warn;
-  const node = createNode(options, address, url, reason => onFault('the node gave up', new Error(reason)));
+  const identity = { name: options.name ?? 'embedded', endpoint: address, clientUrl: url, partitions: options.partitions ?? 3 };
+  const node = createMemoryHost(identity, reason => onFault('the node gave up', new Error(reason)));
   const serving = await createGateways(node, {
     hints: { localUrl: url, disabled: false, hidePeers: false },
     localEndpoint: address,
@@ -96,8 +84,7 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions = {}): Prom
     [Symbol.asyncDispose]: () => running.stop(),
   };
   try {
-    await new Promise<void>((resolve, reject) => node.start(error => (error === undefined ? resolve() : reject(error))));
-    await untilReady(node);
+    await startMemoryHost(node);
   } catch (error) {
     await running.stop();
     throw error;
@@ -107,42 +94,4 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions = {}): Prom
 
 function warn(what: string, error: unknown): void {
   process.emitWarning(`embedded node, ${what}: ${error instanceof Error ? error.stack : String(error)}`);
-}
-
-function createNode(options: EmbeddedNodeOptions, endpoint: string, url: string, onFatal: (reason: string) => void): NodeHost {
-  return createNodeHost(
-    {
-      nodeId: NODE_ID,
-      endpoint,
-      name: options.name ?? 'embedded',
-      version: VERSION,
-      storageId: randomBytes(4).readUInt32LE(0) || 1,
-      boot: 1,
-      initialCluster: [],
-      poolSize: options.partitions ?? 3,
-      clientUrl: url,
-      consoleUrl: `${url}/ui/`,
-      newClusterId: randomUUID(),
-      settings: { tickMs: TICK_MS },
-    },
-    {
-      clock: systemClock,
-      rng: systemRng(0),
-      scheduler: systemScheduler,
-      log: openMemoryLog(),
-      engine: openMemoryEngine(),
-      transport: new MemoryNetwork(systemScheduler.soon).attach(endpoint),
-    },
-    onFatal,
-  );
-}
-
-async function untilReady(node: NodeHost): Promise<void> {
-  const limitMs = systemClock.monotonicMs() + READY_LIMIT_MS;
-  while (!node.health().ready) {
-    const { fatalFault } = node.health();
-    if (fatalFault !== null) throw new Error(`the embedded node gave up: ${fatalFault}`);
-    if (systemClock.monotonicMs() > limitMs) throw new Error(`the embedded node did not come to serve in ${READY_LIMIT_MS} ms`);
-    await delay(READY_LOOK_MS);
-  }
 }

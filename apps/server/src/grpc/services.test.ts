@@ -144,7 +144,7 @@ test('health follows the node', async () => {
   const statusOf = async (service: string): Promise<unknown> => (await health.call('Check', { service })).status;
   expect(await statusOf('')).toBe(SERVING);
   expect(await statusOf('KeyValuer')).toBe(SERVING);
-  of.node.ready = false;
+  of.node.healthView = { ...of.node.health(), ready: false };
   await expect.poll(() => statusOf(''), { timeout: 5000 }).toBe(NOT_SERVING);
 });
 

@@ -13,7 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import type { Clock } from '@kahuna/base';
-import { FakeNode } from './fake-node.ts';
+import { ObservedNode } from '../testing/observed-node.ts';
 import { createGrpcServer, type GrpcServices, registerGrpcServices } from './services.ts';
 
 export const PROTO_FOLDER = fileURLToPath(new URL('../../../../proto', import.meta.url));
@@ -48,9 +48,9 @@ export type BatchClientStream = ClientDuplexStream<Message, Message>;
 
 const systemClock: Clock = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
 
-/** A gateway on a loopback port over a node in memory. */
+/** A gateway on a loopback port over a real node in memory. */
 export interface TestServer {
-  readonly node: FakeNode;
+  readonly node: ObservedNode;
   readonly server: Server;
   readonly services: GrpcServices;
   readonly address: string;
@@ -62,7 +62,7 @@ export interface TestServer {
 export async function startTestServer(
   options: { readonly injected?: boolean; readonly hints?: boolean; readonly reflection?: boolean } = {},
 ): Promise<TestServer> {
-  const node = new FakeNode(systemClock);
+  const node = await startNode();
   const server = createGrpcServer();
   const faults: unknown[] = [];
   const services = registerGrpcServices(server, node, {
@@ -85,6 +85,7 @@ export async function startTestServer(
         sockets.close();
         injector.destroy();
         server.forceShutdown();
+        await node.stop();
       },
     };
   }
@@ -93,7 +94,36 @@ export async function startTestServer(
       error ? reject(error) : resolve(bound),
     );
   });
-  return { node, server, services, faults, address: `127.0.0.1:${port}`, close: async () => server.forceShutdown() };
+  const close = async (): Promise<void> => {
+    server.forceShutdown();
+    await node.stop();
+  };
+  return { node, server, services, faults, address: `127.0.0.1:${port}`, close };
+}
+
+/** Member 1 of two; leads partitions 2 and 3, as its routing view says for all tests alike. */
+function startNode(): Promise<ObservedNode> {
+  const clientUrl = (nodeId: number): string => `https://node-${nodeId}:8082`;
+  const other = {
+    endpoint: '10.0.0.2:2070',
+    nodeId: 2,
+    name: 'node-2',
+    role: 'Voter',
+    joinedVersion: 1,
+    clientUrl: clientUrl(2),
+    consoleUrl: '',
+  } as const;
+  return ObservedNode.start({ name: 'node-1', endpoint: '10.0.0.1:2070', clientUrl: clientUrl(1), partitions: 3 }, other, {
+    routing: keySpace => ({
+      initialized: true,
+      poolSize: 3,
+      localUrl: clientUrl(1),
+      mapVersion: 7,
+      coherent: true,
+      keySpaces: keySpace === undefined ? [] : [{ keySpace, mode: 'Hash', ranges: [] }],
+      leaders: [2, 3, 4].map(partitionId => ({ partitionId, url: partitionId === 4 ? '' : clientUrl(partitionId - 1) })),
+    }),
+  });
 }
 
 function listen(sockets: NetServer): Promise<number> {

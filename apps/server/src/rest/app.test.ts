@@ -10,17 +10,17 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { refusal } from '../gateway/validate.ts';
 import { systemClock } from '../runtime/system-clock.ts';
-import { MemoryNode } from '../testing/memory-node.ts';
+import { type FixedViews, ObservedNode } from '../testing/observed-node.ts';
 import { createRestApp } from './app.ts';
 
-let node: MemoryNode;
+let node: ObservedNode;
 let app: FastifyInstance;
 let port: number;
 let stopping: boolean;
 let consoleDirectory: string;
 
 beforeEach(async () => {
-  node = new MemoryNode();
+  node = await startNode();
   stopping = false;
   consoleDirectory = mkdtempSync(join(tmpdir(), 'kahuna-console-'));
   mkdirSync(join(consoleDirectory, 'assets'));
@@ -49,7 +49,58 @@ afterEach(async () => {
   app.server.closeAllConnections();
   app.server.close();
   rmSync(consoleDirectory, { recursive: true });
+  await node.stop();
 });
+
+const VIEWS: FixedViews = {
+  routing: keySpace => ({
+    initialized: true,
+    poolSize: 3,
+    localUrl: 'http://a:2070',
+    mapVersion: 1,
+    coherent: true,
+    keySpaces: keySpace === undefined ? [] : [{ keySpace, mode: 'Hash', ranges: [] }],
+    leaders: [2, 3, 4].map(partitionId => ({ partitionId, url: partitionId === 4 ? '' : 'http://a:2070' })),
+  }),
+  instruments: () => [
+    { kind: 'counter', name: 'kahuna.kv.write.entries', help: 'Writes in batches', samples: [{ labels: {}, value: 7 }] },
+    {
+      kind: 'gauge',
+      name: 'raft.executor.client_queue_depth',
+      help: 'Waiting',
+      samples: [{ labels: { partition_id: '2' }, value: 0 }],
+    },
+    {
+      kind: 'histogram',
+      name: 'kahuna.kv.write.queue_age',
+      help: 'Wait',
+      isDuration: true,
+      edges: [1, 2],
+      counts: [3, 1],
+      count: 5,
+      sum: 12.5,
+    },
+  ],
+  facts: own => ({
+    ...own,
+    counters: { 'kahuna.kv.write.admitted': 7, 'raft.wal.batches_total': 3 },
+    gauges: { writeP99: 1.5 },
+  }),
+};
+
+/** Member 1 of two, with the same figures in every run. */
+function startNode(): Promise<ObservedNode> {
+  const other = {
+    endpoint: 'b:9082',
+    nodeId: 2,
+    name: 'n2',
+    role: 'Voter',
+    joinedVersion: 1,
+    clientUrl: 'http://b:2070',
+    consoleUrl: '',
+  } as const;
+  return ObservedNode.start({ name: 'n1', endpoint: 'a:9081', clientUrl: 'http://a:2070', partitions: 3 }, other, VIEWS);
+}
 
 interface Answer {
   readonly status: number;
@@ -225,7 +276,7 @@ describe('one key (rest §7)', () => {
   test('hints name the forwarding target; MUST_RETRY passes through', async () => {
     node.forwarded = true;
     expect((await postJson('/v1/kv/try-get', { key: 'k' })).route).toEqual({
-      partitionId: 3,
+      partitionId: 4,
       endpoint: 'http://b:2070',
       provenance: 2,
       generation: 0,
