@@ -171,6 +171,28 @@ describe('console:15 Keys', () => {
   });
 });
 
+describe('console:15 Connection', () => {
+  test('the node behind the page is killed: the value stays, nothing can be written, and what was typed survives', async () => {
+    await putText(rest, 'down/k', 'kept');
+    const page = await open('/keys/down/k', 3);
+    expect(await textOfValue(page)).toBe('kept');
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await page.getByRole('textbox', { name: 'Value' }).fill('typed');
+    await cluster.node(3).kill();
+    await page.getByText('Not connected. What you typed is kept').waitFor();
+    expect(await page.getByRole('button', { name: 'Save' }).isDisabled()).toBe(true);
+    expect(await page.locator('.value-text').first().innerText()).toBe('kept');
+    cluster.node(3).start();
+    await cluster.ready();
+    await until('live again', SECONDS_MS, async () => (await page.getByText('Not connected.').count()) === 0);
+    expect(await page.getByRole('textbox', { name: 'Value' }).inputValue()).toBe('typed');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await until('the new value', SECONDS_MS, async () => (await textOfValue(page)) === 'typed');
+    expect(tab?.documents).toBe(1);
+  });
+});
+
 describe('console:15 Locks', () => {
   const acquire = (resource: string, owner: string, expiresMs: number): Promise<Answer> =>
     post('/v1/locks/try-lock', { resource, owner: base64(owner), expiresMs, durability: 1 });

@@ -103,6 +103,7 @@ export function ActionDialog({ title, verb, request, children, onClose }: Action
                 </div>
               </>
             )}
+            {!may && <p className="muted">Needs the level {OPERATION_LEVEL[request.kind]} and a live connection.</p>}
             {lost !== undefined && (
               <p role="alert">
                 <Mark tone="unknown" /> No answer came: {lost}. It may have taken effect; look at the present state before you try

@@ -9,6 +9,7 @@ import type {
   PartitionRow,
   ServerFrame,
   SnapFrame,
+  TopicParams,
   WelcomeFrame,
 } from '@kahuna/console/protocol';
 import { SUBPROTOCOL } from '@kahuna/console/protocol';
@@ -482,5 +483,43 @@ describe('request and answer', () => {
       leaderNodeId: expect.any(Number),
     });
     expect((await app.inject({ url: '/v1/console/locate' })).statusCode).toBe(400);
+  });
+});
+
+describe('topics that are read on demand', () => {
+  const hub = (level: 'viewer' | 'reader'): ConsoleHub => {
+    const manual = new ManualClock();
+    const quiet = new ScriptedCluster(manual, 1, 1);
+    return new ConsoleHub(quiet.node(1), { allowedOrigins: [], level, clock: manual }, () => () => undefined);
+  };
+
+  test.each([
+    ['tree', { prefix: '' }],
+    ['keys', { prefix: 'a' }],
+    ['key', { key: 'a/b' }],
+  ])('§11 %s is refused at viewer level', (topic, params) => {
+    expect(hub('viewer').open(topic, params)).toMatchObject({ error: 'forbidden' });
+    expect(hub('reader').open(topic, params)).not.toHaveProperty('error');
+  });
+
+  test.each([
+    ['keys', {}],
+    ['keys', { prefix: 'a', count: 501 }],
+    ['keys', { prefix: 'a', asOfMs: -1 }],
+    ['key', { key: 7 }],
+    ['lock', { durability: 'persistent' }],
+    ['lock', { resource: 'a', durability: 'forever' }],
+    ['sequence', { resource: 'a' }],
+  ])('bad parameters of %s are refused: %j', (topic, params) => {
+    expect(hub('reader').open(topic, params as TopicParams)).toMatchObject({ error: 'bad-params' });
+  });
+
+  test('C1 a feed without an answer yet sends nothing, and a node that serves nothing is told as a problem', async () => {
+    const feed = hub('reader').open('key', { key: 'a/b', durability: 'persistent' });
+    if ('error' in feed) throw new Error(feed.message);
+    expect(feed.ready).toBe(false);
+    await new Promise(resolve => setImmediate(resolve));
+    expect(feed.ready).toBe(true);
+    expect(feed.snapshot('new').bodies[0]).toContain('a scripted node serves no operations');
   });
 });

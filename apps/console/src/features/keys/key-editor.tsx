@@ -1,6 +1,6 @@
 import { Modal, NumberInput, SegmentedControl, Switch, Textarea, TextInput } from '@mantine/core';
 import { useState } from 'react';
-import { useFeed, useRow, useServerNow } from '../../live/use-live.ts';
+import { useFeed, useMay, useRow, useServerNow } from '../../live/use-live.ts';
 import { newIdempotencyKey, start } from '../../operations/api.ts';
 import type { DurabilityName, KeyRow, OperationReport, OperationRequest } from '../../protocol/messages.ts';
 import { Instant } from '../../ui/ages.tsx';
@@ -36,6 +36,7 @@ export function KeyEditor({ durability, opened, suggestion = '', onClose }: KeyE
   const [report, setReport] = useState<OperationReport>();
   const [lost, setLost] = useState<string>();
   const now = useServerNow();
+  const may = useMay('editor');
   const live = useRow(useFeed('key', { key: name === '' ? ' ' : name, durability }), `${durability}/${name}`);
   const theirs = base !== undefined && live !== undefined && isOther(base, live) ? live : undefined;
   const valueB64 = encoding === 'base64' ? cleanBase64(text) : toBase64(new TextEncoder().encode(text));
@@ -151,6 +152,11 @@ export function KeyEditor({ durability, opened, suggestion = '', onClose }: KeyE
             ? `Written only if the key is still at revision ${base.revision}.`
             : 'Written only if no live key has this name.'}
         </p>
+        {!may && (
+          <p role="status">
+            <Mark tone="moving" /> Not connected. What you typed is kept; it can be written when the page is live again.
+          </p>
+        )}
         {report !== undefined && (
           <p role="alert">
             <Mark tone={report.outcome === 'unknown' ? 'unknown' : 'warning'} /> <strong>{report.outcome}</strong> {report.text}
@@ -165,7 +171,7 @@ export function KeyEditor({ durability, opened, suggestion = '', onClose }: KeyE
           <button type="button" className="text-button" onClick={() => onClose(undefined)}>
             Cancel
           </button>
-          <button type="button" className="text-button primary" disabled={!usable || busy} onClick={() => void save()}>
+          <button type="button" className="text-button primary" disabled={!usable || busy || !may} onClick={() => void save()}>
             {busy ? 'Writing…' : opened === undefined ? 'Create' : 'Save'}
           </button>
         </div>
