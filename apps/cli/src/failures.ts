@@ -31,7 +31,7 @@ export interface Failure {
   /** For a reader who can do something about it; programs that compare lines get the message alone. */
   readonly cure: string | undefined;
   /** Why there is no connection although somebody accepted one. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
 }
 
 const CONNECTION_MESSAGE =
@@ -86,12 +86,15 @@ function noServerAnswered({ code, cause }: KahunaError): boolean {
   return code === 'UNAVAILABLE' && cause instanceof Error && cause.name === 'TransportFailure';
 }
 
-/** The transport's own words are for its authors; what users get wrong is one of two things. */
-function reasonOf({ message }: Error): string {
+/**
+ * What users get wrong if a connection is made and of no use. The transport's own words are for its authors, and a server that is
+ * simply gone needs none.
+ */
+function reasonOf({ message }: Error): string | undefined {
   const certificate = /[a-z- ]*certificate[a-z- ]*/i.exec(message)?.[0].trim();
-  return certificate === undefined
-    ? 'A connection was made, but not to a Kahuna server: check the port, and whether it is http:// or https://.'
-    : `The certificate is not accepted: ${certificate}. --insecure accepts any.`;
+  if (certificate !== undefined) return `The certificate is not accepted: ${certificate}. --insecure accepts any.`;
+  if (!/Failed to connect|SSL routines/.test(message)) return undefined;
+  return 'A connection was made, but not to a Kahuna server: check the port, and whether it is http:// or https://.';
 }
 
 export function isConnectionFailure({ type }: Failure): boolean {

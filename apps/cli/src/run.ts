@@ -17,17 +17,15 @@ const EXIT = { done: 0, failed: 1, interrupted: 130 } as const;
 
 /** One run of `kahuna-cli`; resolves to its exit code. */
 export async function run(argv: readonly string[], host: Host): Promise<number> {
-  let options: Options;
   try {
-    options = parseOptions(argv);
+    const options = parseOptions(argv);
     if (options.completion !== undefined) return await printCompletion(options.completion, host);
     if (options.help) return await printHelp(host);
     if (options.version) return await printed(host, `kahuna-cli ${VERSION}`);
     return await runOptions(options, host);
   } catch (error) {
     if (host.interrupted.aborted) return EXIT.interrupted;
-    const output = outputOf(host, {});
-    await report(failureOf(error), output, wantsJson(argv));
+    await report(failureOf(error), outputOf(host, {}), wantsJson(argv));
     return EXIT.failed;
   }
 }

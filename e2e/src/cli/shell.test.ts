@@ -150,14 +150,31 @@ describe('the interactive shell (cli §5)', () => {
     expect(shell.raw()).not.toContain('\x1b[34m');
   });
 
-  test('the shell outlives every error, and a server that goes away and comes back', async () => {
+  test('nobody there: the first command says so, and the shell stays open', async () => {
     shell = new InteractiveCli(['-c', 'http://127.0.0.1:1'], { XDG_STATE_HOME: state });
     shell.type(`get k${KEY.enter}`);
-    await shell.sees('Cannot connect to the server. Check that the server is running and the connection settings are correct.');
+    await shell.sees(
+      'Cannot connect to the server. Check that the server is running and the connection settings are correct.\n\n',
+    );
     shell.type(`help${KEY.enter}`);
     await shell.sees('reserve-sequence <name> <count> [idempotency-key]');
     shell.type(KEY.controlD);
     expect(await shell.exit).toBe(0);
+  });
+
+  test('it outlives a server that goes away and comes back', async () => {
+    start();
+    shell.type(`get k${KEY.enter}`);
+    await shell.sees('r-1 not found');
+    await cluster.node(1).kill();
+    shell.type(`get k${KEY.enter}`);
+    await shell.sees(
+      'Cannot connect to the server. Check that the server is running and the connection settings are correct.\n\n',
+    );
+    cluster.node(1).start();
+    await cluster.ready();
+    shell.type(`get k${KEY.enter}`);
+    await shell.sees('r-1 not found');
   });
 });
 
