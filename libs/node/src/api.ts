@@ -13,7 +13,6 @@ import type {
   ScanQuery,
   SequenceOperation,
 } from '@kahuna/partition';
-import type { Instrument } from './instruments.ts';
 
 /** Receives answers without a closure per operation: `token` is whatever the submitter chose. Called exactly once per operation, never inside `submit`. */
 export interface ResultSink {
@@ -156,6 +155,28 @@ export interface NodeFacts {
   readonly gauges: Readonly<Record<string, number>>;
   readonly fatalFault: string | null;
 }
+
+/** One number of an instrument. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** Something that a node measures, under its name in operations §14. */
+export type Instrument =
+  | { readonly kind: 'counter' | 'gauge'; readonly name: string; readonly help: string; readonly samples: readonly Sample[] }
+  | {
+      readonly kind: 'histogram';
+      readonly name: string;
+      readonly help: string;
+      /** In milliseconds: the exposition name says so. */
+      readonly isDuration: boolean;
+      readonly edges: readonly number[];
+      /** Samples at or below each edge and above the one before. */
+      readonly counts: readonly number[];
+      readonly count: number;
+      readonly sum: number;
+    };
 
 export interface NodeEvent {
   readonly seq: number;

@@ -38,7 +38,7 @@ import {
   type RaftGroup,
 } from '@kahuna/raft';
 import { RoutingTable } from '@kahuna/range-router';
-import type { HealthView, KahunaNode, MembershipView, NodeFacts, ResultSink, RoutingView } from './api.ts';
+import type { HealthView, Instrument, KahunaNode, MembershipView, NodeFacts, ResultSink, RoutingView } from './api.ts';
 import { ChecksumExchange } from './checksum-exchange.ts';
 import { Dispatcher, type DispatchHost } from './dispatcher.ts';
 import { EventRing } from './events.ts';
@@ -46,7 +46,7 @@ import { FactsExchange } from './facts-exchange.ts';
 import { Founding } from './founding.ts';
 import { decodeHello, encodeHello, type Hello, PROTOCOL_VERSION } from './hello.ts';
 import { Holds } from './holds.ts';
-import { type Instrument, instrumentsOf } from './instruments.ts';
+import { instrumentsOf } from './instruments.ts';
 import { type NodeInternals, newCounters } from './internals.ts';
 import { LatencyHistogram } from './latency.ts';
 import { Leases } from './leases.ts';

@@ -1,6 +1,5 @@
 export * from './api.ts';
 export { createNodeHost, NodeHost } from './host.ts';
-export type { Instrument, Sample } from './instruments.ts';
 export { MemoryNetwork, MemoryTransport } from './memory-transport.ts';
 export * from './ports.ts';
 export type { Replica } from './replica.ts';

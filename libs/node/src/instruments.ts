@@ -1,27 +1,6 @@
+import type { Instrument, Sample } from './api.ts';
 import type { NodeInternals } from './internals.ts';
 import type { Histogram } from './meters.ts';
-
-/** One number of an instrument. */
-export interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-/** Something that a node measures, under its name in operations §14. */
-export type Instrument =
-  | { readonly kind: 'counter' | 'gauge'; readonly name: string; readonly help: string; readonly samples: readonly Sample[] }
-  | {
-      readonly kind: 'histogram';
-      readonly name: string;
-      readonly help: string;
-      /** In milliseconds: the exposition name says so. */
-      readonly isDuration: boolean;
-      readonly edges: readonly number[];
-      /** Samples at or below each edge and above the one before. */
-      readonly counts: readonly number[];
-      readonly count: number;
-      readonly sum: number;
-    };
 
 const NO_LABELS = {};
 
