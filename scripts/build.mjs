@@ -2,7 +2,7 @@
 //   --server    only the server and the command line
 //   --cli       only the command line
 //   --console   only the console
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { build } from 'esbuild';
 import { CONSOLE_STAMP, SERVER_STAMP } from './lib/freshness.mjs';
@@ -48,10 +48,11 @@ async function buildServer() {
  */
 async function buildCli() {
   const started = Date.now();
-  rmSync(CLI_OUT, { recursive: true, force: true });
+  // Made beside the old one and put in its place when it is whole: somebody may be using it.
+  const fresh = `${CLI_OUT}.${process.pid}`;
   await build({
     entryPoints: [{ in: inRoot('apps', 'cli', 'src', 'main.ts'), out: 'main' }],
-    outdir: CLI_OUT,
+    outdir: fresh,
     outExtension: { '.js': '.mjs' },
     bundle: true,
     splitting: true,
@@ -65,6 +66,8 @@ async function buildCli() {
     legalComments: 'none',
     logLevel: 'warning',
   });
+  rmSync(CLI_OUT, { recursive: true, force: true });
+  renameSync(fresh, CLI_OUT);
   console.log(`command line built in ${Date.now() - started} ms: dist/cli/main.mjs`);
 }
 

@@ -4,7 +4,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
-const BIN = join(ROOT, 'apps', 'cli', 'bin', 'kahuna-cli.mjs');
+/** The program under test; KAHUNA_CLI_ENTRY names another build of it. */
+const ENTRY = process.env['KAHUNA_CLI_ENTRY'] ?? join(ROOT, 'apps', 'cli', 'bin', 'kahuna-cli.mjs');
+const BUILT = process.env['KAHUNA_CLI_ENTRY'] ?? join(ROOT, 'dist', 'cli', 'main.mjs');
 
 export interface Finished {
   readonly code: number | null;
@@ -20,8 +22,8 @@ export interface RunOptions {
 
 /** The built program that users run. */
 export function commandLine(): string {
-  if (!existsSync(join(ROOT, 'dist', 'cli', 'main.mjs'))) throw new Error('dist/cli is missing: run `npm run build`');
-  return BIN;
+  if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: run \`npm run build\``);
+  return ENTRY;
 }
 
 /** A line of a POSIX shell in which `kahuna-cli` is the program, connected to `endpoints` unless the line says otherwise. */
