@@ -101,8 +101,10 @@ const READ_AHEAD_MS = 5000;
  *
  *     accept -> queue -> propose (one entry per batch) -> in flight -> apply -> answer
  *     accept -> reads -> lease, or a round of ReadIndex -> applied far enough -> evaluate -> answer
+ *     accept -> reads -> evaluate in memory (ephemeral, values of sequences) -> lease, or a round -> answer
  *
- * R1 A request is in exactly one place: queue, in flight, reads, round, waiting for an index, or given back to its origin.
+ * R1 A request is in exactly one place: queue, in flight, reads, round, waiting for an index, with the sequencer, or given back to
+ *    its origin.
  * R2 A proposed request is refused as "not executed" only when another term's entry is committed at its index.
  * R3 A read is evaluated only while this replica leads, after the first entry of its term is applied, and after leadership was
  *    confirmed for an instant at or after the read's arrival.
