@@ -120,6 +120,8 @@ class PruneJob implements RequestOrigin {
   private position: Uint8Array | undefined;
   private sweepAt: number;
   private busy = false;
+  /** Entry of the last removal: until it is flushed the engine still shows what it removed. */
+  private removedAt = 0;
   private batch: Prunable[] = [];
   private versions = 0;
 
@@ -137,7 +139,7 @@ class PruneJob implements RequestOrigin {
   }
 
   tick(now: number): void {
-    if (this.busy) return;
+    if (this.busy || this.replica.flushedIndex < this.removedAt) return;
     if (this.position === undefined && now >= this.sweepAt) {
       this.sweepAt = now + this.pruner.settings.sweepMs;
       this.position = historyOf(this.bucket).from;
@@ -174,12 +176,44 @@ class PruneJob implements RequestOrigin {
       const last = groups.at(-1);
       this.position = page.more && last !== undefined ? historyOfKey(this.bucket, last.key).to : undefined;
       const nowMs = this.pruner.node.hlc.current().l;
-      for (const group of groups) {
-        const whole = group !== last || !page.more;
-        if (mayBePrunable(group.rows, whole, this.pruner.settings, nowMs)) this.found.push(group.key);
-      }
-      this.next();
+      const { settings } = this.pruner;
+      const whole = groups.filter(group => group !== last || !page.more);
+      if (page.more && last !== undefined && mayBePrunable(last.rows, false, settings, nowMs)) this.found.push(last.key);
+      this.collectWhole(whole.filter(group => mayBePrunable(group.rows, true, settings, nowMs)));
     });
+  }
+
+  /** Keys whose whole history is at hand: only their heads are missing. */
+  private collectWhole(groups: readonly KeyHistory[]): void {
+    if (groups.length === 0) {
+      this.next();
+      return;
+    }
+    const { engine, node, settings } = this.pruner;
+    engine.getMany(
+      groups.map(({ key }) => headRowOf(this.bucket, key)),
+      (error, heads) => {
+        if (node.failedEngine(error)) return;
+        const nowMs = node.hlc.current().l;
+        for (const [i, { key, rows }] of groups.entries()) {
+          const counter = new KeepCounter(keptBesideHead(settings, heads[i]));
+          counter.take(rows.toReversed());
+          const keptFrom = settings.count === 0 ? 0 : (counter.keptFrom ?? 0);
+          this.take(prunable(key, rows, keptFrom, settings, nowMs));
+        }
+        this.next();
+      },
+    );
+  }
+
+  /** Adds a key's part to the batch, as far as it has room; the next batch looks again at the rest. Returns false if nothing of it may go. */
+  private take(part: Prunable): boolean {
+    if (part.ends.length === 0 || !this.isFree(part)) return false;
+    const ends = part.ends.slice(0, Math.max(0, this.pruner.settings.batchVersions - this.versions));
+    if (ends.length > 0) this.batch.push({ ...part, ends });
+    this.versions += ends.length;
+    if (ends.length < part.ends.length) this.noteWritten(part.key);
+    return true;
   }
 
   private lookAt(key: string): void {
@@ -216,12 +250,8 @@ class PruneJob implements RequestOrigin {
     const maxRows = Math.max(1, settings.batchVersions - this.versions);
     this.scan({ ...historyOfKey(this.bucket, key), maxRows }, page => {
       const part = prunable(key, page.rows, keptFrom, settings, node.hlc.current().l);
-      if (part.ends.length > 0 && this.isFree(part)) {
-        this.batch.push(part);
-        this.versions += part.ends.length;
-        // There may be more of it: the next batch looks again.
-        if (page.more && part.ends.length === page.rows.length) this.noteWritten(key);
-      }
+      // There may be more of it: the next batch looks again.
+      if (this.take(part) && page.more && part.ends.length === page.rows.length) this.noteWritten(key);
       this.next();
     });
   }
@@ -287,6 +317,7 @@ class PruneJob implements RequestOrigin {
 
   answer(_request: PendingRequest, result: OperationResult): void {
     this.busy = false;
+    this.removedAt = this.replica.machine.appliedIndex;
     if (result.type !== ResponseType.Set) return;
     this.pruner.counters.pruneCommands++;
     this.pruner.counters.prunedVersions += this.versions;
@@ -298,8 +329,14 @@ class PruneJob implements RequestOrigin {
   }
 }
 
-function groupByKey(rows: readonly StoredRow[]): { readonly key: string; readonly rows: StoredRow[] }[] {
-  const groups: { readonly key: string; readonly rows: StoredRow[] }[] = [];
+interface KeyHistory {
+  readonly key: string;
+  /** Ascending by revision. */
+  readonly rows: StoredRow[];
+}
+
+function groupByKey(rows: readonly StoredRow[]): KeyHistory[] {
+  const groups: KeyHistory[] = [];
   for (const row of rows) {
     const key = keyOfRow(row);
     const last = groups.at(-1);

@@ -461,7 +461,23 @@ describe('snapshot holds and pruning on three nodes', () => {
     world.hold({ kind: 'hold-release', holdId: h2.holdId });
     for (const { host } of world.cluster.nodes) expect(host?.meters.missingProtectedVersions).toBe(0);
     world.until(() => valueAsOf(world, 'q/a', t2) === 'aborted');
-    expect(atRevision(world, 'q/new', 0)).toBe(ResponseType.DoesNotExist);
+    world.until(() => atRevision(world, 'q/new', 0) === ResponseType.DoesNotExist);
+  });
+
+  test('keyvalues:§10.2 a sweep finds what nobody has written lately, in batches, and leaves every newest version', () => {
+    const world = new World(12, { settings: { ...QUICK_SETTINGS, retention: { ...retention, onWrite: false, sweepMs: 2000 } } });
+    const keys = Array.from({ length: 30 }, (_, i) => `sweep/${String(i).padStart(2, '0')}`);
+    for (let round = 0; round < 5; round++) world.setAll(keys);
+    world.setAll(['sweep/once']);
+    world.until(() => keys.every(key => atRevision(world, key, 2) === ResponseType.DoesNotExist), 60_000);
+    for (const key of keys) expect([3, 4].map(revision => atRevision(world, key, revision))).toEqual([3, 3]);
+    expect(keysOf(world.scan(bucket('sweep')))).toEqual([...keys, 'sweep/once']);
+    const { pruneCommands, prunedVersions } = world.leaderOf('sweep').host?.pruner.counters ?? {
+      pruneCommands: 0,
+      prunedVersions: 0,
+    };
+    expect(prunedVersions).toBe(90);
+    expect(pruneCommands).toBeGreaterThanOrEqual(90 / retention.batchVersions);
   });
 
   test('keyvalues:H21 age counts from when a version was superseded', () => {
