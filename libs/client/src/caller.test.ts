@@ -179,6 +179,21 @@ describe('endpoints', () => {
     await expect(kahuna.keys.get('k')).resolves.toBeUndefined();
   });
 
+  test('requests that fail with one connection count as one failure of its node', async () => {
+    const times: number[] = [];
+    transport.script = sent => {
+      times.push(runtime.monotonicMs());
+      if (times.length > 50) sent.answer(result({ type: Type.TYPE_DOES_NOT_EXIST }));
+    };
+    const kahuna = client();
+    const calls = Array.from({ length: 50 }, () => outcome(kahuna.keys.get('k')));
+    await settled();
+    for (const sent of [...transport.sent]) sent.fail(lost(true));
+    await runtime.advance(200);
+    expect(times).toHaveLength(100);
+    expect(calls.every(call => 'value' in call)).toBe(true);
+  });
+
   test('calls that wait for a node are woken together, by one timer', async () => {
     transport.script = sent => sent.fail(lost(false));
     const kahuna = client();

@@ -124,6 +124,26 @@ describe('acquiring', () => {
     expect(seen.value?.remainingMs).toBeGreaterThan(8500);
   });
 
+  test('an acquire that ended in doubt goes on counting when the wait tries again', async () => {
+    const grantsFromMs = 4500;
+    serve({ tryLock: sent => (runtime.monotonicMs() < grantsFromMs ? sent.fail(lost(true)) : sent.answer(LOCKED)) });
+    let broken = 0;
+    const { script } = transport;
+    transport.script = sent => {
+      // The first request may have been granted; those that follow never leave.
+      if (sent.what === 'tryLock' && runtime.monotonicMs() < grantsFromMs && broken++ > 0) sent.fail(lost(false));
+      else script(sent);
+    };
+    let extensionsBefore = 0;
+    const onEvent = (event: LockEvent): void => {
+      if (event.kind === 'granted') extensionsBefore = transport.of('extendLock').length;
+    };
+    const seen = outcome(kahuna.lock('door', { leaseMs: 10_000, onEvent }));
+    await runtime.advance(12_000);
+    expect(seen.value?.fencingToken).toBe(7n);
+    expect(extensionsBefore).toBe(1);
+  });
+
   test('tryLock that fails in doubt tries to leave nothing behind', async () => {
     serve({ tryLock: sent => sent.answer({ Type: Type.LOCK_RESPONSE_TYPE_ERRORED, FencingToken: 0n }) });
     const seen = outcome(kahuna.tryLock('door'));
