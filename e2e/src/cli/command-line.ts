@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 /** The program under test; KAHUNA_CLI_ENTRY names another build of it. */
-const ENTRY = process.env['KAHUNA_CLI_ENTRY'] ?? join(ROOT, 'apps', 'cli', 'bin', 'kahuna-cli.mjs');
-const BUILT = process.env['KAHUNA_CLI_ENTRY'] ?? join(ROOT, 'dist', 'cli', 'main.mjs');
+const { KAHUNA_CLI_ENTRY } = process.env;
+const ENTRY = KAHUNA_CLI_ENTRY ?? join(ROOT, 'apps', 'cli', 'bin', 'kahuna-cli.mjs');
+const BUILT = KAHUNA_CLI_ENTRY ?? join(ROOT, 'dist', 'cli', 'main.mjs');
 
 export interface Finished {
   readonly code: number | null;
