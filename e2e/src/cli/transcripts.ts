@@ -4,7 +4,7 @@ import type { Transcript } from './transcript.ts';
 export const TRANSCRIPTS: readonly Transcript[] = [
   {
     id: 'T01',
-    title: 'set with nx, xx, without and with expiry (T01 to T04)',
+    title: 'cli:T02 cli:T03 cli:T04 set with nx, xx, without and with expiry',
     names: ['my-config'],
     given: `set my-config "0"
 set my-config "1"
@@ -23,7 +23,7 @@ r6 set <ms>ms
   },
   {
     id: 'T05',
-    title: 'a single set, then one with expiry (T05, T06)',
+    title: 'cli:T06 a single set, then one with expiry',
     names: ['my-config'],
     given: `set my-config "0"
 set my-config "1"
