@@ -125,7 +125,8 @@ describe('acquiring', () => {
   });
 
   test('an acquire that ended in doubt goes on counting when the wait tries again', async () => {
-    const grantsFromMs = 4500;
+    // By then the first request has been given up as unreachable, and the wait has begun another one.
+    const grantsFromMs = 7000;
     serve({ tryLock: sent => (runtime.monotonicMs() < grantsFromMs ? sent.fail(lost(true)) : sent.answer(LOCKED)) });
     let broken = 0;
     const { script } = transport;
@@ -138,8 +139,8 @@ describe('acquiring', () => {
     const onEvent = (event: LockEvent): void => {
       if (event.kind === 'granted') extensionsBefore = transport.of('extendLock').length;
     };
-    const seen = outcome(kahuna.lock('door', { leaseMs: 10_000, onEvent }));
-    await runtime.advance(12_000);
+    const seen = outcome(kahuna.lock('door', { leaseMs: 20_000, onEvent }));
+    await runtime.advance(14_000);
     expect(seen.value?.fencingToken).toBe(7n);
     expect(extensionsBefore).toBe(1);
   });
