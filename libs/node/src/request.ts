@@ -1,4 +1,4 @@
-import { HLC_ZERO, type Hlc } from '@kahuna/base';
+import { HLC_ZERO, type Hlc, type HybridClock } from '@kahuna/base';
 import {
   type Command,
   Durability,
@@ -12,7 +12,6 @@ import {
   type SequenceOperation,
 } from '@kahuna/partition';
 import type { ResultSink } from './api.ts';
-import type { NodeInternals } from './internals.ts';
 import type { ForwardStatus } from './peer-frame.ts';
 
 export type RequestOperation = Operation | LockOperation | SequenceOperation | Command;
@@ -58,7 +57,8 @@ export class PendingRequest implements Proposal {
   readonly node: number;
   readonly boot: number;
   readonly number: number;
-  readonly receipt: Hlc;
+  /** Every attempt of it is stamped above this. */
+  receipt: Hlc;
 
   /** An earlier attempt may have been proposed: the leader must look for it before it proposes again. */
   repeat: boolean;
@@ -146,9 +146,17 @@ export class PendingRequest implements Proposal {
   }
 }
 
+/** Of a node, what makes an operation its own. */
+export interface RequestingNode {
+  readonly nodeId: number;
+  readonly boot: number;
+  readonly hlc: HybridClock;
+  monotonicMs(): number;
+}
+
 /** A command that the node itself gives to a partition it leads; its answer is not looked for again after a change of leader. */
 export function requestOfNode(
-  node: Pick<NodeInternals, 'nodeId' | 'boot' | 'hlc' | 'monotonicMs'>,
+  node: RequestingNode,
   command: Command,
   partitionId: number,
   origin: RequestOrigin,

@@ -1,5 +1,6 @@
 import { ByteReader, type ByteWriter, DecodeError, type Hlc, stampAfter, unreachable } from '@kahuna/base';
 import { readHistoryCommand, writeHistoryCommand } from './history-commands.ts';
+import { readHlc, writeHlc } from './hlc-codec.ts';
 import {
   readAllocate,
   readDurability,
@@ -133,18 +134,6 @@ function readPolicy(reader: ByteReader): CommandPolicy {
   const blockSize = reader.varint();
   const retentionMax = reader.varint();
   return { lockSkewMs, blockSize, retentionMax, retentionMs: reader.varint() };
-}
-
-export function writeHlc(writer: ByteWriter, t: Hlc): void {
-  writer.varint(t.n);
-  writer.varint(t.l);
-  writer.varint(t.c);
-}
-
-export function readHlc(reader: ByteReader): Hlc {
-  const n = reader.varint();
-  const l = reader.varint();
-  return { n, l, c: reader.varint() };
 }
 
 function writeProposal(writer: ByteWriter, proposal: Proposal, stamp: Hlc): void {

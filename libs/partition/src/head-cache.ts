@@ -1,5 +1,5 @@
 import { assert, HLC_ZERO, type Hlc } from '@kahuna/base';
-import type { StoredKey } from './types.ts';
+import type { StoredKey } from './rows.ts';
 import type { Version } from './version.ts';
 
 /** Whoever holds records; told when one of its own has to go. */

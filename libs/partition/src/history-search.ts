@@ -1,5 +1,5 @@
 import { compareHlc, type Hlc } from '@kahuna/base';
-import type { FetchedRow } from './types.ts';
+import type { FetchedRow } from './rows.ts';
 import { decodeVersion, type Version } from './version.ts';
 
 /**

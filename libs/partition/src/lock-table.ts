@@ -5,7 +5,7 @@ import type { LockOperation } from './lock-operation.ts';
 import { acquireDecided, evaluateLock, hasExpired, isContestable, LOCK_ROWS, type Lock, type LockMoment } from './locks.ts';
 import type { Durability, OperationResult } from './operation.ts';
 import { RowTable } from './row-table.ts';
-import type { EntryNeed, ReadNeed } from './types.ts';
+import type { EntryNeed, ReadNeed } from './rows.ts';
 
 /** Clock skew allowed between nodes when a lease is judged in a later term than it was granted in (spec locks §4). Milliseconds. */
 export const LOCK_CLOCK_SKEW_MS = 500;

@@ -1,5 +1,5 @@
 import { addMs, ByteReader, type ByteWriter, DecodeError, equalBytes, HLC_ZERO, type Hlc, type Term } from '@kahuna/base';
-import { readHlc, writeHlc } from './batch-codec.ts';
+import { readHlc, writeHlc } from './hlc-codec.ts';
 import { type LockOperation, LockResponseType } from './lock-operation.ts';
 import type { OperationResult } from './operation.ts';
 import type { RowFormat } from './row-table.ts';

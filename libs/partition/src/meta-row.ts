@@ -1,7 +1,8 @@
 import { ByteReader, type ByteWriter, DecodeError, HLC_ZERO, type Hlc, type LogIndex, type Term } from '@kahuna/base';
 import type { Configuration, Member } from '@kahuna/raft';
-import { readFoundingMember, readHlc, writeFoundingMember, writeHlc } from './batch-codec.ts';
+import { readFoundingMember, writeFoundingMember } from './batch-codec.ts';
 import { readAnyHlc, writeAnyHlc } from './history-commands.ts';
+import { readHlc, writeHlc } from './hlc-codec.ts';
 import { type Hold, type HoldState, NO_HOLDS } from './holds.ts';
 import type { MetaState, RosterMember, SystemState } from './types.ts';
 

@@ -1,7 +1,7 @@
 import type { ByteWriter } from '@kahuna/base';
 import type { PrunedKey, PruneHistory } from './history-commands.ts';
+import type { FetchedRow, StoredKey } from './rows.ts';
 import { historyKey } from './stored-keys.ts';
-import type { FetchedRow, StoredKey } from './types.ts';
 
 /**
  * Prunings that were applied and are not yet in the engine: their rows are still found there, and must not be seen. As everything that

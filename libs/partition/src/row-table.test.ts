@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { HeadCache } from './head-cache.ts';
 import { LOCK_ROWS, type Lock } from './locks.ts';
 import { RowTable } from './row-table.ts';
+import type { EngineRows, StoredKey } from './rows.ts';
 import { nameInterval } from './stored-keys.ts';
-import type { EngineRows, StoredKey } from './types.ts';
 
 const lock = (token: number): Lock => ({ owner: undefined, expires: { n: 0, l: 0, c: 0 }, term: 0, token, lapsed: false });
 

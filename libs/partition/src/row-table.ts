@@ -1,7 +1,7 @@
 import { assert, ByteWriter } from '@kahuna/base';
 import { CachedRecord, type HeadCache, type RecordOwner } from './head-cache.ts';
+import type { EngineRows, FetchedRow, StoredKey } from './rows.ts';
 import { type NameFamily, nameIn, nameKey } from './stored-keys.ts';
-import type { EngineRows, FetchedRow, StoredKey } from './types.ts';
 
 /** How one kind of record is kept. */
 export interface RowFormat<S> {

@@ -2,6 +2,7 @@ import type { Hlc } from '@kahuna/base';
 import type { HeadCache } from './head-cache.ts';
 import type { OperationResult } from './operation.ts';
 import { RowTable } from './row-table.ts';
+import type { ReadNeed } from './rows.ts';
 import {
   evaluateSequence,
   readSequence,
@@ -10,7 +11,6 @@ import {
   type SequencePolicy,
   type SequenceRecord,
 } from './sequences.ts';
-import type { ReadNeed } from './types.ts';
 
 export interface AppliedSequence {
   readonly answer: OperationResult;

@@ -1,5 +1,5 @@
 import { ByteReader, type ByteWriter, DecodeError, HLC_ZERO, type Hlc, unreachable } from '@kahuna/base';
-import { readHlc, writeHlc } from './batch-codec.ts';
+import { readHlc, writeHlc } from './hlc-codec.ts';
 import type { OperationResult } from './operation.ts';
 import type { RowFormat } from './row-table.ts';
 import {

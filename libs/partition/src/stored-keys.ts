@@ -1,6 +1,6 @@
 import { assert, ByteWriter, DecodeError, type PartitionId } from '@kahuna/base';
 import { leafOf } from '@kahuna/range-router';
-import type { StoredKey } from './types.ts';
+import type { StoredKey } from './rows.ts';
 
 /**
  * Keys of the rows in the engine.

@@ -8,9 +8,12 @@ import type { LockOperation } from './lock-operation.ts';
 import type { Lock } from './locks.ts';
 import type { GetOperation, OperationResult, WriteOperation } from './operation.ts';
 import type { NamedRow } from './row-table.ts';
+import type { EntryNeed, FetchedRow, FlushBatch, ReadNeed, StoredKey } from './rows.ts';
 import type { PartitionQuery, PartitionScan } from './scan.ts';
 import type { SequenceGet } from './sequence-operation.ts';
 import type { SequenceCommand, SequencePolicy, SequenceRecord } from './sequences.ts';
+
+export * from './rows.ts';
 
 /**
  * The replicated state machine of one partition, as its host sees it.
@@ -114,45 +117,8 @@ export interface MetaState {
   readonly mapVersion: number;
 }
 
-/** Rows that must be in memory before {@link PartitionMachine.apply} or `read` can go on. Stored keys of the engine. */
-export type StoredKey = Uint8Array;
-
-export type ReadNeed =
-  | { readonly kind: 'rows'; readonly keys: readonly StoredKey[] }
-  /** The newest row at or below a point: scan [from, to) in reverse, one row. */
-  | {
-      readonly kind: 'scan';
-      readonly from: Uint8Array;
-      readonly to: Uint8Array;
-      readonly reverse: boolean;
-      readonly maxRows: number;
-    };
-
-/** A read that takes an entry in the log after all: its operation is to be proposed as a command. */
-export interface EntryNeed {
-  readonly kind: 'entry';
-}
-
 /** Reads of one partition by name; `lock-acquire` is one only as long as the lock is held. */
 export type ReadOperation = GetOperation | LockOperation | SequenceGet;
-
-export type EngineRows = { readonly key: Uint8Array; readonly value: Uint8Array | undefined }[];
-
-export interface FetchedRow {
-  /**
-   * For rows asked by key: the very object that was asked for. It tells the machine which question this answers; a head row that
-   * arrives late, under the key object of an earlier question, is ignored because the head may have moved on since.
-   */
-  readonly key: Uint8Array;
-  /** undefined: no such row (kind 'rows' only). */
-  readonly value: Uint8Array | undefined;
-}
-
-export interface FlushBatch {
-  /** To be written to the engine in one atomic batch, together with those of other partitions. */
-  readonly rows: readonly { readonly key: Uint8Array; readonly value: Uint8Array | undefined }[];
-  readonly appliedIndex: LogIndex;
-}
 
 export interface PartitionMachine {
   readonly partitionId: PartitionId;

@@ -1,6 +1,6 @@
 import { ByteReader, type ByteWriter, DecodeError, HLC_ZERO, type Hlc } from '@kahuna/base';
 import type { VersionTimes } from '@kahuna/txn';
-import { readHlc, writeHlc } from './batch-codec.ts';
+import { readHlc, writeHlc } from './hlc-codec.ts';
 
 /**
  * One successful set of a key. The newest one is the record's head; delete and extend change its times, never its identity.
