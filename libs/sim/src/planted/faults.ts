@@ -44,6 +44,7 @@ const NOTHING_ELSE: Partial<FaultMix> = {
   network: CALM_NETWORK,
 };
 const STALLS: Partial<FaultMix> = { isolations: true, pauses: true, everyMs: 150 };
+const ISOLATIONS: Partial<FaultMix> = { isolations: true, everyMs: 400 };
 const DEAFNESS: Partial<FaultMix> = { deafLeaders: true, ...NOTHING_ELSE, everyMs: 300 };
 const QUICK_CRASHES: Partial<FaultMix> = { ...NOTHING_ELSE, crashes: true, everyMs: 500 };
 const CRASHES: Partial<FaultMix> = { crashes: true, powerLoss: true, everyMs: 400 };
@@ -223,7 +224,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     REPLICA,
     'if (mine.term === term && results !== undefined) {',
     'if (results !== undefined && mine.requests.length === results.length) {',
-    STALLS,
+    ISOLATIONS,
   ),
   // ---- disks
   fault(
