@@ -84,7 +84,10 @@ describe.each([
     expect(await send('/v1/cluster/health')).toMatchObject({ status: 200, text: expect.stringContaining('"ready":true') });
     expect((await send('/nowhere')).status).toBe(404);
     expect((await send('/v1/kv/try-get', { 'content-type': 'text/plain' }, 'x')).status).toBe(415);
+    expect((await send('/v1/kv/try-get', {}, '{"key":"a"}')).status).toBe(415);
     expect((await send('/v1/kv/try-get', JSON_BODY, '{"key":')).status).toBe(400);
+    expect((await send('/v1/kv/try-get', JSON_BODY, '')).status).toBe(400);
+    expect((await send('/v1/ranges/merge', { 'content-type': 'a/b' }, 'whatever')).status).toBe(200);
     const own = await send('/v1/kv/try-get', { ...JSON_BODY, origin: node.url }, '{"key":"a"}');
     expect(own.status).toBe(200);
     const foreign = await send('/v1/kv/try-get', { ...JSON_BODY, origin: 'https://evil.example' }, '{"key":"a"}');

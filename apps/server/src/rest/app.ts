@@ -105,8 +105,11 @@ export async function createRestApp(node: KahunaNode, options: RestOptions): Pro
       .send(problem(403, 'Requests from this origin are refused (--console-allowed-origins).'));
   });
   app.addHook('onRequest', async request => {
+    const { headers, httpVersionMajor } = request.raw;
     // Such a path drops whatever comes, so a type it does not know, or cannot parse, is nothing to refuse.
-    if (!bodyConfig(request).bindsBody) request.raw.headers['content-type'] = undefined;
+    if (!bodyConfig(request).bindsBody) headers['content-type'] = undefined;
+    // Without a type the framework looks for a body by its length alone, which HTTP/2 need not say.
+    else if (httpVersionMajor > 1) headers['content-type'] ??= 'application/octet-stream';
   });
   app.addHook('onSend', async (request, reply) => {
     // HTTP/2 knows no such header; the framework too sets it, where a body is refused.
