@@ -60,8 +60,8 @@ function LeavingBand({ from, name, url }: { from: string; name: string; url: str
     return () => window.clearInterval(timer);
   }, [stayed]);
   useEffect(() => {
-    // Whoever is typing is not moved away from what was typed.
-    if (left <= 0 && !stayed && !isTyping()) window.location.assign(target);
+    // Whoever is typing, or decides about something, is not moved away from it.
+    if (left <= 0 && !stayed && !isBusy()) window.location.assign(target);
   }, [left, stayed, target]);
   return (
     <div className="band" data-tone="moving" role="status">
@@ -83,7 +83,8 @@ function LeavingBand({ from, name, url }: { from: string; name: string; url: str
   );
 }
 
-function isTyping(): boolean {
+function isBusy(): boolean {
+  if (document.querySelector('[role="dialog"]') !== null) return true;
   const active = document.activeElement;
-  return active instanceof HTMLInputElement && active.value !== '';
+  return (active instanceof HTMLInputElement || active instanceof HTMLTextAreaElement) && active.value !== '';
 }

@@ -82,11 +82,17 @@ export function useServerNow(): number {
   return now + (connection.offsetMs ?? 0);
 }
 
-/** Whether this console may do what needs `wanted`; the server decides again (console §11). */
+/** The console is known to be open at a lower level. Says nothing about the connection: what was read stays readable without one. */
+export function useIsBelow(wanted: Level): boolean {
+  const { welcome } = useConnection();
+  return welcome !== undefined && LEVELS.indexOf(welcome.user.level) < LEVELS.indexOf(wanted);
+}
+
+/** Whether this console may do now what needs `wanted`; the server decides again (console §11). */
 export function useMay(wanted: Level): boolean {
   const { welcome, state } = useConnection();
-  if (welcome === undefined || isDown(state)) return false;
-  return LEVELS.indexOf(welcome.user.level) >= LEVELS.indexOf(wanted);
+  const below = useIsBelow(wanted);
+  return welcome !== undefined && !below && !isDown(state);
 }
 
 export type Staleness = 'fresh' | 'stale' | 'lost';

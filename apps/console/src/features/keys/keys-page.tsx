@@ -6,7 +6,7 @@ import { type FormEvent, useState } from 'react';
 import { Page } from '../../app/page.tsx';
 import type { KeysSearch } from '../../app/search.ts';
 import { keySpaceOf, pathToSubject, subjectToPath } from '../../app/subject.ts';
-import { useMay } from '../../live/use-live.ts';
+import { useIsBelow, useMay } from '../../live/use-live.ts';
 import type { DurabilityName } from '../../protocol/messages.ts';
 import { Mark } from '../../ui/marks.tsx';
 import { AsOfPicker } from './as-of-picker.tsx';
@@ -23,7 +23,7 @@ export function KeysPage() {
   const navigate = route.useNavigate();
   const { _splat } = useParams({ strict: false });
   const chosen = pathToSubject(_splat);
-  const mayRead = useMay('reader');
+  const isHidden = useIsBelow('reader');
   const mayEdit = useMay('editor');
   const [creating, setCreating] = useState(false);
   const [picking, setPicking] = useState(false);
@@ -76,7 +76,7 @@ export function KeysPage() {
           onChange={() => setPicking(true)}
         />
       )}
-      {mayRead ? (
+      {!isHidden ? (
         <div className="split keys" data-detail={chosen !== undefined}>
           <SpaceTree
             durability={durability}
