@@ -14,6 +14,7 @@ import {
   result,
 } from './evaluate.ts';
 import { type HeadCache, KeyRecord, type RecordOwner } from './head-cache.ts';
+import { MemoryScan } from './memory-scan.ts';
 import {
   Durability,
   type GetOperation,
@@ -22,8 +23,9 @@ import {
   ResponseType,
   type WriteOperation,
 } from './operation.ts';
-import { MemoryScan, type PartitionQuery, type PartitionScan, PRUNED, ReadPoint, SpaceNames } from './scan.ts';
+import { type PartitionQuery, type PartitionScan, PRUNED, ReadPoint } from './scan.ts';
 import { SpaceIndex } from './space-index.ts';
+import { SpaceNames } from './space-names.ts';
 import { TopRows } from './top-rows.ts';
 import { ownBytes, type Version } from './version.ts';
 

@@ -29,6 +29,7 @@ import {
   result,
 } from './evaluate.ts';
 import { type HeadCache, KeyRecord, type RecordOwner } from './head-cache.ts';
+import { openHeadScan } from './head-scan.ts';
 import type { HoldCommand, PruneHistory, RaiseCeiling } from './history-commands.ts';
 import { searchHistory } from './history-search.ts';
 import { evaluateHold, type HoldState } from './holds.ts';
@@ -41,7 +42,7 @@ import { decodeMetaRow, emptyGroupState, encodeMetaRow, type GroupState } from '
 import { Durability, type GetOperation, type OperationResult, ResponseType, type WriteOperation } from './operation.ts';
 import { Prunings, withoutPruned } from './prunings.ts';
 import type { NamedRow } from './row-table.ts';
-import { type CapturedRow, covers, openHeadScan, type PartitionQuery, type PartitionScan, ReadPoint } from './scan.ts';
+import { type CapturedRow, covers, type PartitionQuery, type PartitionScan, ReadPoint } from './scan.ts';
 import { type SequenceGet, SequenceResponseType } from './sequence-operation.ts';
 import { SequenceTable } from './sequence-table.ts';
 import { entryOf, type SequenceCommand, type SequenceRecord, sequenceAnswer } from './sequences.ts';
