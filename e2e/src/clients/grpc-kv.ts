@@ -38,6 +38,17 @@ export class GrpcClient {
     });
   }
 
+  /** The messages of a server stream, in order. Throws the gRPC error when the status is not OK. */
+  stream<Q, A>(method: string, request: Codec<Q>, answer: Codec<A>, fields: Partial<Q>): AsyncIterable<A> {
+    return this.client.makeServerStreamRequest(
+      method,
+      (value: Q) => Buffer.from(request.encode(value).finish()),
+      (bytes: Buffer) => answer.decode(bytes),
+      message(request, fields),
+      { deadline: Date.now() + 60_000 },
+    );
+  }
+
   /** As `call`, with the request's bytes given as they are. */
   callRaw(method: string, bytes: Buffer): Promise<Buffer> {
     return new Promise((resolve, reject) => {

@@ -78,6 +78,12 @@ export class RestCalls {
     return JSON.parse(answer.text.replace(/(?<=[:,[])-?\d{16,}(?=[,}\]])/g, '"$&"')) as T;
   }
 
+  async get<T>(path: string): Promise<T> {
+    const answer = await http(`${this.base}/${path}`, { agent: this.agent });
+    if (answer.status !== 200) throw new Error(`${path}: HTTP ${answer.status} ${answer.text}`);
+    return JSON.parse(answer.text) as T;
+  }
+
   close(): void {
     this.agent.destroy();
   }
