@@ -793,6 +793,18 @@ describe('sequences', () => {
     expect(again.every(value => value === 2 || value === 1001)).toBe(true);
   });
 
+  test('sequences:N14 the server comes back with another block size', () => {
+    const limits = { retentionMax: 256, retentionMs: 600_000, maxBlocks: 10 };
+    const settings = { ...QUICK_SETTINGS, sequences: { ...limits, blockSize: 4 } };
+    const quick = new AcceptanceWorld(25, { nodes: 1, settings });
+    const s = new SequenceUnderTest(quick);
+    s.create();
+    expect([s.next(), `${s.entry().currentValue}`]).toEqual(['1', '4']);
+    settings.sequences = { ...limits, blockSize: 100 };
+    quick.restartAll();
+    expect([s.next(), `${s.entry().currentValue}`]).toEqual(['5', '104']);
+  });
+
   test('sequences:I12 keys belong to one sequence', () => {
     const [s1, s2] = [new SequenceUnderTest(world), new SequenceUnderTest(world)];
     s1.create();
