@@ -81,7 +81,7 @@ export interface KeySpaceQuery {
 
 export interface KeySpaceRow {
   readonly keySpace: string;
-  /** Keys stored in it, dead ones included (their counters stay); at least so many if `more`. */
+  /** Keys stored in it, dead ones included (their counters stay); at least so many if `more`. Keys first written a moment ago may not count yet. */
   readonly keys: number;
   readonly more: boolean;
 }

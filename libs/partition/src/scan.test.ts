@@ -308,3 +308,48 @@ describe('an ephemeral scan', () => {
     expect(valuesOf(keys.scan(bucket('e')))).toEqual(['first', '19']);
   });
 });
+
+describe('where a scan stands', () => {
+  test('keyvalues:§13 everything up to its position was looked at, so that a page of dead keys can end short', () => {
+    const bench = new PersistentBench();
+    const keys = Array.from({ length: 12 }, (_, i) => `s/${String(i).padStart(2, '0')}`);
+    for (const key of keys) bench.run(set(key, 'x'));
+    for (const key of keys.slice(0, 10)) bench.run(del(key));
+    bench.settle();
+    bench.run(set('s/03b', 'in memory'));
+    const scan = bench.replica.machine.openScan(bucket('s'), bench.nowMs);
+    const seen: string[] = [];
+    for (let need = scan?.need(); scan !== undefined && need !== undefined; need = scan.need()) {
+      if (need.kind !== 'page') throw new Error('the latest state needs no history');
+      const page = bench.replica.engine.page(need.from, need.to, 2);
+      scan.takePage(page.rows, page.more);
+      seen.push(...scan.drain().map(row => row.key));
+      const { position } = scan;
+      if (position === undefined) throw new Error('a page was looked at');
+      const rest = bench.replica.scan(
+        { ...bucket('s'), shape: { kind: 'space', keySpace: 's', lower: { key: position, inclusive: false }, upper: undefined } },
+        bench.nowMs,
+      );
+      expect([...seen, ...keysOf(rest)]).toEqual(['s/03b', 's/10', 's/11']);
+    }
+    expect(scan?.looked).toBe(13);
+  });
+
+  test('the names of spaces are found by seeking past each of them', () => {
+    const bench = new PersistentBench();
+    for (let i = 0; i < 40; i++) bench.run(set(`many/${i}`, ''));
+    for (const key of ['a', 'a/1', 'many/sub/1', 'z\u0000/1']) bench.run(set(key, ''));
+    bench.settle();
+    bench.run(set('new/1', ''));
+    bench.run(del('a'));
+    const names = (prefix: string, after?: string, maxRows = 10) => {
+      const outcome = bench.replica.scan({ ...bucket(''), shape: { kind: 'spaces', prefix, after }, maxRows }, bench.nowMs, 4);
+      return outcome.rows.map(({ key, result }) => `${key} ${result.revision}${result.state === 1 ? '+' : ''}`);
+    };
+    expect(names('')).toEqual(['a 2', 'many 2+', 'many/sub 1', 'new 1', 'z\u0000 1']);
+    expect(names('many')).toEqual(['many 4+', 'many/sub 1']);
+    expect(names('', 'many')).toEqual(['many/sub 1', 'new 1', 'z\u0000 1']);
+    expect(names('', undefined, 2)).toHaveLength(2);
+    expect(names('zz')).toEqual([]);
+  });
+});
