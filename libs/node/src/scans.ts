@@ -1,4 +1,4 @@
-import { type ByteReader, compareHlc, HLC_ZERO, isZeroHlc } from '@kahuna/base';
+import { type ByteReader, compareHlc, HLC_ZERO, type Hlc, isZeroHlc } from '@kahuna/base';
 import {
   Durability,
   type KeySpaceAnswer,
@@ -287,7 +287,14 @@ function isDurability(value: number): boolean {
 
 function isValid(query: ScanQuery): boolean {
   const { prefix, readTimestamp, durability } = query;
-  return prefix !== '' && !isReservedKey(prefix) && isWellFormed(prefix) && readTimestamp.l >= 0 && isDurability(durability);
+  return (
+    prefix !== '' && !isReservedKey(prefix) && isWellFormed(prefix) && isTimestamp(readTimestamp) && isDurability(durability)
+  );
+}
+
+/** A time before 1970 is refused; one that a number cannot hold exactly lies so far ahead that nobody means it. */
+function isTimestamp({ n, l, c }: Hlc): boolean {
+  return Number.isSafeInteger(l) && l >= 0 && Number.isInteger(c) && c >= 0 && Number.isInteger(n);
 }
 
 function cut(rows: ScanRow[], limit: number): ScanRow[] {

@@ -149,12 +149,14 @@ function readPrune(reader: ByteReader): PruneHistory {
 /** Clients choose what a hold protects: every field may be anything that fits its type. */
 export function writeAnyHlc(writer: ByteWriter, t: Hlc): void {
   writer.svarint(t.n);
-  writer.svarint(t.l);
+  writer.u8(t.l < 0 ? 1 : 0);
+  writer.varint(Math.abs(t.l));
   writer.varint(t.c);
 }
 
 export function readAnyHlc(reader: ByteReader): Hlc {
   const n = reader.svarint();
-  const l = reader.svarint();
-  return { n, l, c: reader.varint() };
+  const negative = reader.u8() === 1;
+  const magnitude = reader.varint();
+  return { n, l: negative ? -magnitude : magnitude, c: reader.varint() };
 }
