@@ -37,8 +37,6 @@ export function KeyEditor({ durability, opened, suggestion = '', onClose }: KeyE
   const [lost, setLost] = useState<string>();
   const now = useServerNow();
   const may = useMay('editor');
-  const live = useRow(useFeed('key', { key: name === '' ? ' ' : name, durability }), `${durability}/${name}`);
-  const theirs = base !== undefined && live !== undefined && isOther(base, live) ? live : undefined;
   const valueB64 = encoding === 'base64' ? cleanBase64(text) : toBase64(new TextEncoder().encode(text));
   const endLeft = base?.expiresMs == null ? 0 : Math.round(base.expiresMs - now);
   const expiresMs = lifetime === 'never' ? 0 : lifetime === 'keep' ? Math.max(1, endLeft) : Math.round(Number(seconds) * 1000);
@@ -84,12 +82,11 @@ export function KeyEditor({ durability, opened, suggestion = '', onClose }: KeyE
         ) : (
           <p className="mono subject">{name}</p>
         )}
-        {theirs !== undefined && base !== undefined && (
-          <Theirs
+        {base !== undefined && (
+          <Overtaken
             base={base}
-            theirs={theirs}
             yours={text}
-            onTake={() => {
+            onTake={theirs => {
               setBase(theirs);
               setReport(undefined);
             }}
@@ -210,6 +207,19 @@ function shown(row: KeyRow): string {
   if (row.valueB64 === null) return '(null)';
   const value = fromBase64(row.valueB64);
   return asText(value) ?? row.valueB64;
+}
+
+interface OvertakenProps {
+  readonly base: KeyRow;
+  readonly yours: string;
+  readonly onTake: (theirs: KeyRow) => void;
+}
+
+/** Watches the key that is being edited; says something only when somebody else was faster. */
+function Overtaken({ base, yours, onTake }: OvertakenProps) {
+  const live = useRow(useFeed('key', { key: base.key, durability: base.durability }), `${base.durability}/${base.key}`);
+  if (live === undefined || !isOther(base, live)) return null;
+  return <Theirs base={base} theirs={live} yours={yours} onTake={() => onTake(live)} />;
 }
 
 /** What was opened, what somebody else wrote meanwhile, and what is about to be written. */

@@ -1,5 +1,6 @@
 import './locks.css';
 import { SegmentedControl, TextInput } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
 import { getRouteApi, useParams } from '@tanstack/react-router';
 import { Page } from '../../app/page.tsx';
 import type { LocksSearch } from '../../app/search.ts';
@@ -16,6 +17,8 @@ import { LocksTable } from './locks-table.tsx';
 
 const route = getRouteApi('/locks');
 const ROWS = 200;
+/** A list is asked for when the typing pauses, not for every letter. Milliseconds. */
+const TYPING_PAUSE_MS = 250;
 const DURABILITY = { p: 'persistent', e: 'ephemeral' } as const;
 const STATES = { held: ['held'], free: ['expired', 'released'] } as const;
 
@@ -38,8 +41,9 @@ export function LocksPage() {
       ? undefined
       : { resource, durability: (durability === 'ephemeral' ? 'ephemeral' : 'persistent') as DurabilityName };
   const filter = filterOf(search);
+  const [prefix] = useDebouncedValue(search.q ?? '', TYPING_PAUSE_MS);
   const feed = useFeed('locks', {
-    prefix: search.q ?? '',
+    prefix,
     count: ROWS,
     ...(filter === undefined ? {} : { filter }),
     ...(search.from === undefined ? {} : { from: search.from }),

@@ -1,5 +1,6 @@
 import './sequences.css';
 import { TextInput } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
 import { IconPlus } from '@tabler/icons-react';
 import { getRouteApi, Link, useParams } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -20,6 +21,8 @@ import { SequencePanel } from './sequence-panel.tsx';
 
 const route = getRouteApi('/sequences');
 const ROWS = 200;
+/** A list is asked for when the typing pauses, not for every letter. Milliseconds. */
+const TYPING_PAUSE_MS = 250;
 
 /** Marks, rates, and what is left (console §6.8). */
 export function SequencesPage() {
@@ -29,8 +32,9 @@ export function SequencesPage() {
   const chosen = pathToSubject(_splat);
   const mayCreate = useMay('editor');
   const [creating, setCreating] = useState(false);
+  const [prefix] = useDebouncedValue(search.q ?? '', TYPING_PAUSE_MS);
   const feed = useFeed('sequences', {
-    prefix: search.q ?? '',
+    prefix,
     count: ROWS,
     ...(search.from === undefined ? {} : { from: search.from }),
   });
