@@ -86,14 +86,7 @@ function isLease(leaseMs: number): boolean {
 
 /** Any value but zero that the log can carry. */
 function isTimestamp(t: Hlc): boolean {
-  return (
-    !isZeroHlc(t) &&
-    Math.abs(t.l) < 2 ** 52 &&
-    Number.isInteger(t.l) &&
-    Number.isInteger(t.n) &&
-    Number.isInteger(t.c) &&
-    t.c >= 0
-  );
+  return !isZeroHlc(t) && Number.isSafeInteger(t.l) && Number.isInteger(t.n) && Number.isInteger(t.c) && t.c >= 0;
 }
 
 function refusal(type: number): HoldAnswer {

@@ -88,8 +88,10 @@ describe('snapshot holds', () => {
     const meta = new Meta();
     meta.raise({ n: 1, l: 900, c: 3 });
     meta.acquire({ n: -5, l: 1000, c: 0xffff_ffff });
+    meta.acquire({ n: 1, l: Number.MAX_SAFE_INTEGER, c: 0 }, 60_000, 'f'.repeat(32));
     meta.bench.settle();
-    expect(meta.floor()).toEqual({ floor: { n: -5, l: 1000, c: 0xffff_ffff }, live: 1 });
+    expect(meta.floor()).toEqual({ floor: { n: -5, l: 1000, c: 0xffff_ffff }, live: 2 });
+    expect(meta.bench.replica.machine.holds.holds[1]?.timestamp).toEqual({ n: 1, l: Number.MAX_SAFE_INTEGER, c: 0 });
     expect(meta.bench.replica.machine.holds.ceiling).toEqual({ n: 1, l: 900, c: 3 });
   });
 
