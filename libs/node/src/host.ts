@@ -1,4 +1,4 @@
-import { ByteReader, DecodeError, type Hlc, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
+import { ByteReader, DecodeError, HLC_ZERO, type Hlc, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
 import {
   type CommandPolicy,
   createPartitionMachine,
@@ -57,7 +57,7 @@ import { type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
 import type { LogRecord, Ports, RecoveredGroup, TransportListener } from './ports.ts';
 import { Pruner } from './pruner.ts';
 import { Replica, type ReplicaHost } from './replica.ts';
-import { PendingRequest } from './request.ts';
+import { type PendingRequest, requestOfNode } from './request.ts';
 import { Scans } from './scans.ts';
 import { Sequencer } from './sequencer.ts';
 import { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings, type SequenceSettings } from './settings.ts';
@@ -140,6 +140,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private started = false;
   private table: RoutingTable | undefined;
   private boundRequested = 0;
+  /** Monotonic instant before which frames do not tell the clock. */
+  private clockFrom = 0;
   private rotateLatenciesAt = 0;
   private readonly lastWrite = new Map<Replica, LogWrite>();
   private cancelTick: (() => void) | undefined;
@@ -267,6 +269,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     const now = this.clock.monotonicMs();
     this.started = true;
     this.keeper.begin(now);
+    this.clockFrom = now + this.hlc.waitBeforeServingMs();
     // A restarted node may have promised its votes in its former life (design §5, Lease); alone there is nobody to wait for.
     const grace = fresh || this.standalone ? 0 : Math.max(this.settings.electionMinMs, this.settings.timerInitialDelayMs);
     this.leases.restarted(now + Math.max(grace, this.hlc.waitBeforeServingMs()));
@@ -489,6 +492,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return this.clock.monotonicMs();
   }
 
+  takeNumber(): number {
+    return this.dispatcher.takeNumber();
+  }
+
   after(ms: number, task: () => void): void {
     this.ports.scheduler.after(ms, task);
   }
@@ -518,15 +525,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       nowMs: () => this.hlc.current().l,
       sequence: name => machine.sequence(name),
       fetch: (request, row) => this.fetchForRead(replica, request, { kind: 'rows', keys: [row] }),
-      propose: (command, origin) => {
-        const now = this.clock.monotonicMs();
-        const number = this.dispatcher.takeNumber();
-        const clock = this.hlc.current();
-        const { nodeId, boot } = this;
-        replica.accept(
-          new PendingRequest(command, partitionId, origin, undefined, 0, now, 0, nodeId, boot, number, clock, false),
-        );
-      },
+      propose: (command, origin) => replica.accept(requestOfNode(this, command, partitionId, origin)),
       evaluated: (request, result) => replica.confirmLater(request, result),
     });
   }
@@ -723,7 +722,11 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return writer;
   }
 
-  private readonly currentClock = () => this.hlc.current();
+  /**
+   * What frames tell of this node's clock. It begins above everything that the former life may have stamped, ahead of the present;
+   * others must not follow it there, or leases everywhere would end early. Nothing that promises a time is sent before that has passed.
+   */
+  private readonly currentClock = () => (this.clock.monotonicMs() < this.clockFrom ? HLC_ZERO : this.hlc.current());
 
   private sendFrames(): void {
     if (this.outbox.size === 0) return;
@@ -1212,6 +1215,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     // Entries taken now would be acknowledged and then go with the log that the snapshot replaces.
     if (replica.installing && message.type !== MessageType.Heartbeat) return;
     if (replica.diverged && message.type === MessageType.TimeoutNow) return;
+    if (isElection(message) && this.clock.monotonicMs() < this.clockFrom) return;
     if (message.type === MessageType.VoteResponse && !message.reject) this.hlc.observe(header.clock);
     for (const entry of message.entries) this.observeStamp(entry);
     replica.group.step(message, this.leases.votesAreBound(replica));
@@ -1307,6 +1311,11 @@ function drawHex(rng: Ports['rng'], digits: number): string {
   let text = '';
   while (text.length < digits) text += rng.int(0, 15).toString(16);
   return text;
+}
+
+/** What may end in a new leader, which must stamp above every time that its voters have told. */
+function isElection({ type }: Message): boolean {
+  return type === MessageType.Vote || type === MessageType.TimeoutNow;
 }
 
 function isAnswer(message: Message): boolean {
