@@ -55,11 +55,14 @@ export class Caller {
     });
   }
 
-  /** All messages of a stream that the server alone sends. */
+  /** A stream that the server alone sends. */
+  stream(service: ServiceName, method: string, request: Message): AsyncIterable<Message> {
+    return this.method(service, method)(request) as ClientReadableStream<Message>;
+  }
+
   async collect(service: ServiceName, method: string, request: Message): Promise<readonly Message[]> {
-    const stream = this.method(service, method)(request) as ClientReadableStream<Message>;
     const messages: Message[] = [];
-    for await (const message of stream) messages.push(message as Message);
+    for await (const message of this.stream(service, method, request)) messages.push(message);
     return messages;
   }
 
