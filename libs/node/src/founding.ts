@@ -5,7 +5,7 @@ import type { Hello } from './hello.ts';
 import type { NodeInternals } from './internals.ts';
 import type { LogStore } from './ports.ts';
 import type { Replica } from './replica.ts';
-import { PendingRequest, type RequestOrigin } from './request.ts';
+import { type RequestOrigin, requestOfNode } from './request.ts';
 
 const RETRY_MS = 1000;
 const REPORT_EVERY_MS = 10_000;
@@ -133,10 +133,7 @@ export class Founding {
   private propose(replica: Replica, command: FoundCluster | FoundRangeMap, now: number): void {
     if (now - (this.proposedAt.get(replica.partitionId) ?? Number.NEGATIVE_INFINITY) < RETRY_MS) return;
     this.proposedAt.set(replica.partitionId, now);
-    const { nodeId, boot, hlc } = this.node;
-    replica.accept(
-      new PendingRequest(command, replica.partitionId, NOBODY, undefined, 0, now, 0, nodeId, boot, 0, hlc.current(), false),
-    );
+    replica.accept(requestOfNode(this.node, command, replica.partitionId, NOBODY));
   }
 }
 

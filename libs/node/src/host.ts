@@ -1,4 +1,13 @@
-import { ByteReader, DecodeError, HLC_ZERO, type Hlc, HybridClock, META_PARTITION, type PartitionId, SYSTEM_PARTITION } from '@kahuna/base';
+import {
+  ByteReader,
+  DecodeError,
+  HLC_ZERO,
+  type Hlc,
+  HybridClock,
+  META_PARTITION,
+  type PartitionId,
+  SYSTEM_PARTITION,
+} from '@kahuna/base';
 import {
   type CommandPolicy,
   createPartitionMachine,

@@ -37,6 +37,8 @@ export interface NodeInternals {
   readonly dispatcher: { readonly waiting: number; readonly counters: Readonly<Record<string, number>> };
 
   monotonicMs(): number;
+  /** Number of an operation that this node itself begins. */
+  takeNumber(): number;
   after(ms: number, task: () => void): void;
   /** Runs `task` in a later turn of the event loop, as soon as may be. */
   soon(task: () => void): void;

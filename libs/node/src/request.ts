@@ -152,6 +152,8 @@ export interface RequestingNode {
   readonly boot: number;
   readonly hlc: HybridClock;
   monotonicMs(): number;
+  /** Of its next operation. */
+  takeNumber(): number;
 }
 
 /** A command that the node itself gives to a partition it leads; its answer is not looked for again after a change of leader. */
@@ -172,7 +174,7 @@ export function requestOfNode(
     0,
     nodeId,
     boot,
-    0,
+    node.takeNumber(),
     node.hlc.current(),
     false,
   );
