@@ -175,6 +175,16 @@ export class Cluster {
     return node;
   }
 
+  /** Undoes what a test did to it: no broken link, every node runs, every partition has a leader. */
+  async mend(): Promise<void> {
+    this.network.heal();
+    for (const node of this.nodes) {
+      if (node.running) node.resume();
+      else node.start();
+    }
+    await this.ready();
+  }
+
   /** Everything is stopped; the directories go unless asked to stay. */
   async close(keepFiles = false): Promise<void> {
     this.network.heal();
