@@ -1,6 +1,6 @@
 import { ManualClock } from '@kahuna/base';
 import type { Level, OperationReport, OperationRequest, Preflight } from '@kahuna/console/protocol';
-import { Durability, ResponseType } from '@kahuna/partition';
+import { Durability, ResponseType, SetFlag } from '@kahuna/partition';
 import fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MemoryNode } from '../testing/memory-node.ts';
@@ -64,6 +64,17 @@ describe('console:§7 one path for all actions', () => {
     expect((await post<OperationReport>(set('0', 'two'))).body.outcome).toBe('done');
     const late = (await post<OperationReport>(set('0', 'three'))).body;
     expect([late.outcome, late.text]).toEqual(['refused', 'It is revision 1 now; you saw revision 0. Nothing was changed.']);
+  });
+
+  test('the write itself is conditional: what happens after the look cannot be overwritten', async () => {
+    const node = open();
+    await post(set(null, 'one'));
+    await post(set('0', 'two'));
+    const writes = node.operations.filter(operation => operation.kind === 'set');
+    expect(writes.map(({ flags, compareRevision }) => [flags, compareRevision])).toEqual([
+      [SetFlag.Set | SetFlag.IfNotExists, 0],
+      [SetFlag.Set | SetFlag.IfEqualToRevision, 0],
+    ]);
   });
 
   test('the same idempotency key again starts nothing', async () => {
