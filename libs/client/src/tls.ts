@@ -1,4 +1,4 @@
-/** PEM texts for `https://` endpoints. */
+/** PEM texts for `https://` endpoints over gRPC. REST trusts what the platform trusts. */
 export interface TlsOptions {
   /** Certificate authorities to trust instead of the system's. */
   readonly ca?: string | undefined;
@@ -6,6 +6,6 @@ export interface TlsOptions {
   readonly cert?: string | undefined;
   /** Private key of the client certificate. */
   readonly key?: string | undefined;
-  /** False accepts any certificate: for nodes on this machine with certificates of their own making. Default true. */
+  /** False accepts any certificate: for nodes on this machine with certificates of their own making. Default true. REST always checks. */
   readonly verify?: boolean | undefined;
 }

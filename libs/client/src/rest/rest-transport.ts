@@ -1,5 +1,6 @@
 import { DecodeError } from '@kahuna/base';
 import { keyValueMessages, type ReceivedResult, type RequestedOperation, routingMessages } from '@kahuna/wire';
+import { InvalidInputError } from '../errors.ts';
 import {
   type Connection,
   type Method,
@@ -155,7 +156,18 @@ function reading<T>(read: () => T): T {
   }
 }
 
-/** REST over HTTP, for browsers and wherever HTTP/2 does not get through. */
+/**
+ * REST over HTTP, for browsers and wherever HTTP/2 does not get through. Certificates are the platform's business: `fetch` trusts
+ * what it trusts (in Node.js `NODE_EXTRA_CA_CERTS` adds to that).
+ */
 export function restTransport(): Transport {
-  return { name: 'rest', connect: endpoint => new RestConnection(endpoint) };
+  return {
+    name: 'rest',
+    connect(endpoint, tls) {
+      if (tls?.ca !== undefined || tls?.cert !== undefined || tls?.key !== undefined) {
+        throw new InvalidInputError('REST has no certificates of its own: use gRPC, or NODE_EXTRA_CA_CERTS');
+      }
+      return new RestConnection(endpoint);
+    },
+  };
 }
