@@ -128,7 +128,6 @@ export class ScanSession implements ReadTask, RequestOrigin {
   private stage: 'gate' | 'open' | 'settle' | 'paused' | 'over' = 'gate';
   private scan: PartitionScan | undefined;
   private view: EngineSnapshot | undefined;
-  private firstPage: ScanPage | undefined;
   /** Expiries up to here are settled: a quorum's clocks are past them. */
   private settledMs = 0;
   private finished: PartPage | undefined;
@@ -189,41 +188,57 @@ export class ScanSession implements ReadTask, RequestOrigin {
 
   private openScan(ephemeral: EphemeralTable | undefined): void {
     this.stage = 'open';
-    const { node, engine } = this.sessions;
     // Memory's own stamps are as they are minted: its time needs no settling.
     if (ephemeral !== undefined) this.fixesTime();
     const query = { ...this.request, readTimestamp: this.time };
-    const nowMs = node.hlc.current().l;
-    if (ephemeral !== undefined) {
-      this.scan = ephemeral.scan(query, nowMs);
-      return;
-    }
-    this.scan = this.replica.machine.openScan(query, nowMs);
-    if (this.scan === undefined) return;
-    const need = this.scan.need();
-    // Both show the writes issued so far and no others; together they cost one trip to the engine.
-    engine.snapshot((error, view) => {
-      if (node.failedEngine(error) || view === undefined) return;
-      if (this.stage === 'over') {
-        view.close();
-        return;
-      }
-      this.view = view;
-      if (need === undefined || this.firstPage !== undefined) this.takeFirstPage();
-    });
-    if (need?.kind !== 'page') return;
-    engine.scan(this.slice(need), (error, page) => {
-      if (node.failedEngine(error) || this.stage === 'over') return;
-      this.firstPage = page;
-      if (this.view !== undefined) this.takeFirstPage();
-    });
+    const nowMs = this.sessions.node.hlc.current().l;
+    if (ephemeral === undefined) this.openHeads(query, nowMs, false);
+    else this.scan = ephemeral.scan(query, nowMs);
   }
 
-  private takeFirstPage(): void {
-    const page = this.firstPage;
-    this.firstPage = undefined;
-    if (page !== undefined) this.scan?.takePage(page.rows, page.more);
-    this.drive();
+  /**
+   * Most scans end within their first page, and one read of the engine is one instant by itself. Only when it was not enough the scan
+   * begins again, with a view that stays: what is read later is not older (R3 of `replica.ts`).
+   */
+  private openHeads(query: PartRequest, nowMs: number, frozen: boolean): void {
+    const { node, engine } = this.sessions;
+    this.scan = this.replica.machine.openScan(query, nowMs);
+    const need = this.scan?.need();
+    if (this.scan === undefined) return;
+    if (need === undefined) {
+      node.soon(() => this.driveUnlessOver());
+    } else if (need.kind === 'page' && !frozen) {
+      engine.scan(this.slice(need), (error, page) => {
+        if (!node.failedEngine(error)) this.takeOnlyPage(query, page);
+      });
+    } else {
+      engine.snapshot((error, view) => {
+        if (node.failedEngine(error) || view === undefined) return;
+        if (this.stage === 'over') view.close();
+        else {
+          this.view = view;
+          this.drive();
+        }
+      });
+    }
+  }
+
+  private takeOnlyPage(query: PartRequest, page: ScanPage): void {
+    const { scan, replica } = this;
+    if (this.stage === 'over' || scan === undefined) return;
+    scan.takePage(page.rows, page.more);
+    if (scan.need() === undefined) {
+      this.drive();
+    } else if (replica.leads && !replica.installing) {
+      this.openHeads(query, this.sessions.node.hlc.current().l, true);
+    } else {
+      this.close();
+      this.sink.refused(ForwardStatus.NotLeader);
+    }
+  }
+
+  private driveUnlessOver(): void {
+    if (this.stage !== 'over') this.drive();
   }
 
   answer(request: PendingRequest): void {

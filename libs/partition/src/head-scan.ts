@@ -67,6 +67,8 @@ abstract class HeadScan implements PartitionScan {
   private readonly prunedBelow: ReadonlyMap<string, number>;
   private waiting: Search[] = [];
   private round: Search[] = [];
+  /** What the round has asked for: asking again must not take the question for an answer. */
+  private asked: ScanNeed | undefined;
   position: string | undefined = undefined;
   looked = 0;
   bytes = 0;
@@ -98,7 +100,10 @@ abstract class HeadScan implements PartitionScan {
 
   need(): ScanNeed | undefined {
     if (this.aborted) return undefined;
-    if (this.round.length > 0) return this.probes();
+    if (this.round.length > 0) {
+      this.asked ??= this.probes();
+      return this.asked;
+    }
     const interval = this.nextInterval();
     return interval === undefined ? undefined : { kind: 'page', from: interval.from, to: interval.to };
   }
@@ -142,6 +147,7 @@ abstract class HeadScan implements PartitionScan {
   }
 
   takeRows(rows: readonly FetchedRow[]): void {
+    this.asked = undefined;
     let at = 0;
     const open: Search[] = [];
     for (const search of this.round) {

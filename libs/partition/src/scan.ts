@@ -59,7 +59,7 @@ export type ScanNeed =
   | { readonly kind: 'rows'; readonly keys: readonly StoredKey[] };
 
 export interface PartitionScan {
-  /** What to fetch from the view; undefined: the scan is over. */
+  /** What to fetch from the view, the same until it is taken; undefined: the scan is over. */
   need(): ScanNeed | undefined;
   /** The page asked for; `more`: the interval holds rows behind it. */
   takePage(rows: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[], more: boolean): void;

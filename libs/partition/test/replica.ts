@@ -179,6 +179,7 @@ export function finishScan(scan: PartitionScan, view: MemoryRows, pageRows: numb
   const rows: ScanRow[] = [];
   for (let need = scan.need(), rounds = 0; need !== undefined; need = scan.need(), rounds++) {
     if (rounds > 100_000) throw new Error('the scan does not come to an end');
+    if (scan.need()?.kind !== need.kind) throw new Error('asked again, a scan needs the same');
     if (need.kind === 'page') {
       const page = view.page(need.from, need.to, pageRows);
       scan.takePage(page.rows, page.more);

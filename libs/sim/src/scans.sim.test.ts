@@ -330,6 +330,22 @@ for (const [name, durability] of [
       expect(keysOf(world.scan(bucket('x', options)))).toEqual(['x/3']);
     });
 
+    test('keyvalues:§12 a prefix as of a time that memory and engine tell together', () => {
+      const keys = ['past/1', 'past/2', 'past/x/3', 'pasta'];
+      world.setAll(keys, options);
+      const t = world.now();
+      for (const round of ['second', 'third', 'fourth']) {
+        world.pass(100);
+        for (const key of keys) world.set(key, round, options);
+      }
+      for (const id of [1, 2, 3]) {
+        expect(shown(world.scan(byPrefix('past', { ...options, readTimestamp: t }), id))).toEqual(
+          keys.map(key => `${key}=${key}`),
+        );
+        expect(shown(world.scan(byPrefix('past', options), id))).toEqual(keys.map(key => `${key}=fourth`));
+      }
+    });
+
     test('the listing of key spaces pages over all partitions', () => {
       world.setAll(['list', 'list/a', 'list/b', 'list/c/1', 'listed/1', 'listed/2', 'listed/3', 'lisu/1'], options);
       const all = world.keySpaces({ ...options, prefix: 'list' }, 2);
