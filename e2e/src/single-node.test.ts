@@ -214,9 +214,20 @@ describe('operations:3 wrong flags: exit 1, the flag named, nothing written', ()
     expect(execFileSync(process.execPath, [serverEntry(), '--version'], { encoding: 'utf8' })).toMatch(/\d+\.\d+\.\d+/);
     expect(execFileSync(process.execPath, [serverEntry(), '--help'], { encoding: 'utf8' })).toContain('--initial-cluster');
   });
+});
+
+describe('a node that is asked and not touched', () => {
+  let resting: Cluster;
+  let node: ServerProcess;
+
+  beforeAll(async () => {
+    resting = await Cluster.start({ nodes: 1 });
+    node = resting.node(1);
+  });
+
+  afterAll(() => resting.close());
 
   test('a port in use: exit 1 with the port and the flag', async () => {
-    const { node } = await one();
     const directory = mkdtempSync(join(tmpdir(), 'kahuna-port-'));
     const port = new URL(node.url).port;
     const args = ['--host', '127.0.2.1', '--http-ports', port, '--grpc-cleartext-ports', String(await freePort())];
@@ -234,18 +245,14 @@ describe('operations:3 wrong flags: exit 1, the flag named, nothing written', ()
     expect(answer.stderr + answer.stdout).toContain('--http-ports');
     rmSync(directory, { recursive: true, force: true });
   });
-});
 
-describe('health and shutdown', () => {
   test('health is 200 with the documented members, and a member that names no fault', async () => {
-    const { node } = await one();
     const { status, body } = await node.health();
     expect(status).toBe(200);
     expect(body).toEqual({ ready: true, initialized: true, localRole: 'Voter', hostedPartitions: 3, fatalFault: null });
   });
 
   test('GET / answers Kahuna.Server to a tool and the console to a browser', async () => {
-    const { node } = await one();
     const plain = await http(`${node.url}/`);
     expect([plain.status, plain.text.trim()]).toEqual([200, 'Kahuna.Server']);
     const browser = await http(`${node.url}/`, { headers: { accept: 'text/html' } });
@@ -253,7 +260,7 @@ describe('health and shutdown', () => {
   });
 
   test('operations:14 metrics are there for Prometheus', async () => {
-    const { node, rest } = await one();
+    const rest = new RestKv(node.url);
     await putText(rest, 'metric', '1');
     const metrics = await http(`${node.url}/metrics`);
     expect(metrics.status).toBe(200);
@@ -268,16 +275,16 @@ describe('health and shutdown', () => {
     expect(metrics.text).toMatch(/^process_resident_memory_bytes [1-9]/m);
     rest.close();
   });
+});
 
-  test('SIGTERM ends with 0, and what was answered before is there afterwards', async () => {
-    const { node, rest } = await one();
-    const writes = Array.from({ length: 100 }, (_, i) => putText(rest, `bye/${i}`, 'v').catch(() => undefined));
-    await sleep(20);
-    expect(await node.stop(20_000)).toBe(0);
-    const answered = (await Promise.all(writes)).flatMap((answer, i) => (answer?.type === 0 ? [`bye/${i}`] : []));
-    node.start();
-    await cluster?.ready();
-    for (const key of answered) await expectRead(rest.get({ key, durability: Persistent }), 'Get r0 "v"');
-    rest.close();
-  });
+test('SIGTERM ends with 0, and what was answered before is there afterwards', async () => {
+  const { node, rest } = await one();
+  const writes = Array.from({ length: 100 }, (_, i) => putText(rest, `bye/${i}`, 'v').catch(() => undefined));
+  await sleep(20);
+  expect(await node.stop(20_000)).toBe(0);
+  const answered = (await Promise.all(writes)).flatMap((answer, i) => (answer?.type === 0 ? [`bye/${i}`] : []));
+  node.start();
+  await cluster?.ready();
+  for (const key of answered) await expectRead(rest.get({ key, durability: Persistent }), 'Get r0 "v"');
+  rest.close();
 });
