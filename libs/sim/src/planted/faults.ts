@@ -321,6 +321,13 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     DEAFNESS,
   ),
   service(
+    'tells its clock while that is ahead, after a restart',
+    HOST,
+    '(this.clock.monotonicMs() < this.clockFrom ? HLC_ZERO : this.hlc.current())',
+    'this.hlc.current()',
+    { ...NOTHING_ELSE, crashes: true, everyMs: 700 },
+  ),
+  service(
     'forgets idempotency keys with its memory',
     'partition/src/sequences.ts',
     'writer.varint(live.replays.size);\n  for (const [key, replay] of live.replays) {',
