@@ -91,6 +91,16 @@ export function planFor(seed: number): RunPlan {
 export const SHAPES = {
   /** Whether replicas agree is left to the cluster itself. */
   unwatched: (plan: RunPlan): RunPlan => ({ ...plan, cluster: { ...plan.cluster, watchChecksums: false } }),
+  /** Logs are cut short while the engine is far behind them. */
+  tight: (plan: RunPlan): RunPlan => ({
+    ...plan,
+    cluster: {
+      ...CALM_CLUSTER,
+      settings: { ...QUICK_SETTINGS, keepEntries: 2, checkpointMs: 100 },
+      engine: { callMinMs: 2, callMeanMs: 10, stallChance: 0 },
+    },
+    troubleMs: 3000,
+  }),
   /** Locks and sequences are what most clients are about. */
   services: (plan: RunPlan): RunPlan => ({
     ...plan,

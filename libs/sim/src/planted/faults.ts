@@ -234,13 +234,16 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     "    this.ports.log.append(write.records, undefined, error => {\n      if (error !== undefined && error.name === '') {",
     { diskErrors: true, everyMs: 400 },
   ),
-  fault(
-    'compacts above what the engine holds durably',
-    KEEPER,
-    'Math.min(replica.durableIndex, group.lastIndex',
-    'Math.min(replica.machine.appliedIndex, group.lastIndex',
-    CRASHES,
-  ),
+  {
+    ...fault(
+      'compacts above what the engine holds durably',
+      KEEPER,
+      'Math.min(replica.durableIndex, group.lastIndex',
+      'Math.min(replica.machine.appliedIndex, group.lastIndex',
+      CRASHES,
+    ),
+    shape: 'tight',
+  },
   fault(
     'takes a written state for a durable one',
     KEEPER,
