@@ -1,4 +1,5 @@
 import { Link } from '@tanstack/react-router';
+import { validateKeys } from '../../app/search.ts';
 import { subjectToPath } from '../../app/subject.ts';
 import { bytes, plural } from '../../format/numbers.ts';
 import { useFeed, useFreshness, usePhase, useRows, useWindow } from '../../live/use-live.ts';
@@ -129,7 +130,7 @@ function KeyLine({ row, space, chosen, past }: KeyLineProps) {
         <Link
           to="/keys/$"
           params={{ _splat: subjectToPath(row.key) }}
-          search={old => ({ ...old, space })}
+          search={old => ({ ...validateKeys(old), space })}
           data-row
           aria-current={chosen ? 'true' : undefined}
           title={row.key}
