@@ -16,6 +16,8 @@ import { NamedSequence } from './sequences.ts';
 import type { Sequence } from './sequences-api.ts';
 import { SnapshotService } from './snapshots.ts';
 import type { Transport } from './transport.ts';
+import { WatchService } from './watch.ts';
+import type { Watches } from './watch-api.ts';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 const CANDIDATE_BYTES = 6;
@@ -41,6 +43,8 @@ export class KahunaClient implements AsyncDisposable {
   /** The lock service call by call, for tools. */
   readonly locks: LockCalls;
   readonly cluster: Cluster;
+  /** What happens to keys, as it happens. */
+  readonly watch: Watches;
   private readonly runtime: Runtime;
   private readonly caller: Caller;
   private readonly service: LockService;
@@ -62,6 +66,7 @@ export class KahunaClient implements AsyncDisposable {
     this.keys = new StoredKeys(this.caller, bytes, { durability });
     this.snapshots = new SnapshotService(this.caller);
     this.cluster = new ClusterService(this.caller);
+    this.watch = new WatchService(this.caller);
     this.service = new LockService(this.caller, durability);
     this.locks = this.service;
     this.keeper = new LockKeeper(runtime, this.service);

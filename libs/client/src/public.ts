@@ -9,3 +9,4 @@ export type * from './options.ts';
 export type * from './sequences-api.ts';
 export type { TlsOptions } from './tls.ts';
 export type { Transport } from './transport.ts';
+export type * from './watch-api.ts';

@@ -6,6 +6,7 @@ import type {
   RequestedOperation,
   routingMessages,
   sequenceMessages,
+  watchMessages,
 } from '@kahuna/wire';
 import type { TlsOptions } from './tls.ts';
 
@@ -45,7 +46,7 @@ export type Method = keyof Methods;
 export type RequestOf<M extends Method> = Methods[M]['request'];
 export type ResponseOf<M extends Method> = Methods[M]['response'];
 
-export type TransportFault = 'endpoint' | 'request' | 'protocol';
+export type TransportFault = 'endpoint' | 'request' | 'protocol' | 'pruned';
 
 /** Why a request has no answer. */
 export class TransportFailure extends Error {
@@ -55,6 +56,7 @@ export class TransportFailure extends Error {
   /**
    * - `endpoint`: others may do better; this one is left alone for a while.
    * - `request`: no endpoint will take this request, for example because it is too large.
+   * - `pruned`: a watch asks for history that is gone.
    * - `protocol`: the other side does not speak this contract.
    */
   readonly fault: TransportFault;
@@ -72,6 +74,8 @@ export interface Reply<R> {
   failed(failure: TransportFailure): void;
 }
 
+export type WatchRequest = watchMessages.GrpcWatchRequest;
+export type WatchResponse = watchMessages.GrpcWatchResponse;
 export type RangeRequest = keyValueMessages.GrpcGetByRangeRequest;
 export type RangePage = keyValueMessages.GrpcGetByRangePageResponse;
 
@@ -83,6 +87,8 @@ export interface Connection {
   call<M extends Method>(method: M, request: RequestOf<M>, timeoutMs: number, reply: Reply<ResponseOf<M>>): void;
   /** Pages of one walk at one moment. Throws a {@link TransportFailure}; leaving the loop ends the walk. */
   pages(request: RangeRequest, signal: AbortSignal | undefined): AsyncIterable<RangePage>;
+  /** Messages of one watch, until the signal or the loop ends it. Throws a {@link TransportFailure}. Not every transport can. */
+  watch?(request: WatchRequest, signal: AbortSignal): AsyncIterable<WatchResponse>;
   /** Fails what is under way. */
   close(): void;
 }

@@ -13,6 +13,7 @@ import type {
   ScanQuery,
   SequenceOperation,
 } from '@kahuna/partition';
+import type { Watch, WatchQuery } from './watch-api.ts';
 
 /** Receives answers without a closure per operation: `token` is whatever the submitter chose. Called exactly once per operation, never inside `submit`. */
 export interface ResultSink {
@@ -33,6 +34,8 @@ export interface KahunaNode {
   keySpaces(query: KeySpaceQuery, deadlineMs: number): Promise<KeySpaceAnswer>;
   /** A page of locks or sequences over all partitions, for the console. Never rejects. */
   list(query: ListingQuery, deadlineMs: number): Promise<ListingAnswer>;
+  /** Changes of keys from this node's own replicas. `wake`: there is something to take, or the watch has ended; never called inside `watch`. */
+  watch(query: WatchQuery, wake: () => void): Watch;
   membership(): MembershipView;
   routing(keySpace: string | undefined): RoutingView;
   health(): HealthView;

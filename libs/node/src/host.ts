@@ -73,6 +73,8 @@ import { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings, type SequenceSet
 import { SnapshotTransfers } from './snapshots.ts';
 import { StateKeeper } from './state-keeper.ts';
 import { healthView, membershipView, nodeFacts, routingView } from './views.ts';
+import type { Watch, WatchQuery } from './watch-api.ts';
+import { WatchHub } from './watch-hub.ts';
 
 /** One group's part of a log write under way. */
 interface PendingPersist {
@@ -138,6 +140,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   /** As {@link NodeHost.scans}, for `hold`. */
   readonly holds: Holds;
   readonly pruner: Pruner;
+  readonly watches: WatchHub;
   /** As {@link NodeHost.scans}, for `list`. */
   readonly listings: Listings;
   private readonly onFatal: ((reason: string) => void) | undefined;
@@ -190,6 +193,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.listings = new Listings(this, ports.engine);
     this.holds = new Holds(this, this.dispatcher, () => drawHex(ports.rng, HOLD_ID_DIGITS));
     this.pruner = new Pruner(this, ports.engine, this.dispatcher);
+    this.watches = new WatchHub(this, ports.engine, this.dispatcher);
     ports.transport.listener = this;
   }
 
@@ -334,6 +338,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.stopping = true;
     this.dispatcher.refuseAll();
     this.scans.refuseAll();
+    this.watches.endAll();
     for (const replica of this.replicas.values()) if (replica.leads) this.handOver(replica);
     const finish = (): void => {
       this.cancelTick?.();
@@ -371,6 +376,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.events.record('fatal-fault', 'critical', `node/${this.nodeId}`, reason);
     this.dispatcher.refuseAll();
     this.scans.refuseAll();
+    this.watches.endAll();
     this.cancelTick?.();
     this.onFatal?.(reason);
   }
@@ -854,6 +860,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.listings.tick(now);
     this.holds.tick(now);
     this.pruner.tick(now);
+    this.watches.tick();
     this.snapshots.tick(now);
     this.exchange.tick(now);
     this.checksums.tick(now);
@@ -1249,6 +1256,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   hold(operation: HoldOperation, deadlineMs: number): Promise<HoldAnswer> {
     return new Promise(resolve => this.holds.ask(operation, deadlineMs, resolve));
+  }
+
+  watch(query: WatchQuery, wake: () => void): Watch {
+    return this.watches.open(query, wake);
   }
 
   list(query: ListingQuery, deadlineMs: number): Promise<ListingAnswer> {

@@ -70,3 +70,4 @@ export {
 export { metaRowKey } from './stored-keys.ts';
 export { rowBytes } from './top-rows.ts';
 export * from './types.ts';
+export * from './watch.ts';

@@ -78,6 +78,7 @@ import type {
 } from './types.ts';
 import { FEATURE_LEVEL } from './types.ts';
 import { decodeVersion, encodeHead, encodePast, ownBytes, type Version } from './version.ts';
+import { type CapturedKey, type ChangeObserver, copyOf, type PastVersion } from './watch.ts';
 
 /**
  * Replicated state of one partition: its records, and for partitions 0 and 1 the cluster's own state.
@@ -129,6 +130,8 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
   private readonly prunings = new Prunings();
   /** Told the key whenever a version is superseded, for pruning after writes; the leader's business, not the state's. */
   onSuperseded: ((key: string) => void) | undefined = undefined;
+  /** Told every change while somebody watches. */
+  observer: ChangeObserver | undefined = undefined;
   private readonly locks: LockTable | undefined;
   private readonly sequences: SequenceTable | undefined;
   /** Held for the entry that is applied next. */
@@ -245,6 +248,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       this.answers.add(proposal.id, stamp, answer);
     }
     this.state.lastStamp = stamp;
+    this.observer?.advanced(stamp);
     if (this.pinned.length > 0) this.unpin();
     this.locks?.unpin();
     this.sequences?.unpin();
@@ -305,7 +309,10 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     assert(record.asked === undefined, 'the heads of an entry are supplied before it is applied');
     const before = record.current;
     const answer = evaluateWrite(record, operation, stamp);
-    if (hasEffect(answer.type)) this.changed(record, before);
+    if (hasEffect(answer.type)) {
+      this.changed(record, before);
+      this.observer?.changed(operation.kind, record.key, record.current as Version, stamp);
+    }
     this.digest(operation, answer, record, stamp);
     record.used = true;
     return answer;
@@ -674,6 +681,17 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     for (const record of this.flush.records) if (!record.dirty && covered(record.key)) yield record;
   }
 
+  /** Keys of which memory knows more than the engine, at this instant; the host takes its view of the engine in the same step. */
+  captureForWatch(watched: (key: string) => boolean): CapturedKey[] {
+    const captured: CapturedKey[] = [];
+    for (const record of this.unflushed(watched)) {
+      const versions: PastVersion[] = [];
+      for (let version = record.current; version !== undefined; version = version.older) versions.push(copyOf(version));
+      captured.push({ key: record.key, versions });
+    }
+    return captured;
+  }
+
   openListing(
     query: ListingQuery,
     nowMs: number,
@@ -757,6 +775,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     this.state = decodeMetaRow(metaRow);
     this.answers = new AnswerMemory(this.answerCapacity, this.state.lastStamp);
     this.takenIndex = this.state.appliedIndex;
+    this.observer?.replaced();
   }
 
   /** Drops everything held in memory: the partition leaves this node, or its state was replaced. */

@@ -12,6 +12,7 @@ import type { EntryNeed, FetchedRow, FlushBatch, ReadNeed, StoredKey } from './r
 import type { PartitionQuery, PartitionScan } from './scan.ts';
 import type { SequenceGet } from './sequence-operation.ts';
 import type { SequenceCommand, SequencePolicy, SequenceRecord } from './sequences.ts';
+import type { CapturedKey, ChangeObserver } from './watch.ts';
 
 export * from './rows.ts';
 
@@ -138,6 +139,12 @@ export interface PartitionMachine {
   readonly holds: HoldState;
   /** Told the key whenever a version is superseded; whoever leads and prunes sets it. */
   onSuperseded: ((key: string) => void) | undefined;
+  /** Told every change of a key, in order, while somebody watches; undefined costs nothing. */
+  observer: ChangeObserver | undefined;
+  /** History whose end lies at or below this may be gone. */
+  readonly prunedFloor: Hlc;
+  /** Keys of which memory knows more than the engine, at this instant; the host takes its view of the engine in the same step. */
+  captureForWatch(watched: (key: string) => boolean): CapturedKey[];
 
   /** Stored keys whose heads must be supplied before `apply(batch)`; a shared empty array in the hot case. */
   needs(batch: CommandBatch): readonly StoredKey[];

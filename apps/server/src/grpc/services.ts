@@ -23,6 +23,7 @@ import { RouteHints } from './route-hints.ts';
 import { scanCalls } from './scan-calls.ts';
 import { sequenceCalls } from './sequence-calls.ts';
 import { UnaryCalls, type UnaryHandler } from './unary.ts';
+import { WatchCalls } from './watch-calls.ts';
 
 /** Largest message in either direction (grpc §1.2). Bytes. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
@@ -76,12 +77,15 @@ export function registerGrpcServices(server: Server, node: KahunaNode, settings:
   addStream(server, 'KeyValuer', 'GetByRangeStream', false, (call: RangeStreamCall) => streamRange(calls, call));
   addStream(server, 'KeyValuer', 'BatchClientKeyValueRequests', true, (call: BatchCall) => keyValueStreams.open(call));
   addStream(server, 'Locker', 'BatchClientLockRequests', true, (call: BatchCall) => lockStreams.open(call));
+  const watches = new WatchCalls(node);
+  addStream(server, 'Watcher', 'Watch', false, watches.handle);
   if (settings.protoFolder !== undefined) addReflection(server, settings.protoFolder);
 
   return {
     drain: async () => {
       calls.stopping = true;
       stopHealth();
+      watches.drain();
       await Promise.all([keyValueStreams.drain(), lockStreams.drain()]);
     },
     get openStreams() {

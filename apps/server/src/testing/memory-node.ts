@@ -52,6 +52,10 @@ export class MemoryNode implements KahunaNode {
     return Promise.reject(new Error('this node lists no key spaces'));
   }
 
+  watch(): never {
+    throw new Error('this node tells no changes');
+  }
+
   list(): Promise<never> {
     return Promise.reject(new Error('this node lists no locks or sequences'));
   }

@@ -52,6 +52,10 @@ export class ObservedNode implements KahunaNode {
     return new Promise(resolve => this.real.stop(resolve));
   }
 
+  watch(query: Parameters<KahunaNode['watch']>[0], wake: () => void): ReturnType<KahunaNode['watch']> {
+    return this.real.watch(query, wake);
+  }
+
   submit(operation: Submitted, sink: ResultSink, token: number, deadlineMs: number): void {
     this.operations.push(operation);
     this.pending += 1;

@@ -23,10 +23,12 @@ import {
   type Transport,
   TransportFailure,
   type TransportFault,
+  type WatchRequest,
+  type WatchResponse,
 } from '../transport.ts';
 import { KeyStream } from './key-stream.ts';
 import { isLockMethod, type LockRequest, LockStream } from './lock-stream.ts';
-import { RANGE_STREAM, RPCS, type UnaryMethod } from './methods.ts';
+import { RANGE_STREAM, RPCS, type UnaryMethod, WATCH_STREAM } from './methods.ts';
 
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 /** A connection is given this long to come up before a request goes elsewhere. Milliseconds. */
@@ -49,6 +51,7 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 
 function faultOf(code: number): TransportFault {
   if (code === status.UNIMPLEMENTED) return 'protocol';
+  if (code === status.OUT_OF_RANGE) return 'pruned';
   return code === status.RESOURCE_EXHAUSTED || code === status.INVALID_ARGUMENT ? 'request' : 'endpoint';
 }
 
@@ -135,6 +138,26 @@ class GrpcConnection implements Connection {
       throw failureOf(error as ServiceError);
     } finally {
       signal?.removeEventListener('abort', abort);
+      call.cancel();
+    }
+  }
+
+  async *watch(request: WatchRequest, signal: AbortSignal): AsyncGenerator<WatchResponse, void, void> {
+    signal.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      this.whenConnected(CONNECT_LIMIT_MS, resolve, reason => reject(new TransportFailure(reason, false)));
+    });
+    const { path, encode, decode } = WATCH_STREAM;
+    const call: ClientReadableStream<WatchResponse> = this.client.makeServerStreamRequest(path, encode, decode, request);
+    const abort = (): void => call.cancel();
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      for await (const response of call) yield response as WatchResponse;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw failureOf(error as ServiceError);
+    } finally {
+      signal.removeEventListener('abort', abort);
       call.cancel();
     }
   }

@@ -1,4 +1,10 @@
-import { clusterMessages as cluster, keyValueMessages as kv, routingMessages, sequenceMessages as sequences } from '@kahuna/wire';
+import {
+  clusterMessages as cluster,
+  keyValueMessages as kv,
+  routingMessages,
+  sequenceMessages as sequences,
+  watchMessages as watches,
+} from '@kahuna/wire';
 import type { Method, RequestOf, ResponseOf } from '../transport.ts';
 import type { LockMethod } from './lock-stream.ts';
 
@@ -53,3 +59,5 @@ export const RPCS: { readonly [M in UnaryMethod]: Rpc<RequestOf<M>, ResponseOf<M
 };
 
 export const RANGE_STREAM = rpc('/KeyValuer/GetByRangeStream', kv.GrpcGetByRangeRequest, kv.GrpcGetByRangePageResponse);
+
+export const WATCH_STREAM = rpc('/Watcher/Watch', watches.GrpcWatchRequest, watches.GrpcWatchResponse);

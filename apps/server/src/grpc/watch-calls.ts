@@ -1,0 +1,211 @@
+import { type ServerWritableStream, status } from '@grpc/grpc-js';
+import { DecodeError, type Hlc } from '@kahuna/base';
+import type { KahunaNode, Watch, WatchEnd, WatchEvent, WatchPosition, WatchQuery, WatchStart } from '@kahuna/node';
+import type { Change, WatchShape } from '@kahuna/partition';
+import { keySpaceOfPrefix } from '@kahuna/range-router';
+import { decodePosition, encodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
+import { asBuffer } from './unary.ts';
+
+export type WatchCall = ServerWritableStream<Buffer, Buffer>;
+
+/** Events of one message. Bytes. */
+const MESSAGE_BYTES = 256 * 1024;
+/** Positions are sent at most so often. Milliseconds. */
+const MIN_PROGRESS_MS = 100;
+
+const KINDS = {
+  set: messages.GrpcWatchEventKind.WATCH_SET,
+  delete: messages.GrpcWatchEventKind.WATCH_DELETE,
+  extend: messages.GrpcWatchEventKind.WATCH_EXTEND,
+  expire: messages.GrpcWatchEventKind.WATCH_EXPIRE,
+} as const;
+
+const ENDS: Readonly<Record<WatchEnd, { readonly code: status; readonly details: string }>> = {
+  invalid: { code: status.INVALID_ARGUMENT, details: 'this cannot be watched' },
+  unavailable: { code: status.UNAVAILABLE, details: 'the watch cannot be served here now' },
+  pruned: {
+    code: status.OUT_OF_RANGE,
+    details: 'HISTORY_PRUNED: changes behind this position are no longer kept; begin anew with the present state',
+  },
+  'too-many-expiries': { code: status.RESOURCE_EXHAUSTED, details: 'too many keys with an expiry for one watch' },
+  overloaded: { code: status.RESOURCE_EXHAUSTED, details: 'too many watches on this node' },
+};
+
+/** The open watches of this server. */
+export class WatchCalls {
+  private readonly node: KahunaNode;
+  private readonly open = new Set<WatchStream>();
+
+  constructor(node: KahunaNode) {
+    this.node = node;
+  }
+
+  readonly handle = (call: WatchCall): void => {
+    try {
+      const request = messages.GrpcWatchRequest.decode(call.request);
+      const target = targetOf(request);
+      const query = { shape: shapeOf(target), start: startOf(request, target) };
+      const stream = new WatchStream(call, this.node, query, target, request.ProgressMs, () => this.open.delete(stream));
+      this.open.add(stream);
+      stream.pump();
+    } catch (error) {
+      // The generated decoder throws a plain Error for bytes that are no message.
+      const details = error instanceof Error ? error.message : String(error);
+      call.emit('error', { code: status.INVALID_ARGUMENT, details });
+    }
+  };
+
+  /** Ends them all so that clients go on elsewhere. */
+  drain(): void {
+    for (const stream of [...this.open]) stream.fail(ENDS.unavailable);
+  }
+}
+
+/** One watch: what the node has ready goes out in one message per turn, as fast as the client reads. */
+class WatchStream {
+  private readonly call: WatchCall;
+  private readonly watch: Watch;
+  private readonly target: WatchTarget;
+  private readonly onEnd: () => void;
+  private readonly timer: NodeJS.Timeout | undefined;
+  private blocked = false;
+  private over = false;
+  /** The position is wanted with the next message. */
+  private positionDue = true;
+
+  constructor(call: WatchCall, node: KahunaNode, query: WatchQuery, target: WatchTarget, progressMs: number, onEnd: () => void) {
+    this.call = call;
+    this.target = target;
+    this.onEnd = onEnd;
+    this.watch = node.watch(query, () => this.pump());
+    if (progressMs > 0) {
+      this.timer = setInterval(
+        () => {
+          this.positionDue = true;
+          this.pump();
+        },
+        Math.max(progressMs, MIN_PROGRESS_MS),
+      );
+    }
+    call.on('drain', () => {
+      this.blocked = false;
+      this.pump();
+    });
+    call.on('cancelled', () => this.close());
+  }
+
+  pump(): void {
+    while (!this.blocked && !this.over) {
+      const events = this.watch.take(MESSAGE_BYTES);
+      const position = this.positionDue ? this.watch.position() : undefined;
+      if (events.length === 0 && position === undefined) {
+        if (this.watch.end !== undefined) this.fail(ENDS[this.watch.end]);
+        return;
+      }
+      if (position !== undefined) this.positionDue = false;
+      this.blocked = !this.call.write(this.message(events, position));
+    }
+  }
+
+  /** Fields of messages that are put one behind the other are those of one message: each event is encoded once for all watches. */
+  private message(events: readonly WatchEvent[], position: WatchPosition | undefined): Buffer {
+    const parts = events.map(encodedEvent);
+    if (position !== undefined) {
+      const Position = encodePosition(this.target, position);
+      parts.push(messages.GrpcWatchResponse.encode({ Events: [], Position }).finish());
+    }
+    return parts.length === 1 ? asBuffer(parts[0] as Uint8Array) : Buffer.concat(parts);
+  }
+
+  fail(end: { readonly code: status; readonly details: string }): void {
+    if (this.over) return;
+    this.close();
+    this.call.emit('error', end);
+  }
+
+  private close(): void {
+    if (this.over) return;
+    this.over = true;
+    clearInterval(this.timer);
+    this.watch.close();
+    this.onEnd();
+  }
+}
+
+function encodedEvent(event: WatchEvent): Uint8Array {
+  event.encoded ??= messages.GrpcWatchResponse.encode({ Events: [messageOf(event)], Position: undefined }).finish();
+  return event.encoded;
+}
+
+function messageOf({ change, partitionId, initial }: WatchEvent): messages.GrpcWatchEvent {
+  return {
+    Kind: KINDS[change.kind],
+    Key: change.key,
+    Value: valueIn(change),
+    Revision: BigInt(change.revision),
+    Expires: change.expires.l === 0 ? undefined : stampMessage(change.expires),
+    Stamp: stampMessage(change.place.stamp),
+    Partition: partitionId,
+    Initial: initial,
+    ValueGone: !change.valueKept,
+  };
+}
+
+function valueIn(change: Change): Uint8Array | undefined {
+  return change.value ?? undefined;
+}
+
+function stampMessage({ n, l, c }: Hlc): messages.GrpcWatchStamp {
+  return { Node: n, Physical: BigInt(l), Counter: c };
+}
+
+function targetOf({ Target, Durability }: messages.GrpcWatchRequest): WatchTarget {
+  if (Durability !== messages.GrpcWatchDurability.WATCH_PERSISTENT) {
+    throw new DecodeError('only persistent keys can be watched: ephemeral ones leave no history to resume from');
+  }
+  if (Target === undefined) throw new DecodeError('a watch names a key, a bucket, a prefix or a range');
+  return Target;
+}
+
+function shapeOf(target: WatchTarget): WatchShape {
+  switch (target.$case) {
+    case 'Key':
+      return { kind: 'key', key: target.Key };
+    case 'Bucket':
+      return { kind: 'space', keySpace: keySpaceOfPrefix(target.Bucket), lower: undefined, upper: undefined };
+    case 'Prefix':
+      return { kind: 'prefix', prefix: target.Prefix };
+    case 'Range': {
+      const { Bucket, StartKey, StartInclusive, EndKey, EndInclusive } = target.Range;
+      return {
+        kind: 'space',
+        keySpace: keySpaceOfPrefix(Bucket),
+        lower: StartKey === undefined ? undefined : { key: StartKey, inclusive: StartInclusive },
+        upper: EndKey === undefined ? undefined : { key: EndKey, inclusive: EndInclusive },
+      };
+    }
+  }
+}
+
+function startOf({ Start }: messages.GrpcWatchRequest, target: WatchTarget): WatchStart {
+  switch (Start?.$case) {
+    case 'Initial':
+      return Start.Initial ? { kind: 'initial' } : { kind: 'now' };
+    case 'After': {
+      const { Node, Physical, Counter } = Start.After;
+      return { kind: 'time', stamp: { n: Node, l: safe(Physical), c: Counter } };
+    }
+    case 'FromRevision':
+      return { kind: 'revision', revision: safe(Start.FromRevision) };
+    case 'Position':
+      return { kind: 'places', places: decodePosition(target, Start.Position) };
+    default:
+      return { kind: 'now' };
+  }
+}
+
+function safe(value: bigint): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < 0) throw new DecodeError('a number out of its range');
+  return number;
+}

@@ -1,0 +1,343 @@
+import { HLC_ZERO } from '@kahuna/base';
+import {
+  type Change,
+  changeBytes,
+  comparePlaces,
+  expiryOf,
+  FIRST_PLACE,
+  type Place,
+  placeAt,
+  type WatchShape,
+  watches,
+} from '@kahuna/partition';
+import type { EngineSnapshot } from './ports.ts';
+import type { Watch, WatchEnd, WatchEvent, WatchPosition, WatchQuery } from './watch-api.ts';
+import type { Expiries } from './watch-expiries.ts';
+import { changesSince, type FrozenState, presentState } from './watch-history.ts';
+import { type Feed, type Listener, reached, type WatchHub } from './watch-hub.ts';
+
+/** Events that wait to be taken; beyond it a watch falls behind, and reads the history again once there is room. */
+const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
+/** Changes that come while a part reads history; beyond it they are read from history too. */
+const MAX_BUFFERED_BYTES = 1024 * 1024;
+/** Expiries that lie ahead, of one watch in one partition. */
+const MAX_EXPIRIES = 200_000;
+/** A state that is being installed is looked at again after this. Milliseconds. */
+const INSTALL_PAUSE_MS = 50;
+
+/** One watch, over as many partitions as its keys may lie in. */
+export class NodeWatch implements Watch {
+  readonly hub: WatchHub;
+  readonly query: WatchQuery;
+  private readonly wake: () => void;
+  private readonly parts: WatchPart[] = [];
+  private queue: WatchEvent[] = [];
+  private takenAt = 0;
+  private queuedBytes = 0;
+  private waking = false;
+  private waiters: (() => void)[] = [];
+  end: WatchEnd | undefined = undefined;
+  isClosed = false;
+
+  constructor(hub: WatchHub, query: WatchQuery, wake: () => void) {
+    this.hub = hub;
+    this.query = query;
+    this.wake = wake;
+  }
+
+  begin(feed: Feed): void {
+    const part = new WatchPart(this, feed);
+    this.parts.push(part);
+    part.start();
+  }
+
+  get hasRoom(): boolean {
+    return this.queuedBytes < MAX_QUEUED_BYTES;
+  }
+
+  /** Resolves when half of the queue was taken, or the watch is over. */
+  room(): Promise<void> {
+    if (this.isClosed || this.queuedBytes < MAX_QUEUED_BYTES / 2) return Promise.resolve();
+    return new Promise(resolve => this.waiters.push(resolve));
+  }
+
+  push(event: WatchEvent): void {
+    this.queue.push(event);
+    this.queuedBytes += changeBytes(event.change);
+    this.notify();
+  }
+
+  /** Something can be taken or said: the gateway looks in a later turn, once for all of it. */
+  notify(): void {
+    if (this.waking) return;
+    this.waking = true;
+    this.hub.node.soon(() => {
+      this.waking = false;
+      if (!this.isClosed || this.end !== undefined) this.wake();
+    });
+  }
+
+  take(maxBytes: number): readonly WatchEvent[] {
+    const from = this.takenAt;
+    let bytes = 0;
+    while (this.takenAt < this.queue.length && bytes < maxBytes) {
+      bytes += changeBytes((this.queue[this.takenAt++] as WatchEvent).change);
+    }
+    const taken = this.queue.slice(from, this.takenAt);
+    this.queuedBytes -= bytes;
+    if (this.takenAt === this.queue.length) {
+      this.queue = [];
+      this.takenAt = 0;
+    } else if (this.takenAt > 1024) {
+      this.queue = this.queue.slice(this.takenAt);
+      this.takenAt = 0;
+    }
+    if (this.queuedBytes < MAX_QUEUED_BYTES / 2) this.releaseWaiters();
+    return taken;
+  }
+
+  private releaseWaiters(): void {
+    for (const resume of this.waiters.splice(0)) resume();
+  }
+
+  position(): WatchPosition | undefined {
+    if (this.queue.length > 0) return undefined;
+    const places = new Map<number, Place>();
+    for (const part of this.parts) {
+      const place = part.position();
+      if (place === undefined) return undefined;
+      places.set(part.feed.partitionId, place);
+    }
+    return places;
+  }
+
+  fail(end: WatchEnd): void {
+    if (this.isClosed) return;
+    this.end = end;
+    this.close();
+    this.notify();
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    for (const part of this.parts) part.feed.remove(part);
+    this.hub.closed(this);
+    this.releaseWaiters();
+  }
+}
+
+/**
+ * A watch in one partition.
+ *
+ *     reading ── history up to an instant; what is applied meanwhile is buffered ──▶ live ── queue full ──▶ behind
+ *        ▲──────────────────── room in the queue again: history from the last place on ─────────────────────┘
+ *
+ * W1 Events are queued in the order of their places, each once: nothing at or before `after` is queued.
+ * W2 A live part has queued everything that its feed was told.
+ */
+class WatchPart implements Listener {
+  readonly feed: Feed;
+  readonly shape: WatchShape;
+  readonly watched: (key: string) => boolean;
+  private readonly watch: NodeWatch;
+  private readonly fromRevision: number;
+  private initial: boolean;
+  private state: 'reading' | 'live' | 'behind' = 'reading';
+  /** Everything up to here is queued. */
+  private after: Place;
+  /** Begins without a place of its own: history that is asked for by revision has its own rule about what is gone. */
+  private placed: boolean;
+  private buffer: WatchEvent[] = [];
+  private bufferedBytes = 0;
+  private overflowed = false;
+
+  constructor(watch: NodeWatch, feed: Feed) {
+    const { shape, start } = watch.query;
+    this.watch = watch;
+    this.feed = feed;
+    this.shape = shape;
+    this.watched = watches(shape);
+    this.fromRevision = start.kind === 'revision' ? start.revision : 0;
+    this.initial = start.kind === 'initial';
+    this.placed = start.kind !== 'revision';
+    this.after = placeAt(feed.stamp);
+    if (start.kind === 'time') this.after = placeAt(start.stamp);
+    else if (start.kind === 'places') this.after = start.places.get(feed.partitionId) ?? this.after;
+    else if (start.kind === 'revision') this.after = FIRST_PLACE;
+  }
+
+  start(): void {
+    this.feed.add(this);
+    this.run();
+  }
+
+  position(): Place | undefined {
+    if (this.initial || !this.placed) return undefined;
+    return this.state === 'live' ? reached(this.after, this.feed.stamp) : this.after;
+  }
+
+  offer(event: WatchEvent): void {
+    const { change } = event;
+    if (comparePlaces(change.place, this.after) <= 0 || change.revision < this.fromRevision) return;
+    if (this.state === 'live') {
+      this.queue(event);
+      if (this.watch.hasRoom) return;
+      this.state = 'behind';
+      this.run();
+    } else if (this.state === 'reading' && !this.overflowed) {
+      this.buffer.push(event);
+      this.bufferedBytes += changeBytes(change);
+      if (this.bufferedBytes > MAX_BUFFERED_BYTES) this.dropBuffer();
+    }
+  }
+
+  missed(): void {
+    if (this.state === 'live') {
+      this.after = reached(this.after, this.feed.stamp);
+      this.state = 'behind';
+      this.run();
+    } else this.dropBuffer();
+  }
+
+  fail(end: WatchEnd): void {
+    this.watch.fail(end);
+  }
+
+  private dropBuffer(): void {
+    this.overflowed = true;
+    this.buffer = [];
+    this.bufferedBytes = 0;
+  }
+
+  private queue(event: WatchEvent): void {
+    this.after = event.change.place;
+    this.watch.push(event);
+  }
+
+  private emit(change: Change): void {
+    if (comparePlaces(change.place, this.after) <= 0 || change.revision < this.fromRevision) return;
+    this.queue({ partitionId: this.feed.partitionId, change, initial: false, encoded: undefined });
+  }
+
+  private run(): void {
+    this.readUntilLive().catch((error: unknown) => {
+      const { node } = this.watch.hub;
+      if (!node.failedEngine(error instanceof Error ? error : new Error(String(error)))) return;
+      this.watch.fail('unavailable');
+    });
+  }
+
+  private async readUntilLive(): Promise<void> {
+    while (!this.watch.isClosed && this.state !== 'live') {
+      await this.watch.room();
+      if (this.watch.isClosed) return;
+      if (this.feed.replica.installing) await this.pause();
+      else await this.readRound();
+    }
+  }
+
+  private pause(): Promise<void> {
+    return new Promise(resolve => this.watch.hub.node.after(INSTALL_PAUSE_MS, resolve));
+  }
+
+  private async readRound(): Promise<void> {
+    const { machine } = this.feed.replica;
+    // What was superseded up to the floor may be gone; what begins at a place needs everything behind it.
+    if (this.placed && !this.initial && comparePlaces(this.after, placeAt(machine.prunedFloor)) < 0) {
+      this.watch.fail('pruned');
+      return;
+    }
+    this.state = 'reading';
+    this.overflowed = false;
+    this.buffer = [];
+    this.bufferedBytes = 0;
+    const until = machine.lastStamp;
+    const captured = machine.captureForWatch(this.watched);
+    const view = await this.takeView();
+    const frozen: FrozenState = { view, bucket: this.feed.bucket, captured, until };
+    let expiries: Expiries | undefined;
+    try {
+      expiries = this.initial ? await this.readPresent(frozen) : await this.readHistory(frozen);
+    } finally {
+      view.close();
+    }
+    if (this.watch.isClosed || expiries === undefined) return;
+    this.after = reached(this.after, until);
+    this.placed = true;
+    if (expiries.size > MAX_EXPIRIES) this.watch.fail('too-many-expiries');
+    else if (!this.overflowed) this.goLive(expiries);
+  }
+
+  private takeView(): Promise<EngineSnapshot> {
+    return new Promise((resolve, reject) => {
+      this.watch.hub.engine.snapshot((error, view) => {
+        if (view === undefined) reject(error ?? new Error('no view'));
+        else resolve(view);
+      });
+    });
+  }
+
+  /** undefined: there is more, or the watch has ended. */
+  private async readHistory(frozen: FrozenState): Promise<Expiries | undefined> {
+    const query = { shape: this.shape, after: this.after, fromRevision: this.fromRevision };
+    const round = await changesSince(frozen, query);
+    if (this.watch.isClosed) return undefined;
+    if (round.pruned) {
+      this.watch.fail('pruned');
+      return undefined;
+    }
+    for (const change of round.changes) this.emit(change);
+    if (!round.truncated) return round.expiries;
+    this.placed = true;
+    return undefined;
+  }
+
+  private async readPresent(frozen: FrozenState): Promise<Expiries | undefined> {
+    const { partitionId } = this.feed;
+    const expiries = await presentState(frozen, this.shape, change => {
+      this.watch.push({ partitionId, change, initial: true, encoded: undefined });
+      return this.watch.hasRoom ? undefined : this.watch.room();
+    });
+    this.initial = false;
+    this.after = placeAt(frozen.until);
+    return expiries;
+  }
+
+  /** Queues what was applied while history was read, with the expiries in between, of which the feed did not know. */
+  private goLive(expiries: Expiries): void {
+    this.state = 'live';
+    for (const event of this.buffer) {
+      const { change } = event;
+      if (change.kind === 'expire') continue;
+      this.expire(expiries, change.place.stamp.l);
+      if (comparePlaces(change.place, this.after) > 0) this.queue(event);
+      expiries.track(change.key, versionOf(change));
+    }
+    this.buffer = [];
+    this.expire(expiries, this.feed.stamp.l);
+    for (const [key, version] of expiries.entries()) this.feed.expiries.track(key, version);
+    // Somebody may wait to hear where the watch begins.
+    this.watch.notify();
+  }
+
+  private expire(expiries: Expiries, beforeMs: number): void {
+    for (let due = expiries.takeBefore(beforeMs); due !== undefined; due = expiries.takeBefore(beforeMs)) {
+      this.emit(expiryOf(due.key, due.version));
+    }
+  }
+}
+
+/** As much of a version as its expiry needs. */
+function versionOf(change: Change) {
+  const { kind, revision, expires, place } = change;
+  return {
+    revision,
+    value: null,
+    commit: place.stamp,
+    lastModified: place.stamp,
+    expires: kind === 'delete' ? HLC_ZERO : expires,
+    deletedAt: HLC_ZERO,
+    archived: true,
+  };
+}
