@@ -14,10 +14,10 @@ const argument = name => {
 const withCheck = process.argv.includes('--with-check');
 const only = argument('--only')?.split(',');
 
-/** Tests of one process each share the cores; the end-to-end tests measure time and start processes, so they run alone. */
+/** Tests of one process each share the cores; the end-to-end tests measure time and start processes, so they run alone; acceptance cases mostly wait, so many of one file run at once. */
 const groups = [
   { projects: ['unit', 'console', 'sim'], options: ['--maxWorkers=2'] },
-  { projects: ['e2e'], options: ['--maxWorkers=1'] },
+  { projects: ['e2e'], options: ['--maxWorkers=1', '--maxConcurrency=15'] },
 ];
 
 let passed = 0;
