@@ -10,11 +10,12 @@ import {
   type WatchShape,
   watches,
 } from '@kahuna/partition';
-import type { EngineSnapshot } from './ports.ts';
+import type { NodeInternals } from './internals.ts';
+import type { EngineSnapshot, StateEngine } from './ports.ts';
 import type { Watch, WatchEnd, WatchEvent, WatchPosition, WatchQuery } from './watch-api.ts';
 import type { Expiries } from './watch-expiries.ts';
+import { type Feed, type Listener, reached } from './watch-feed.ts';
 import { changesSince, type FrozenState, presentState } from './watch-history.ts';
-import { type Feed, type Listener, reached, type WatchHub } from './watch-hub.ts';
 
 /** Events that wait to be taken; beyond it a watch falls behind, and reads the history again once there is room. */
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
@@ -25,9 +26,16 @@ const MAX_EXPIRIES = 200_000;
 /** A state that is being installed is looked at again after this. Milliseconds. */
 const INSTALL_PAUSE_MS = 50;
 
+/** What watches need of their hub. */
+export interface WatchHost {
+  readonly node: NodeInternals;
+  readonly engine: StateEngine;
+  closed(watch: NodeWatch): void;
+}
+
 /** One watch, over as many partitions as its keys may lie in. */
 export class NodeWatch implements Watch {
-  readonly hub: WatchHub;
+  readonly hub: WatchHost;
   readonly query: WatchQuery;
   private readonly wake: () => void;
   private readonly parts: WatchPart[] = [];
@@ -39,7 +47,7 @@ export class NodeWatch implements Watch {
   end: WatchEnd | undefined = undefined;
   isClosed = false;
 
-  constructor(hub: WatchHub, query: WatchQuery, wake: () => void) {
+  constructor(hub: WatchHost, query: WatchQuery, wake: () => void) {
     this.hub = hub;
     this.query = query;
     this.wake = wake;

@@ -1,0 +1,153 @@
+import { FIRST_DATA_PARTITION, type Hlc, type PartitionId } from '@kahuna/base';
+import {
+  type Change,
+  type ChangeObserver,
+  changeOf,
+  comparePlaces,
+  expiryOf,
+  type PastVersion,
+  placeAt,
+  type WatchShape,
+} from '@kahuna/partition';
+import { keySpaceOf } from '@kahuna/range-router';
+import type { Replica } from './replica.ts';
+import type { WatchEnd, WatchEvent } from './watch-api.ts';
+import { Expiries } from './watch-expiries.ts';
+
+/** A part of a watch, as its feed sees it. */
+export interface Listener {
+  readonly shape: WatchShape;
+  readonly watched: (key: string) => boolean;
+  offer(event: WatchEvent): void;
+  /** Changes were missed. */
+  missed(): void;
+  fail(end: WatchEnd): void;
+}
+
+/** Changes of one partition, brought to those who watch its keys. It observes its machine only while there is somebody. */
+export class Feed implements ChangeObserver {
+  readonly replica: Replica;
+  private readonly onIdle: () => void;
+  private readonly keys = new Map<string, Set<Listener>>();
+  private readonly spaces = new Map<string, Set<Listener>>();
+  private readonly others = new Set<Listener>();
+  private listeners = 0;
+  /** Of watched keys: all of them, for listeners that are up to date. */
+  expiries = new Expiries();
+  /** Everything up to here was told. */
+  stamp: Hlc;
+  /** An entry without effect is on its way. */
+  ticking = false;
+
+  constructor(replica: Replica, onIdle: () => void) {
+    this.replica = replica;
+    this.onIdle = onIdle;
+    this.stamp = replica.machine.lastStamp;
+    replica.machine.observer = this;
+  }
+
+  get partitionId(): PartitionId {
+    return this.replica.partitionId;
+  }
+
+  get bucket(): number {
+    return this.partitionId - FIRST_DATA_PARTITION;
+  }
+
+  add(listener: Listener): void {
+    this.listeners++;
+    const { shape } = listener;
+    if (shape.kind === 'key') addTo(this.keys, shape.key, listener);
+    else if (isBucket(shape)) addTo(this.spaces, shape.keySpace, listener);
+    else this.others.add(listener);
+  }
+
+  remove(listener: Listener): void {
+    const { shape } = listener;
+    if (shape.kind === 'key') removeFrom(this.keys, shape.key, listener);
+    else if (isBucket(shape)) removeFrom(this.spaces, shape.keySpace, listener);
+    else this.others.delete(listener);
+    if (--this.listeners > 0) return;
+    this.replica.machine.observer = undefined;
+    this.onIdle();
+  }
+
+  changed(kind: 'set' | 'delete' | 'extend', key: string, head: PastVersion, stamp: Hlc): void {
+    this.expire(stamp);
+    const listeners = this.listenersOf(key);
+    if (listeners.length === 0) {
+      // Of a key that nobody watches any more nothing may stay behind that later is not true.
+      if (this.expiries.size > 0) this.expiries.forget(key);
+      return;
+    }
+    this.expiries.track(key, head);
+    this.tell(listeners, changeOf(kind, key, head, stamp));
+  }
+
+  advanced(stamp: Hlc): void {
+    this.expire(stamp);
+    this.stamp = stamp;
+  }
+
+  replaced(): void {
+    for (const listener of this.all()) listener.missed();
+    this.expiries = new Expiries();
+    this.stamp = this.replica.machine.lastStamp;
+  }
+
+  waitsForEntry(nowMs: number): boolean {
+    const earliest = this.expiries.earliestMs();
+    return earliest !== undefined && earliest < nowMs && this.stamp.l <= earliest;
+  }
+
+  private expire(stamp: Hlc): void {
+    if (this.expiries.size === 0) return;
+    for (let due = this.expiries.takeBefore(stamp.l); due !== undefined; due = this.expiries.takeBefore(stamp.l)) {
+      const listeners = this.listenersOf(due.key);
+      if (listeners.length > 0) this.tell(listeners, expiryOf(due.key, due.version));
+    }
+  }
+
+  private tell(listeners: readonly Listener[], change: Change): void {
+    const event: WatchEvent = { partitionId: this.partitionId, change, initial: false, encoded: undefined };
+    for (const listener of listeners) listener.offer(event);
+  }
+
+  private listenersOf(key: string): readonly Listener[] {
+    const found = [...(this.keys.get(key) ?? NOBODY)];
+    if (this.spaces.size > 0) {
+      for (const listener of this.spaces.get(keySpaceOf(key)) ?? NOBODY) if (listener.watched(key)) found.push(listener);
+    }
+    for (const listener of this.others) if (listener.watched(key)) found.push(listener);
+    return found;
+  }
+
+  private *all(): Iterable<Listener> {
+    for (const group of [...this.keys.values(), ...this.spaces.values()]) yield* group;
+    yield* this.others;
+  }
+}
+
+const NOBODY: ReadonlySet<Listener> = new Set();
+
+function isBucket(shape: WatchShape): shape is Extract<WatchShape, { kind: 'space' }> {
+  return shape.kind === 'space' && shape.lower === undefined && shape.upper === undefined;
+}
+
+function addTo(groups: Map<string, Set<Listener>>, name: string, listener: Listener): void {
+  const group = groups.get(name);
+  if (group === undefined) groups.set(name, new Set([listener]));
+  else group.add(listener);
+}
+
+function removeFrom(groups: Map<string, Set<Listener>>, name: string, listener: Listener): void {
+  const group = groups.get(name);
+  group?.delete(listener);
+  if (group?.size === 0) groups.delete(name);
+}
+
+/** The later of a place and everything up to a stamp. */
+export function reached(place: Change['place'], stamp: Hlc): Change['place'] {
+  const all = placeAt(stamp);
+  return comparePlaces(place, all) >= 0 ? place : all;
+}
