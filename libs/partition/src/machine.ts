@@ -332,7 +332,10 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     if (this.locks === undefined || !this.takesLock(command)) return this.refuseName(isLockName(command), stamp);
     const { answer, changed } = this.locks.execute(command, stamp, this.state.appliedTerm, policy.lockSkewMs);
     this.digestAnswer(answer, stamp);
-    if (changed !== undefined) this.digestWords(changed.token, changed.expires.l, changed.lapsed ? 1 : 0);
+    if (changed !== undefined) {
+      this.digestWords(changed.token, changed.expires.l, changed.lapsed ? 1 : 0);
+      this.digestWords(changed.owner === undefined ? 0 : this.hasher.hash(changed.owner), changed.term, changed.expires.c);
+    }
     return answer;
   }
 
@@ -342,11 +345,21 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     if (this.sequences === undefined || !this.takesSequence(command.key)) return this.refuseName(valid, stamp);
     const { answer, changed } = this.sequences.execute(command, stamp, policy);
     this.digestAnswer(answer, stamp);
-    if (changed !== undefined) {
-      const mark = Number(BigInt.asIntN(32, changed.live?.mark ?? 0n));
-      this.digestWords(mark, changed.live?.incarnation ?? -1, changed.live?.replays.size ?? -1);
-    }
+    if (changed !== undefined) this.digestSequence(changed);
     return answer;
+  }
+
+  private digestSequence({ revision, live }: SequenceRecord): void {
+    this.digestWords(revision, live?.incarnation ?? -1, live?.replays.size ?? -1);
+    if (live === undefined) return;
+    this.digestInt64(live.mark, live.stream);
+    this.digestInt64(live.initialValue, live.blockSize ?? 0);
+    this.digestInt64(live.increment, live.maxValue === undefined ? 0 : 1);
+    this.digestInt64(live.maxValue ?? 0n, 0);
+  }
+
+  private digestInt64(value: bigint, word: number): void {
+    this.digestWords(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)), word);
   }
 
   /** The numbers of refusals are the same for locks and sequences. */
@@ -358,6 +371,10 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
 
   private digestWords(a: number, b: number, c: number): void {
     this.state.checksum = mix(mix(mix(this.state.checksum, a | 0), b | 0), c | 0) >>> 0;
+  }
+
+  private digestTime(t: Hlc, word: number): void {
+    this.digestWords(t.l, t.c ^ (t.n << 16), word);
   }
 
   private changed(record: KeyRecord, before: Version | undefined): void {
@@ -418,6 +435,10 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     const { state, answer } = evaluateHold(this.state.holds, command, stamp);
     this.state.holds = state;
     this.digestAnswer(answer, stamp);
+    if (command.kind === 'hold-acquire') this.digestTime(command.timestamp, command.newHoldId.length);
+    this.digestTime(answer.expires, state.holds.length);
+    this.digestTime(answer.lastModified, 0);
+    this.digestTime(state.ceiling, 0);
     return answer;
   }
 
@@ -427,7 +448,11 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     if (late || compareHlc(command.floor, command.ceiling) > 0) return this.systemAnswer(ResponseType.NotSet, stamp);
     if (compareHlc(command.floor, this.state.prunedFloor) > 0) this.state.prunedFloor = command.floor;
     this.prunings.add(command);
-    for (const { key, below } of command.keys) this.cutHistory(this.records.get(key)?.current, below);
+    for (const { key, from, below } of command.keys) {
+      this.cutHistory(this.records.get(key)?.current, below);
+      this.digestWords(from, below, key.length);
+    }
+    this.digestTime(this.state.prunedFloor, command.keys.length);
     return this.systemAnswer(ResponseType.Set, stamp);
   }
 
