@@ -4,7 +4,15 @@ import { keySpaceOf, type RoutingTable } from '@kahuna/range-router';
 import type { ResultSink } from './api.ts';
 import type { LatencyHistogram } from './latency.ts';
 import type { Meters } from './meters.ts';
-import { admitted, type ClientOperation, isPlacedByHash, mustRetryOf, placementKeyOf, refusalOf } from './operation-input.ts';
+import {
+  admitted,
+  type ClientOperation,
+  isAdmittedFromPeer,
+  isPlacedByHash,
+  mustRetryOf,
+  placementKeyOf,
+  refusalOf,
+} from './operation-input.ts';
 import type { Peer } from './peer.ts';
 import {
   type ForwardedOperation,
@@ -218,7 +226,8 @@ export class Dispatcher implements RequestOrigin {
       return;
     }
     this.counters.forwardsServed++;
-    replica.accept(request);
+    if (isAdmittedFromPeer(operation)) replica.accept(request);
+    else request.answer(refusalOf(operation, ResponseType.InvalidInput));
   }
 
   takeForwardAnswer(reader: ByteReader): void {

@@ -34,7 +34,7 @@ export class Holds {
 
   /** `done` is called exactly once, never inside this call. */
   ask(operation: HoldOperation, deadline: number, done: (answer: HoldAnswer) => void): void {
-    if (!isValid(operation)) {
+    if (!isValidHold(operation)) {
       this.node.soon(() => done(refusal(ResponseType.InvalidInput)));
       return;
     }
@@ -63,7 +63,7 @@ const IGNORED = {
   },
 };
 
-function isValid(operation: HoldOperation): boolean {
+export function isValidHold(operation: HoldOperation): boolean {
   switch (operation.kind) {
     case 'hold-acquire':
       return isHolder(operation.holderId) && isLease(operation.leaseMs) && isTimestamp(operation.timestamp);

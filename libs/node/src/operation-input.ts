@@ -1,6 +1,7 @@
 import {
   INT64_MAX,
   INT64_MIN,
+  isHistoryCommand,
   type LockOperation,
   type Operation,
   type OperationResult,
@@ -9,6 +10,8 @@ import {
   type SequenceUpdate,
 } from '@kahuna/partition';
 import { isReservedKey, isWellFormed, sequenceStorageKey } from '@kahuna/range-router';
+import { isValidHold } from './holds.ts';
+import type { ForwardedOperation } from './peer-frame.ts';
 import { emptyResult } from './request.ts';
 
 /**
@@ -41,6 +44,20 @@ export function admitted(operation: ClientOperation): ClientOperation | undefine
   if (isSequenceOperation(operation)) return trimmedSequence(operation);
   if (operation.key === '' || isReservedKey(operation.key)) return undefined;
   return 'expiresMs' in operation && operation.expiresMs < 0 ? undefined : operation;
+}
+
+/**
+ * Whether an operation that another node has forwarded may be evaluated. Its node has judged it already; but what a faulty one lets
+ * through would stand in the log and stop every replica that applies it, again after each restart. Keys and values need no
+ * second look: their evaluation refuses what it cannot take.
+ */
+export function isAdmittedFromPeer(operation: ForwardedOperation): boolean {
+  if (isHistoryCommand(operation)) {
+    // Only the leader of a partition removes its history; without keys the command takes note of the time and nothing else.
+    if (operation.kind === 'prune-history') return operation.keys.length === 0;
+    return operation.kind === 'raise-ceiling' || isValidHold(operation);
+  }
+  return !isPlacedByHash(operation) || admitted(operation) !== undefined;
 }
 
 /** The text whose key space decides the partition, where that is not the key itself. */

@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, HLC_ZERO } from '@kahuna/base';
+import { ByteReader, ByteWriter, DecodeError, HLC_ZERO } from '@kahuna/base';
 import type { OperationResult, SequenceOperation, SetOperation } from '@kahuna/partition';
 import { isWellFormed } from '@kahuna/range-router';
 import fc from 'fast-check';
@@ -102,6 +102,17 @@ describe('what nodes send each other', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  test('a durability that there is not is damage: followers would read another one from the log than the leader evaluates', () => {
+    for (const kind of ['set', 'delete', 'extend', 'get'] as const) {
+      const writer = new ByteWriter();
+      writer.u8({ set: 1, delete: 2, extend: 3, get: 4 }[kind]);
+      writer.u8(2);
+      writer.string('k');
+      writer.raw(new Uint8Array(16));
+      expect(() => readOperation(new ByteReader(writer.finish()))).toThrow(DecodeError);
+    }
   });
 
   test('unknown bits of flags travel, the highest one too', () => {

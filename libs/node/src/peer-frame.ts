@@ -1,7 +1,6 @@
 import type { ByteReader, ByteWriter, Hlc } from '@kahuna/base';
 import { DecodeError, HLC_ZERO, isZeroHlc } from '@kahuna/base';
 import {
-  type Durability,
   type GetOperation,
   type HistoryCommand,
   isHistoryCommand,
@@ -9,6 +8,7 @@ import {
   type Operation,
   type OperationResult,
   type ResponseType,
+  readDurability,
   readHistoryCommand,
   readLock,
   readSequenceCreate,
@@ -242,7 +242,7 @@ export function readOperation(reader: ByteReader): ForwardedOperation {
 }
 
 function readKeyValueOperation(reader: ByteReader, code: number): Operation {
-  const durability = reader.u8() as Durability;
+  const durability = readDurability(reader);
   const key = reader.string();
   switch (code) {
     case OperationCode.set: {

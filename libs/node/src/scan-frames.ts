@@ -1,5 +1,5 @@
 import { type ByteReader, type ByteWriter, DecodeError, HLC_ZERO, type Hlc, isZeroHlc } from '@kahuna/base';
-import type { Durability, PartitionQuery, ScanRow, ScanShape } from '@kahuna/partition';
+import { type Durability, type PartitionQuery, readDurability, type ScanRow, type ScanShape } from '@kahuna/partition';
 import { readResult, writeResult } from './peer-frame.ts';
 
 /**
@@ -43,7 +43,7 @@ export function readPartRequest(reader: ByteReader): PartRequest {
   const shape = readShape(reader);
   const readTimestamp = readTime(reader);
   const flags = reader.u8();
-  const durability = reader.u8() as Durability;
+  const durability = readDurability(reader);
   const maxRows = reader.varint();
   return {
     shape,

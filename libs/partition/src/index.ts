@@ -17,6 +17,7 @@ export * from './listing.ts';
 export { type ListedRow, type ListingPart, type ListingScan, nameOf } from './listing-scan.ts';
 export * from './lock-operation.ts';
 export {
+  readDurability,
   readLock,
   readSequenceCreate,
   readSequenceUpdate,
