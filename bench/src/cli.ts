@@ -2,6 +2,10 @@ import { Arguments } from './arguments.ts';
 import { benchAgainstEtcd, MANY_CONNECTIONS, USUAL } from './etcd-bench.ts';
 import { benchFailover } from './failover.ts';
 import { benchIdle } from './idle.ts';
+import { benchLocks } from './locks-bench.ts';
+import { benchMemory } from './memory.ts';
+import { benchScan } from './scan-bench.ts';
+import { benchSequences } from './sequences-bench.ts';
 import { benchStartup } from './startup.ts';
 
 const USAGE = `npm run bench -- <command> [options]
@@ -11,10 +15,16 @@ const USAGE = `npm run bench -- <command> [options]
   connections   64 workers on 64 connections
   failover      kill -9 of the leader to the next acknowledged write (--runs 10)
   startup       1,000,000 keys: memory, time to the first read after kill and after stop (--keys, --value-bytes)
+  locks         acquire and release by 1, 16, 64 workers, and hand-over between 8, against etcd's lock service and SET NX PX of Redis
+  sequences     next by 1, 16, 64, 256 workers against compare-and-swap on etcd and INCR of Redis
+  scan          100,000 rows in order against etcd's pages (--rows)
+  memory        resident memory by key and by lock, one node, beside etcd and Redis (--keys 1000000, --locks 100000)
   idle          1,000 idle partitions on three nodes: CPU of each node (--partitions, --seconds, --settle)
 
 Options of etcd, unary, connections: --rounds 3 --seconds 2 --workers 1,16,64,256 --operations put,get --keys 10000
-  --value-bytes 256 --without-etcd --only "kahuna,etcd". All commands: --directory <on the disk to measure> --server "<flags>".`;
+  --value-bytes 256 --without-etcd --only "kahuna,etcd".
+Options of locks, sequences, scan: --rounds 3 --seconds 2 --warm-up-seconds 4 --workers --without-etcd --without-redis; of locks also
+  --contenders 8 --retry-ms 10 (pause of a client that found the lock taken). All commands: --directory <on the disk to measure> --server "<flags>".`;
 
 const args = new Arguments(process.argv.slice(2));
 const commands: Readonly<Record<string, () => Promise<void>>> = {
@@ -28,6 +38,10 @@ const commands: Readonly<Record<string, () => Promise<void>>> = {
   connections: () => benchAgainstEtcd(args, 'connections', MANY_CONNECTIONS, { workers: [64] }),
   failover: () => benchFailover(args),
   startup: () => benchStartup(args),
+  locks: () => benchLocks(args),
+  sequences: () => benchSequences(args),
+  scan: () => benchScan(args),
+  memory: () => benchMemory(args),
   idle: () => benchIdle(args),
 };
 

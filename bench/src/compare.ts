@@ -21,6 +21,8 @@ export interface Plan {
   readonly secondsPerRound: number;
   readonly keys: number;
   readonly valueBytes: number;
+  /** Each of the runs before the measured ones, at most. Default 8 seconds. */
+  readonly warmUpSeconds?: number;
 }
 
 /** Medians over the rounds of one contestant under one load. CPU in microseconds per operation. */
@@ -101,14 +103,18 @@ function baseLoad(contestant: Contestant, plan: Plan): Pick<Load, 'keyPrefix' | 
   return { keyPrefix: contestant.keyPrefix, keys: plan.keys, valueBytes: plan.valueBytes };
 }
 
-/** Lays down every key, then runs both operations, alone and together, until enough messages have passed. */
+/** Lays down every key, if there are keys, then runs all operations, alone and together, until enough messages have passed. */
 async function warmUp(contestant: Contestant, process: LoadProcess, plan: Plan, say: (line: string) => void): Promise<void> {
   const base = { ...baseLoad(contestant, plan), seed: 1, seconds: 60 };
-  const laid = await process.run({ ...base, operation: 'put', workers: 64, operations: plan.keys });
-  if (laid.errors > 0) throw new Error(`${contestant.name}: ${laid.errors} of ${plan.keys} keys could not be written`);
+  if (plan.operations.includes('put') || plan.operations.includes('get')) {
+    const laid = await process.run({ ...base, operation: 'put', workers: 64, operations: plan.keys });
+    if (laid.errors > 0) throw new Error(`${contestant.name}: ${laid.errors} of ${plan.keys} keys could not be written`);
+  }
+  const seconds = plan.warmUpSeconds ?? 8;
+  const together = Math.min(64, Math.max(...plan.workers));
   for (const operation of plan.operations) {
-    await process.run({ ...base, operation, workers: 1, operations: WARM_UP_OPERATIONS / 4, seconds: 8 });
-    await process.run({ ...base, operation, workers: 64, operations: WARM_UP_OPERATIONS, seconds: 8 });
+    await process.run({ ...base, operation, workers: 1, operations: WARM_UP_OPERATIONS / 4, seconds });
+    await process.run({ ...base, operation, workers: together, operations: WARM_UP_OPERATIONS, seconds });
   }
   say(`warmed up: ${contestant.name}`);
 }

@@ -1,5 +1,5 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
-import type { Done, Target } from './target.ts';
+import type { Done, KeyValueTarget } from './target.ts';
 
 const FRAME_HEADER_BYTES = 5;
 
@@ -7,7 +7,7 @@ const FRAME_HEADER_BYTES = 5;
  * etcd through the cheapest client that JavaScript can write: Node's own HTTP/2, messages put together by hand, headers reused,
  * the answer looked at only as far as needed. The fairer opponent where client and server share the machine.
  */
-export class EtcdHttp2Target implements Target {
+export class EtcdHttp2Target implements KeyValueTarget {
   private readonly session: ClientHttp2Session;
   private readonly putHeaders: Record<string, string>;
   private readonly rangeHeaders: Record<string, string>;

@@ -1,8 +1,8 @@
 import { Rng } from '@kahuna/base';
-import type { Target } from './target.ts';
+import type { Done, Operation, Target } from './target.ts';
 
 export interface Load {
-  readonly operation: 'put' | 'get';
+  readonly operation: Operation;
   /** Requests under way at a time: each worker sends its next one when its last was answered. */
   readonly workers: number;
   readonly keyPrefix: string;
@@ -43,6 +43,13 @@ export function runLoad(targets: readonly Target[], load: Load): Promise<LoadRes
   let errors = 0;
   let active = 0;
 
+  const keyNumber = (worker: number): number => {
+    if (load.operation === 'lock') return worker;
+    if (load.operation === 'hand-over' || load.operation === 'next' || load.operation === 'scan') return 0;
+    // A load of as many operations as keys writes each key once: that is how the keys are laid down.
+    return load.operations === load.keys ? started : rng.int(0, load.keys - 1);
+  };
+
   return new Promise(resolve => {
     const cpuBefore = process.cpuUsage();
     const begin = performance.now();
@@ -61,7 +68,11 @@ export function runLoad(targets: readonly Target[], load: Load): Promise<LoadRes
       });
     };
 
-    const worker = (target: Target): void => {
+    const worker = (target: Target, index: number): void => {
+      const perform = performer(target, load, index, () => {
+        const at = rng.int(0, NOISE_BYTES - load.valueBytes);
+        return noise.subarray(at, at + load.valueBytes);
+      });
       let sentAt = 0;
       const next = (): void => {
         if (started >= load.operations || performance.now() >= deadline) {
@@ -69,20 +80,13 @@ export function runLoad(targets: readonly Target[], load: Load): Promise<LoadRes
           if (active === 0) finish();
           return;
         }
-        // A load of as many operations as keys writes each key once: that is how the keys are laid down.
-        const number = load.operations === load.keys ? started : rng.int(0, load.keys - 1);
+        const key = names[keyNumber(index)] as string;
         started += 1;
-        const key = names[number] as string;
         sentAt = performance.now();
-        if (load.operation === 'put') {
-          const at = rng.int(0, NOISE_BYTES - load.valueBytes);
-          target.put(key, noise.subarray(at, at + load.valueBytes), done);
-        } else {
-          target.get(key, done);
-        }
+        perform(key, done);
       };
-      const done = (ok: boolean): void => {
-        latencies.add(performance.now() - sentAt);
+      const done: Done = (ok, ms) => {
+        latencies.add(ms ?? performance.now() - sentAt);
         answered += 1;
         if (!ok) errors += 1;
         next();
@@ -90,8 +94,19 @@ export function runLoad(targets: readonly Target[], load: Load): Promise<LoadRes
       active += 1;
       next();
     };
-    for (let i = 0; i < load.workers; i++) worker(targets[i % targets.length] as Target);
+    for (let i = 0; i < load.workers; i++) worker(targets[i % targets.length] as Target, i);
   });
+}
+
+/** What a worker does again and again. */
+function performer(target: Target, load: Load, worker: number, value: () => Buffer): (key: string, done: Done) => void {
+  const { operation } = load;
+  if (operation !== 'put' && operation !== 'get') {
+    if (!('repeat' in target)) throw new Error(`this target cannot ${operation}`);
+    return (key, done) => target.repeat(operation, key, worker, done);
+  }
+  if ('repeat' in target) throw new Error(`this target cannot ${operation}`);
+  return operation === 'put' ? (key, done) => target.put(key, value(), done) : (key, done) => target.get(key, done);
 }
 
 /** Every latency of a run, exactly: 8 bytes each is cheaper than explaining a histogram's error. */

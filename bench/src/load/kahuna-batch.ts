@@ -1,10 +1,10 @@
 import { BatchStream, Persistent, Type } from '@kahuna/e2e';
-import type { Done, Target } from './target.ts';
+import type { Done, KeyValueTarget } from './target.ts';
 
 const NO_TIMESTAMP = { n: 0, l: 0, c: 0 };
 
 /** Our server through the client batch stream with frames: what the official client does by default. */
-export class KahunaBatchTarget implements Target {
+export class KahunaBatchTarget implements KeyValueTarget {
   private readonly stream: BatchStream;
 
   constructor(address: string) {

@@ -1,7 +1,7 @@
 import * as grpc from '@grpc/grpc-js';
 import { CHANNEL_OPTIONS, message, Persistent, Type } from '@kahuna/e2e';
 import { keyValueMessages as m } from '@kahuna/wire';
-import type { Done, Target } from './target.ts';
+import type { Done, KeyValueTarget } from './target.ts';
 
 const encodeSet = (message: m.GrpcTrySetKeyValueRequest): Buffer =>
   Buffer.from(m.GrpcTrySetKeyValueRequest.encode(message).finish());
@@ -11,7 +11,7 @@ const decodeSet = (bytes: Buffer): m.GrpcTrySetKeyValueResponse => m.GrpcTrySetK
 const decodeGet = (bytes: Buffer): m.GrpcTryGetKeyValueResponse => m.GrpcTryGetKeyValueResponse.decode(bytes);
 
 /** Our server through one unary call per operation: what most gRPC programs do. */
-export class KahunaUnaryTarget implements Target {
+export class KahunaUnaryTarget implements KeyValueTarget {
   private readonly client: grpc.Client;
 
   constructor(address: string) {

@@ -1,19 +1,49 @@
+import { EtcdLocks } from '../locks/etcd-locks.ts';
+import { KahunaLocks } from '../locks/kahuna-locks.ts';
+import { PollingLocks } from '../locks/lock-client.ts';
+import { RedisLocks } from '../locks/redis-locks.ts';
+import { EtcdPagesTarget, KahunaPagesTarget, KahunaStreamTarget } from '../scan/scan-targets.ts';
+import { EtcdSequenceTarget } from '../sequences/etcd-sequence.ts';
+import { KahunaSequenceTarget } from '../sequences/kahuna-sequence.ts';
+import { RedisSequenceTarget } from '../sequences/redis-sequence.ts';
 import { EtcdGrpcTarget } from './etcd-grpc.ts';
 import { EtcdHttp2Target } from './etcd-http2.ts';
 import { KahunaBatchTarget } from './kahuna-batch.ts';
 import { KahunaUnaryTarget } from './kahuna-unary.ts';
+import { LockTarget } from './locks.ts';
+import { RedisTarget } from './redis.ts';
 import type { Target, TargetSpec } from './target.ts';
 
 /** Opens one connection of the wanted kind. */
-export function openTarget(spec: TargetSpec): Target {
-  switch (spec.kind) {
+export function openTarget({ kind, address, retryMs = 10, rows = 100_000 }: TargetSpec): Target {
+  switch (kind) {
     case 'etcd-grpc':
-      return new EtcdGrpcTarget(spec.address);
+      return new EtcdGrpcTarget(address);
     case 'etcd-http2':
-      return new EtcdHttp2Target(spec.address);
+      return new EtcdHttp2Target(address);
     case 'kahuna-batch':
-      return new KahunaBatchTarget(spec.address);
+      return new KahunaBatchTarget(address);
     case 'kahuna-unary':
-      return new KahunaUnaryTarget(spec.address);
+      return new KahunaUnaryTarget(address);
+    case 'redis':
+      return new RedisTarget(address);
+    case 'kahuna-locks':
+      return new LockTarget(new PollingLocks(new KahunaLocks(address), retryMs));
+    case 'etcd-locks':
+      return new LockTarget(new EtcdLocks(address));
+    case 'redis-locks':
+      return new LockTarget(new PollingLocks(new RedisLocks(address), retryMs));
+    case 'kahuna-sequence':
+      return new KahunaSequenceTarget(address);
+    case 'etcd-sequence':
+      return new EtcdSequenceTarget(address);
+    case 'redis-sequence':
+      return new RedisSequenceTarget(address);
+    case 'kahuna-pages':
+      return new KahunaPagesTarget(address, rows);
+    case 'kahuna-stream':
+      return new KahunaStreamTarget(address, rows);
+    case 'etcd-pages':
+      return new EtcdPagesTarget(address, rows);
   }
 }
