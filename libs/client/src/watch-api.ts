@@ -55,7 +55,7 @@ export interface WatchedRange {
 export interface Watch extends AsyncIterable<Change> {
   /** Where a later watch can go on; all changes that the loop was given lie before it. undefined until the watch has begun. */
   readonly position: string | undefined;
-  /** Resolves when the watch has begun: every later change will be told. Only while the loop runs. */
+  /** Resolves when the loop's watch has begun, so that every later change is told; rejects with what the loop throws before. */
   readonly started: Promise<void>;
 }
 

@@ -68,6 +68,7 @@ class ResumingWatch implements Watch {
   /** Place of what the loop was given last, by partition; undefined until the server has said where the watch begins. */
   private places: Map<number, Place> | undefined;
   private onStarted: () => void = () => undefined;
+  private onFailed: (reason: unknown) => void = () => undefined;
 
   constructor(caller: Caller, target: WatchTarget, options: KeyWatchOptions, near: string) {
     this.caller = caller;
@@ -76,9 +77,12 @@ class ResumingWatch implements Watch {
     this.near = near;
     this.first = startOf(options);
     if (typeof options.after === 'string') this.places = new Map(readPosition(target, options.after));
-    this.started = new Promise(resolve => {
+    this.started = new Promise((resolve, reject) => {
       this.onStarted = resolve;
+      this.onFailed = reject;
     });
+    // The loop throws the same; nobody has to look at both.
+    this.started.catch(() => undefined);
   }
 
   get position(): string | undefined {
@@ -109,6 +113,9 @@ class ResumingWatch implements Watch {
         }
         await pause(runtime, jittered(runtime, RETRY_MS), ended.signal);
       }
+    } catch (error) {
+      this.onFailed(error);
+      throw error;
     } finally {
       signal?.removeEventListener('abort', abort);
       ended.abort();

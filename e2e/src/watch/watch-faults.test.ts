@@ -1,0 +1,111 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Change, compareHlc, Kahuna, KahunaError, text, type Watch } from '@kahuna/client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
+
+const KEYS = 6;
+const ENOUGH_CHANGES = 300;
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await Cluster.start({ breakableNetwork: false, args: FAST_ELECTIONS });
+});
+afterAll(() => cluster?.close());
+
+/** Collects what a watch tells until it is stopped. */
+function collect(begin: (signal: AbortSignal) => Watch) {
+  const stop = new AbortController();
+  const watch = begin(stop.signal);
+  const changes: Change[] = [];
+  const loop = (async () => {
+    try {
+      for await (const change of watch) changes.push(change);
+    } catch (error) {
+      if (!stop.signal.aborted) throw error;
+    }
+  })();
+  loop.catch(() => undefined);
+  const end = (): Promise<void> => {
+    stop.abort();
+    return loop;
+  };
+  return { watch, changes, stop: end };
+}
+
+/** Revisions of each key without gap and repetition, and stamps that grow within each partition. */
+function checkOrder(changes: readonly Change[]): void {
+  const revisions = new Map<string, number>();
+  const stamps = new Map<number, Change>();
+  for (const change of changes) {
+    const before = stamps.get(change.partition);
+    if (before !== undefined) expect(compareHlc(before.stamp, change.stamp)).toBeLessThanOrEqual(0);
+    stamps.set(change.partition, change);
+    const revision = revisions.get(change.key) ?? -1;
+    expect(change.revision, `${change.kind} of ${change.key}`).toBe(change.kind === 'set' ? revision + 1 : revision);
+    revisions.set(change.key, change.revision);
+  }
+}
+
+test('every node is killed in turn under watches: no gap, no repetition, and the last that is told is what is there', async () => {
+  await using kahuna = new Kahuna({ endpoints: cluster.nodes.map(node => node.url), repeatWrites: 'never' });
+  const texts = kahuna.keys.as(text);
+  // Each one begins at another node.
+  const watchers = cluster.nodes.map(node => {
+    const endpoints = [node.url, ...cluster.nodes.map(other => other.url)];
+    return new Kahuna({ endpoints, learnRoutes: false });
+  });
+  const collected = watchers.flatMap(client => [
+    collect(signal => client.watch.prefix('watched-', { signal, progressMs: 200 })),
+    collect(signal => client.watch.bucket('watched-1', { signal, progressMs: 200 })),
+  ]);
+  await Promise.all(collected.map(({ watch }) => watch.started));
+
+  let done = false;
+  let writes = 0;
+  const writing = Array.from({ length: KEYS }, async (_, writer) => {
+    const key = `watched-${writer % 3}/${writer}`;
+    for (let round = 0; !done; round++) {
+      try {
+        if (round % 10 === 9) await texts.delete(key);
+        else await texts.set(key, String(round), round % 7 === 6 ? { ttlMs: 40 } : {});
+        writes += 1;
+      } catch (error) {
+        if (!(error instanceof KahunaError)) throw error;
+      }
+      await delay(round % 7 === 6 ? 60 : 5);
+    }
+  });
+  for (const node of cluster.nodes) {
+    const from = writes;
+    await expect.poll(() => writes - from, { timeout: 20_000 }).toBeGreaterThan(ENOUGH_CHANGES / 3);
+    await node.kill();
+    await expect.poll(() => writes - from, { timeout: 20_000 }).toBeGreaterThan(ENOUGH_CHANGES);
+    node.start();
+    await cluster.ready();
+  }
+  done = true;
+  await Promise.all(writing);
+  for (let i = 0; i < KEYS; i++) await texts.set(`watched-${i % 3}/${i}`, 'last');
+
+  for (const { changes } of collected) {
+    const isLast = ({ kind, value }: Change): boolean => kind === 'set' && Buffer.from(value ?? []).toString() === 'last';
+    const spaces = changes.some(change => !change.key.startsWith('watched-1/')) ? KEYS : KEYS / 3;
+    await expect.poll(() => changes.filter(isLast).length, { timeout: 20_000 }).toBe(spaces);
+    checkOrder(changes);
+  }
+  // Whoever watched the same was told the same, extensions apart.
+  const prefixes = collected.filter((_, at) => at % 2 === 0).map(({ changes }) => byPartition(changes));
+  expect(prefixes[1]).toEqual(prefixes[0]);
+  expect(prefixes[2]).toEqual(prefixes[0]);
+  expect(prefixes[0]?.some(told => told.includes(' expire '))).toBe(true);
+  for (const { stop } of collected) await stop();
+  for (const client of watchers) await client.close();
+});
+
+function byPartition(changes: readonly Change[]): string[] {
+  const told = changes.map(
+    ({ partition, stamp, kind, key, revision }) => `${partition} ${stamp.l}.${stamp.c} ${kind} ${key} ${revision}`,
+  );
+  // Partitions may come in any order among each other.
+  return told.sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
+}
