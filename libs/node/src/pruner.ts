@@ -145,7 +145,8 @@ class PruneJob implements RequestOrigin {
       this.position = historyOf(this.bucket).from;
       this.pruner.counters.pruneSweeps++;
     }
-    const writtenDue = this.written.size > 0 && now - this.writtenAt >= WRITTEN_DELAY_MS;
+    // Not before the last ones are looked at: what is written faster than that waits for the sweep, not in memory.
+    const writtenDue = this.found.length === 0 && this.written.size > 0 && now - this.writtenAt >= WRITTEN_DELAY_MS;
     if (!writtenDue && this.found.length === 0 && this.position === undefined) return;
     this.busy = true;
     this.batch = [];
