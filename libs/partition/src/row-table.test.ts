@@ -22,7 +22,10 @@ function write(table: RowTable<Lock>, name: string, state: Lock): void {
 
 /** Everything that may be evicted goes: looked at twice, without use in between. */
 function crowdOut(table: RowTable<Lock>, cache: HeadCache): void {
-  for (let i = 0; i < 20; i++) table.look(`x${i}`);
+  for (let i = 0; i < 20; i++) {
+    const { asked } = table.look(`x${i}`);
+    if (asked !== undefined) table.supply({ key: asked, value: undefined });
+  }
   for (let i = 0; i < 3; i++) cache.shrink(0);
 }
 
@@ -30,8 +33,8 @@ describe('rows in front of the engine', () => {
   test('a row that arrives under the key of an earlier question is older than what was written since', () => {
     const { table, cache } = tableOf(1);
     const early = table.look('a').asked as StoredKey;
-    // Evicted while the engine is asked, asked for again, and written.
-    crowdOut(table, cache);
+    // The state is replaced while the engine is asked; the row is asked for again, and written.
+    table.forget();
     expect(table.get('a') === undefined).toBe(true);
     write(table, 'a', lock(7));
     const rows: EngineRows = [];
@@ -44,6 +47,22 @@ describe('rows in front of the engine', () => {
     expect(late.asked).toBeDefined();
     table.supply({ key: late.asked as StoredKey, value: rows[0]?.value });
     expect(late.state).toEqual(lock(7));
+  });
+
+  test('reads of more names than the cache has room for come to an end, though their rows arrive together', () => {
+    const { table, cache } = tableOf(4);
+    const asked = Array.from({ length: 64 }, (_, i) => {
+      const { asked: key } = table.look(`n${i}`);
+      cache.shrink(0);
+      return key as StoredKey;
+    });
+    for (const [i, key] of asked.entries()) {
+      table.supply({ key, value: undefined });
+      // In the same turn the reader looks.
+      expect(table.look(`n${i}`).asked).toBeUndefined();
+      cache.shrink(0);
+    }
+    expect(cache.entries).toBeLessThan(64);
   });
 
   test('P4: what the engine does not have yet is not evicted', () => {

@@ -55,13 +55,12 @@ export class RowTable<S> implements RecordOwner {
     return this.rows.get(name);
   }
 
-  /** The row for a reader: it may be evicted again at once, unless the reader supplies it and looks in the same turn. */
+  /**
+   * The row for a reader, who supplies it if it has to be asked for. Until then it is not evictable: reads of more names than the
+   * cache has room for would evict each other's placeholders for ever.
+   */
   look(name: string): NamedRow<S> {
-    let row = this.rows.get(name);
-    if (row === undefined) {
-      row = this.ask(name);
-      this.cache.release(row);
-    }
+    const row = this.rows.get(name) ?? this.ask(name);
     row.used = true;
     return row;
   }
@@ -98,9 +97,11 @@ export class RowTable<S> implements RecordOwner {
     const row = this.rows.get(nameIn(fetched.key));
     if (row === undefined || row.asked !== fetched.key) return;
     row.asked = undefined;
-    if (fetched.value === undefined) return;
-    row.state = this.format.decode(fetched.value);
-    this.cache.resize(row, this.format.sizeOf(row.state));
+    if (fetched.value !== undefined) {
+      row.state = this.format.decode(fetched.value);
+      this.cache.resize(row, this.format.sizeOf(row.state));
+    }
+    this.releaseIfIdle(row);
   }
 
   /** A command replaced the state, or changed it in place. The row is pinned, and stays held until it is flushed. */
