@@ -1,0 +1,306 @@
+import { compareHlc, FIRST_DATA_PARTITION, type Hlc, Rng } from '@kahuna/base';
+import {
+  createPartitionMachine,
+  Durability,
+  HeadCache,
+  type KeyValueMachine,
+  metaRowKey,
+  type Place,
+  ResponseType,
+  type WatchShape,
+  type WriteOperation,
+  watches,
+} from '@kahuna/partition';
+import { RoutingTable } from '@kahuna/range-router';
+import { openMemoryEngine } from '@kahuna/storage';
+import { expect, test } from 'vitest';
+import type { Dispatcher } from './dispatcher.ts';
+import type { NodeInternals } from './internals.ts';
+import type { Replica } from './replica.ts';
+import type { Watch, WatchPosition } from './watch-api.ts';
+import { WatchHub } from './watch-hub.ts';
+
+/**
+ * Watches that are cut and resumed at random while a partition writes, extends, deletes, expires, flushes, restarts and prunes, against
+ * a plain list of what happened. Extensions that history has folded into the last one are left out of the comparison.
+ */
+
+const PARTITION = FIRST_DATA_PARTITION;
+const KEYS = ['a', 'a/1', 'a/2', 'a/3', 'b/1'];
+const SHAPES: readonly WatchShape[] = [
+  { kind: 'key', key: 'a/1' },
+  { kind: 'key', key: 'a' },
+  { kind: 'space', keySpace: 'a', lower: undefined, upper: undefined },
+  { kind: 'space', keySpace: 'a', lower: { key: 'a/2', inclusive: false }, upper: undefined },
+  { kind: 'prefix', prefix: 'a' },
+  { kind: 'prefix', prefix: '' },
+];
+
+interface Fact {
+  readonly text: string;
+  readonly key: string;
+  readonly place: Place;
+}
+
+const factOf = (kind: string, key: string, revision: number, place: Place): Fact => ({
+  text: `${kind} ${key} ${revision} @${place.stamp.l}.${place.stamp.c}`,
+  key,
+  place,
+});
+
+/** One partition over an engine, and all that has happened in it. */
+class World {
+  readonly facts: Fact[] = [];
+  readonly engine = openMemoryEngine();
+  private readonly cache = new HeadCache({ maxEntries: 4, maxBytes: 1e6 });
+  machine: KeyValueMachine = this.load(undefined);
+  hub: WatchHub = this.newHub();
+  private index = 0;
+  private ms = 1000;
+  private readonly live = new Map<string, { revision: number; expires: number }>();
+  floor: Hlc | undefined;
+
+  private load(metaRow: Uint8Array | undefined): KeyValueMachine {
+    return createPartitionMachine({ partitionId: PARTITION, poolSize: 1, headCache: this.cache, metaRow });
+  }
+
+  private newHub(): WatchHub {
+    const { machine } = this;
+    const replica = { partitionId: PARTITION, machine, installing: false } as unknown as Replica;
+    const node = {
+      accepting: true,
+      routingTable: () => new RoutingTable(1, 1),
+      replica: () => replica,
+      soon: (task: () => void) => setImmediate(task),
+      after: (ms: number, task: () => void) => setTimeout(task, ms),
+      failedEngine: (error: Error) => {
+        throw error;
+      },
+    } as unknown as NodeInternals;
+    return new WatchHub(node, this.engine, undefined as unknown as Dispatcher);
+  }
+
+  /** What expires before the stamp has happened by then. */
+  private expire(before: number): void {
+    const due = [...this.live].filter(([, { expires }]) => expires !== 0 && expires < before);
+    due.sort((x, y) => x[1].expires - y[1].expires || (x[0] < y[0] ? -1 : 1));
+    for (const [key, { revision, expires }] of due) {
+      this.live.delete(key);
+      this.facts.push(factOf('expire', key, revision, { stamp: { n: 0, l: expires, c: 0xffff_ffff }, key }));
+    }
+  }
+
+  async write(operation: WriteOperation, later: number): Promise<void> {
+    this.ms += later;
+    const stamp = { n: 1, l: this.ms, c: ++this.index };
+    const proposal = { id: { node: 1, boot: 1, number: this.index }, receipt: stamp, command: operation };
+    const batch = { stamp, level: 1, proposals: [proposal] };
+    this.machine.supply(await this.rows(this.machine.needs(batch)));
+    const [answer] = this.machine.apply(this.index, 1, batch);
+    this.expire(stamp.l);
+    const { key, kind } = operation;
+    const revision = answer?.revision ?? 0;
+    const place = { stamp, key: '' };
+    if (answer?.type === ResponseType.Set || answer?.type === ResponseType.Extended) {
+      const expiresMs = 'expiresMs' in operation ? operation.expiresMs : 0;
+      this.live.set(key, { revision, expires: expiresMs === 0 ? 0 : stamp.l + expiresMs });
+      this.facts.push(factOf(kind, key, revision, place));
+    } else if (answer?.type === ResponseType.Deleted) {
+      this.live.delete(key);
+      this.facts.push(factOf(kind, key, revision, place));
+    }
+  }
+
+  /** Removes what was superseded of one key, as far as the engine has it. */
+  async prune(key: string): Promise<void> {
+    const revision = Math.max(-1, ...this.facts.filter(fact => fact.key === key).map(fact => Number(fact.text.split(' ')[2])));
+    if (revision < 1) return;
+    const floor = this.facts.findLast(fact => fact.text.startsWith(`set ${key} ${revision} `))?.place.stamp as Hlc;
+    this.ms += 1;
+    const stamp = { n: 1, l: this.ms, c: ++this.index };
+    const command = { kind: 'prune-history', retentionCount: 0, retentionAgeMs: 0, ceiling: floor, floor } as const;
+    const keys = [{ key, from: 0, below: revision }];
+    const proposal = { id: { node: 1, boot: 1, number: this.index }, receipt: stamp, command: { ...command, keys } };
+    this.machine.apply(this.index, 1, { stamp, level: 1, proposals: [proposal] });
+    this.expire(stamp.l);
+  }
+
+  flush(): Promise<void> {
+    const batch = this.machine.takeFlush();
+    if (batch === undefined) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.engine.write(batch.rows, error => {
+        this.machine.flushed(batch);
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+  }
+
+  async restart(): Promise<void> {
+    this.hub.endAll();
+    await this.flush();
+    const [row] = await this.rows([metaRowKey(PARTITION)]);
+    this.machine.forget();
+    this.machine = this.load(row?.value);
+    this.hub = this.newHub();
+  }
+
+  private rows(keys: readonly Uint8Array[]) {
+    return new Promise<{ key: Uint8Array; value: Uint8Array | undefined }[]>((resolve, reject) => {
+      this.engine.getMany(keys, (error, values) =>
+        error === undefined ? resolve(keys.map((key, at) => ({ key, value: values[at] }))) : reject(error),
+      );
+    });
+  }
+}
+
+/** Somebody who watches, goes away and comes back to where it was. */
+class Watcher {
+  readonly told: Fact[] = [];
+  private watch: Watch | undefined;
+  private position: WatchPosition | undefined;
+  private readonly world: World;
+  private readonly shape: WatchShape;
+  start: Hlc | undefined;
+  pruned = false;
+
+  constructor(world: World, shape: WatchShape) {
+    this.world = world;
+    this.shape = shape;
+  }
+
+  open(): void {
+    if (this.watch !== undefined || this.pruned) return;
+    this.start ??= this.world.machine.lastStamp;
+    const start = this.position === undefined ? ({ kind: 'now' } as const) : ({ kind: 'places', places: this.position } as const);
+    this.watch = this.world.hub.open({ shape: this.shape, start }, () => undefined);
+    this.position ??= this.watch.position();
+  }
+
+  take(maxBytes: number): void {
+    for (const { change, partitionId } of this.watch?.take(maxBytes) ?? []) {
+      this.told.push(factOf(change.kind, change.key, change.revision, change.place));
+      this.position = new Map([[partitionId, change.place]]);
+    }
+    this.position = this.watch?.position() ?? this.position;
+    if (this.watch?.end === 'pruned') this.pruned = true;
+    else if (this.watch?.end !== undefined) this.watch = undefined;
+  }
+
+  leave(): void {
+    this.watch?.close();
+    this.watch = undefined;
+  }
+
+  check(): void {
+    const covered = watches(this.shape);
+    const isFirm = (fact: Fact): boolean => !fact.text.startsWith('extend') && covered(fact.key);
+    const happened = this.world.facts.filter(fact => isFirm(fact) && compareHlc(fact.place.stamp, this.start as Hlc) > 0);
+    const told = this.told.filter(isFirm).map(fact => fact.text);
+    const expected = happened.map(fact => fact.text);
+    // What was told before the history went is a beginning of what happened.
+    expect(told).toEqual(this.pruned ? expected.slice(0, told.length) : expected);
+    const all = new Set(this.world.facts.map(fact => fact.text));
+    for (const { text } of this.told) expect(all).toContain(text);
+    expect(new Set(this.told.map(fact => fact.text)).size).toBe(this.told.length);
+  }
+}
+
+const turns = async (count: number): Promise<void> => {
+  for (let i = 0; i < count; i++) await new Promise(resolve => setImmediate(resolve));
+};
+
+async function play(seed: number): Promise<{ readonly pruned: number; readonly told: number }> {
+  const rng = new Rng(seed);
+  const below = (n: number): number => Math.floor(rng.float() * n);
+  const world = new World();
+  const watchers = [...SHAPES, ...SHAPES].map(shape => new Watcher(world, shape));
+  for (let step = 0; step < 150; step++) {
+    const key = KEYS[below(KEYS.length)] as string;
+    const expiresMs = [0, 0, 5, 20][below(4)] as number;
+    const watcher = watchers[below(watchers.length)] as Watcher;
+    const durability = Durability.Persistent;
+    const choice = below(20);
+    if (choice < 8) {
+      const value = new Uint8Array(below(40));
+      const set = { kind: 'set', key, value, expiresMs, flags: below(6) === 0 ? 2 : 0, compareValue: null } as const;
+      await world.write({ ...set, compareRevision: 0, durability }, below(8));
+    } else if (choice < 10) await world.write({ kind: 'delete', key, durability }, below(8));
+    else if (choice < 12) await world.write({ kind: 'extend', key, expiresMs, durability }, below(8));
+    else if (choice < 14) watcher.open();
+    else if (choice < 15) watcher.leave();
+    else if (choice < 17) watcher.take(1 + below(2000));
+    else if (choice < 18) await world.flush();
+    else if (choice < 19) await turns(below(3));
+    else if (step % 9 < 3) await world.restart();
+    else if (step % 9 < 6) await world.prune(key);
+  }
+  await world.write({ kind: 'delete', key: 'b/1', durability: Durability.Persistent }, 100);
+  for (const watcher of watchers) {
+    for (let round = 0; round < 6; round++) {
+      watcher.open();
+      await turns(8);
+      watcher.take(1e9);
+    }
+    watcher.check();
+    watcher.leave();
+  }
+  return {
+    pruned: watchers.filter(({ pruned }) => pruned).length,
+    told: watchers.reduce((sum, { told }) => sum + told.length, 0),
+  };
+}
+
+test('every change is told once and in order, over cuts, restarts and flushes, or the history is said to be gone', async () => {
+  let pruned = 0;
+  let told = 0;
+  for (let seed = 1; seed <= 60; seed++) {
+    const result = await play(seed).catch((error: unknown) => {
+      throw new Error(`seed ${seed}`, { cause: error });
+    });
+    pruned += result.pruned;
+    told += result.told;
+  }
+  // The games reach what they are about.
+  expect(pruned).toBeGreaterThan(10);
+  expect(told).toBeGreaterThan(5000);
+});
+
+const set = (key: string, expiresMs = 0): WriteOperation => ({
+  kind: 'set',
+  key,
+  value: null,
+  expiresMs,
+  flags: 0,
+  compareValue: null,
+  compareRevision: 0,
+  durability: Durability.Persistent,
+});
+
+test('a replica that lags behind the position of a watch tells nothing twice', async () => {
+  const world = new World();
+  await world.write(set('a'), 10);
+  const ahead = { stamp: { n: 1, l: 1030, c: 3 }, key: '' };
+  const start = { kind: 'places', places: new Map([[PARTITION, ahead]]) } as const;
+  const watch = world.hub.open({ shape: { kind: 'prefix', prefix: '' }, start }, () => undefined);
+  await turns(8);
+  for (let i = 0; i < 4; i++) await world.write(set('a'), 10);
+  expect(watch.take(1e9).map(({ change }) => change.revision)).toEqual([3, 4]);
+});
+
+test('an expiry that was put off while nobody watched is not told', async () => {
+  const world = new World();
+  const query = { shape: { kind: 'key', key: 'a' }, start: { kind: 'now' } } as const;
+  const other = world.hub.open({ ...query, shape: { kind: 'key', key: 'b/1' } }, () => undefined);
+  const first = world.hub.open(query, () => undefined);
+  await turns(8);
+  await world.write(set('a', 50), 10);
+  first.close();
+  await world.write(set('a'), 10);
+  const second = world.hub.open(query, () => undefined);
+  await turns(8);
+  await world.write(set('b/1'), 1000);
+  expect(second.take(1e9)).toEqual([]);
+  expect(other.take(1e9)).toHaveLength(1);
+});
