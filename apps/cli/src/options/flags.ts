@@ -81,6 +81,8 @@ export const COMMAND_FLAGS = {
     mayBeBare: true,
     help: 'Restore a backup: --target-dir <directory> [--target-time-ms <ms>]',
   },
+  watch: { kind: 'text', argument: 'key', help: 'Show a key and what happens to it, until Ctrl+C' },
+  'watch-prefix': { kind: 'text', argument: 'prefix', help: 'The same for all keys that begin with a text' },
 } as const satisfies Record<string, FlagSpec>;
 
 /** Flags that say more about a command. */
