@@ -1,63 +1,25 @@
-import { type ClientHttp2Session, connect } from 'node:http2';
+import { FRAME_HEADER_BYTES, Http2Calls } from './http2-calls.ts';
 import type { Done, KeyValueTarget } from './target.ts';
 
-const FRAME_HEADER_BYTES = 5;
-
-/**
- * etcd through the cheapest client that JavaScript can write: Node's own HTTP/2, messages put together by hand, headers reused,
- * the answer looked at only as far as needed. The fairer opponent where client and server share the machine.
- */
+/** etcd through the cheapest client that JavaScript can write. The fairer opponent where client and server share the machine. */
 export class EtcdHttp2Target implements KeyValueTarget {
-  private readonly session: ClientHttp2Session;
-  private readonly putHeaders: Record<string, string>;
-  private readonly rangeHeaders: Record<string, string>;
+  private readonly calls: Http2Calls;
 
   constructor(address: string) {
-    this.session = connect(`http://${address}`);
-    const headers = (method: string): Record<string, string> => ({
-      ':method': 'POST',
-      ':scheme': 'http',
-      ':authority': address,
-      ':path': `/etcdserverpb.KV/${method}`,
-      te: 'trailers',
-      'content-type': 'application/grpc',
-    });
-    this.putHeaders = headers('Put');
-    this.rangeHeaders = headers('Range');
+    this.calls = new Http2Calls(address);
   }
 
   put(key: string, value: Buffer, done: Done): void {
-    this.call(this.putHeaders, putMessage(key, value), 0, done);
+    this.calls.call('/etcdserverpb.KV/Put', putMessage(key, value), () => true, done);
   }
 
   get(key: string, done: Done): void {
     // An answer without the value is the header alone (some 25 bytes); with it, it is longer than the key.
-    this.call(this.rangeHeaders, rangeMessage(key), 100, done);
-  }
-
-  private call(headers: Record<string, string>, message: Buffer, leastBytes: number, done: Done): void {
-    const stream = this.session.request(headers);
-    let status = '';
-    let bytes = 0;
-    let finished = false;
-    const finish = (ok: boolean): void => {
-      if (finished) return;
-      finished = true;
-      done(ok);
-    };
-    stream.on('trailers', trailers => {
-      status = String(trailers['grpc-status'] ?? '');
-    });
-    stream.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-    });
-    stream.on('end', () => finish(status === '0' && bytes >= leastBytes));
-    stream.on('error', () => finish(false));
-    stream.end(message);
+    this.calls.call('/etcdserverpb.KV/Range', rangeMessage(key), answerBytes => answerBytes >= 100, done);
   }
 
   close(): void {
-    this.session.destroy();
+    this.calls.close();
   }
 }
 

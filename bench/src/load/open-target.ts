@@ -4,7 +4,7 @@ import { PollingLocks } from '../locks/lock-client.ts';
 import { RedisLocks } from '../locks/redis-locks.ts';
 import { EtcdPagesTarget, KahunaPagesTarget, KahunaStreamTarget } from '../scan/scan-targets.ts';
 import { EtcdSequenceTarget } from '../sequences/etcd-sequence.ts';
-import { KahunaSequenceTarget } from '../sequences/kahuna-sequence.ts';
+import { KahunaHttp2SequenceTarget, KahunaSequenceTarget } from '../sequences/kahuna-sequence.ts';
 import { RedisSequenceTarget } from '../sequences/redis-sequence.ts';
 import { EtcdGrpcTarget } from './etcd-grpc.ts';
 import { EtcdHttp2Target } from './etcd-http2.ts';
@@ -35,6 +35,8 @@ export function openTarget({ kind, address, retryMs = 10, rows = 100_000 }: Targ
       return new LockTarget(new PollingLocks(new RedisLocks(address), retryMs));
     case 'kahuna-sequence':
       return new KahunaSequenceTarget(address);
+    case 'kahuna-http2-sequence':
+      return new KahunaHttp2SequenceTarget(address);
     case 'etcd-sequence':
       return new EtcdSequenceTarget(address);
     case 'redis-sequence':

@@ -43,6 +43,7 @@ export type TargetKind =
   | 'etcd-locks'
   | 'redis-locks'
   | 'kahuna-sequence'
+  | 'kahuna-http2-sequence'
   | 'etcd-sequence'
   | 'redis-sequence'
   | 'kahuna-pages'
