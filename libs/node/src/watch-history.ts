@@ -4,7 +4,6 @@ import {
   type Change,
   changeOf,
   changesOfKey,
-  comparePlaces,
   historyBelow,
   OldestChanges,
   type PastVersion,
@@ -173,9 +172,4 @@ function scan(view: EngineSnapshot, options: ScanOptions): Promise<ScanPage> {
   return new Promise((resolve, reject) => {
     view.scan(options, (error, page) => (error === undefined ? resolve(page) : reject(error)));
   });
-}
-
-/** The later of two places. */
-export function laterPlace(a: Place, b: Place): Place {
-  return comparePlaces(a, b) >= 0 ? a : b;
 }

@@ -304,3 +304,47 @@ test('an expiry that was put off while nobody watched is not told', async () => 
   expect(second.take(1e9)).toEqual([]);
   expect(other.take(1e9)).toHaveLength(1);
 });
+
+test('whoever does not read holds no more than the bound, and is told everything in the end', async () => {
+  const world = new World();
+  const query = { shape: { kind: 'prefix', prefix: 'a' }, start: { kind: 'now' } } as const;
+  const watch = world.hub.open(query, () => undefined);
+  await turns(8);
+  const value = new Uint8Array(400_000);
+  for (let i = 0; i < 30; i++) {
+    await world.write({ ...set('a/1'), value } as WriteOperation, 1);
+    if (i % 7 === 0) await world.flush();
+  }
+  await turns(20);
+  const waiting = watch.take(1e9);
+  expect(waiting.length).toBeLessThan(15);
+  const told = [...waiting];
+  for (let round = 0; round < 10 && told.length < 30; round++) {
+    await turns(20);
+    told.push(...watch.take(1e9));
+  }
+  expect(told.map(({ change }) => change.revision)).toEqual(Array.from({ length: 30 }, (_, i) => i));
+});
+
+test('a long history is told in rounds, of one key and of several', async () => {
+  const world = new World();
+  for (let i = 0; i < 5000; i++) {
+    await world.write(set(i % 5 === 0 ? 'a/2' : 'a/1'), 1);
+    if (i % 500 === 499) await world.flush();
+  }
+  const start = { kind: 'time', stamp: { n: 0, l: 1, c: 0 } } as const;
+  for (const [shape, count] of [
+    [{ kind: 'key', key: 'a/1' }, 4000],
+    [{ kind: 'prefix', prefix: 'a' }, 5000],
+  ] as const) {
+    const watch = world.hub.open({ shape, start }, () => undefined);
+    const told = [];
+    for (let round = 0; round < 200 && told.length < count; round++) {
+      await turns(5);
+      told.push(...watch.take(1e9));
+    }
+    const expected = world.facts.filter(fact => watches(shape)(fact.key)).map(fact => fact.text);
+    expect(told.map(({ change: { kind, key, revision, place } }) => factOf(kind, key, revision, place).text)).toEqual(expected);
+    watch.close();
+  }
+});
