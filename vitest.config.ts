@@ -24,7 +24,6 @@ export default defineConfig({
           include: ['e2e/**/*.test.ts', 'examples/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
         },
       },
     ],

@@ -14,10 +14,13 @@ const argument = name => {
 const withCheck = process.argv.includes('--with-check');
 const only = argument('--only')?.split(',');
 
-/** Tests of one process each share the cores; the end-to-end tests measure time and start processes, so they run alone; acceptance cases mostly wait, so many of one file run at once. */
+/**
+ * Two at a time, whatever they are: the end-to-end tests wait more than they compute, and the acceptance cases of one file nearly
+ * only wait, so many of those run at once. They come last, so that the simulation leaves the cores to the processes that they start.
+ */
 const groups = [
   { projects: ['unit', 'console', 'sim'], options: ['--maxWorkers=2'] },
-  { projects: ['e2e'], options: ['--maxWorkers=1', '--maxConcurrency=15'] },
+  { projects: ['e2e'], options: ['--maxWorkers=2', '--maxConcurrency=15'] },
 ];
 
 let passed = 0;

@@ -39,7 +39,7 @@ export function runCli(args: readonly string[], options: RunOptions = {}): Promi
 }
 
 function finished(command: string, args: readonly string[], { input = '', env = {}, cwd }: RunOptions): Promise<Finished> {
-  const { NO_COLOR: _colour, KAHUNA_FORCE_RICH: _rich, ...inherited } = process.env;
+  const { NO_COLOR: _colour, FORCE_COLOR: _force, KAHUNA_FORCE_RICH: _rich, ...inherited } = process.env;
   // One pipe for both, by the shell: two pipes would lose the order.
   const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', command, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],

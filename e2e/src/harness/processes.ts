@@ -61,7 +61,7 @@ export function residentBytes(pid: number): number {
  */
 const FIRST_PORT = 15_000;
 const LAST_PORT = 32_000;
-let nextPort = FIRST_PORT + ((process.pid * 97) % (LAST_PORT - FIRST_PORT));
+let nextPort = FIRST_PORT + ((process.pid * 997) % (LAST_PORT - FIRST_PORT));
 
 /** A port that nothing listens on, on any address, at this moment; never handed out twice by this process. */
 export async function freePort(): Promise<number> {
