@@ -62,7 +62,7 @@ import { Leases } from './leases.ts';
 import { Listings } from './listings.ts';
 import { Meters } from './meters.ts';
 import { Peer } from './peer.ts';
-import { type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
+import { ForwardStatus, type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
 import type { LogRecord, Ports, RecoveredGroup, TransportListener } from './ports.ts';
 import { Pruner } from './pruner.ts';
 import { Replica, type ReplicaHost } from './replica.ts';
@@ -344,6 +344,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       this.cancelTick?.();
       this.keeper.flush(() => {
         this.started = false;
+        this.refuseUndecided();
         this.ports.engine.sync(() => {
           this.ports.transport.close(() => this.ports.log.close(() => this.ports.engine.close(() => done())));
         });
@@ -374,11 +375,19 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     if (this.fatalFault !== null) return;
     this.fatalFault = reason;
     this.events.record('fatal-fault', 'critical', `node/${this.nodeId}`, reason);
-    this.dispatcher.refuseAll();
-    this.scans.refuseAll();
+    this.refuseUndecided();
     this.watches.endAll();
     this.cancelTick?.();
     this.onFatal?.(reason);
+  }
+
+  /** No turn follows in which anything could be decided: what waits is told so. */
+  private refuseUndecided(): void {
+    this.scans.refuseAll();
+    this.listings.refuseAll();
+    for (const replica of this.replicas.values()) replica.giveUp();
+    // Last: it takes what the replicas give back.
+    this.dispatcher.refuseAll();
   }
 
   // ---- groups ----------------------------------------------------------------------------------------------------------------
@@ -561,7 +570,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     }
     const { from, to, reverse, maxRows } = need;
     this.ports.engine.scan({ from, to, reverse, maxRows, maxBytes: READ_SCAN_BYTES }, (error, page) => {
-      if (!this.failedEngine(error)) this.readFetched(replica, request, page.rows);
+      if (this.failedEngine(error)) request.refuse(ForwardStatus.Unknown);
+      else this.readFetched(replica, request, page.rows);
     });
   }
 
@@ -572,7 +582,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.readFetches = [];
     const keys = fetches.flatMap(fetch => fetch.keys);
     this.ports.engine.getMany(keys, (error, values) => {
-      if (this.failedEngine(error)) return;
+      if (this.failedEngine(error)) {
+        for (const { request } of fetches) request.refuse(ForwardStatus.Unknown);
+        return;
+      }
       let at = 0;
       for (const { replica, request, keys: asked } of fetches) {
         // The machine tells late rows from fresh ones by the key objects that it asked with.
@@ -628,11 +641,12 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   private readonly flushTask = (): void => {
     this.flushScheduled = false;
-    this.flush();
+    if (this.started && this.fatalFault === null) this.flush();
+    else this.dispatcher.completeDeferred();
   };
 
   private flush(): void {
-    if (!this.started || this.fatalFault !== null || this.flushing) return;
+    if (this.flushing) return;
     this.flushing = true;
     const dirty = this.dirty;
     this.dirty = [];

@@ -127,6 +127,13 @@ export class Listings {
     }
   }
 
+  /** The node stops or has failed: no share will come any more. */
+  refuseAll(): void {
+    const calls = [...this.calls.values()];
+    this.calls.clear();
+    for (const call of calls) call.done(NOTHING);
+  }
+
   takeItem(kind: number, peer: Peer, reader: ByteReader): void {
     if (kind === ItemKind.Listing) {
       const { number, query, ids } = readQuery(reader);

@@ -125,6 +125,7 @@ export class Replica {
   private nextContext = 1;
   private readonly waitingForApply: { readonly index: LogIndex; readonly requests: PendingRequest[] }[] = [];
 
+  private gaveUp = false;
   private committed: Entry[] = [];
   private committedAt = 0;
   private fetching = false;
@@ -659,7 +660,10 @@ export class Replica {
     const { revision, readTimestamp } = read;
     const ahead = readTimestamp.l - now;
     if (revision >= 0 || ahead < 0 || ahead > READ_AHEAD_MS || readTimestamp.l === 0) return false;
-    this.host.after(ahead + 1, () => this.accept(request));
+    this.host.after(ahead + 1, () => {
+      if (this.gaveUp) request.refuse(ForwardStatus.Unknown);
+      else this.accept(request);
+    });
     return true;
   }
 
@@ -714,6 +718,16 @@ export class Replica {
     this.dropRound();
     this.giveBackReads();
     this.proposeQueued();
+  }
+
+  /** The node stops or has failed: nothing more will be decided here. */
+  giveUp(): void {
+    this.gaveUp = true;
+    this.sequencer?.drop();
+    this.dropRound();
+    this.giveBackReads();
+    for (const request of this.queue.splice(0)) request.refuse(ForwardStatus.NotLeader);
+    for (const { requests } of this.inFlight) for (const request of requests) request.refuse(ForwardStatus.Unknown);
   }
 
   /** Requests in flight longer than allowed: their outcome is unknown. The list is in proposal order, so the oldest come first. */

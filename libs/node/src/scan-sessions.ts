@@ -103,6 +103,11 @@ export class ScanSessions {
     for (const session of this.sessions) if (session.isIdle && now - session.touchedAt > IDLE_MS) session.abandon();
   }
 
+  /** The node stops or has failed: what peers still read here is refused, and no view of the engine stays open. */
+  abandonAll(): void {
+    for (const session of this.sessions) session.abandon();
+  }
+
   closed(session: ScanSession): void {
     this.sessions.delete(session);
   }

@@ -269,6 +269,7 @@ export class Scans {
 
   refuseAll(): void {
     for (const call of [...this.calls]) call.finish(ResponseType.MustRetry);
+    this.sessions.abandonAll();
   }
 }
 
