@@ -33,6 +33,8 @@ export function KeyPanel({ name, durability, asOf, tab, onTab, onClose }: KeyPan
   const row = useRow(feed, `${durability}/${name}`);
   const phase = usePhase(feed);
   const window = useWindow(feed);
+  // Kept here, with the row that it began with: what was typed must outlive a connection that breaks and a read that fails.
+  const [doing, setDoing] = useState<Doing>();
   return (
     <Panel
       title={name}
@@ -65,9 +67,24 @@ export function KeyPanel({ name, durability, asOf, tab, onTab, onClose }: KeyPan
           {tab === 'history' ? (
             <KeyHistory name={name} durability={durability} head={row} />
           ) : (
-            row !== undefined && <Value row={row} past={asOf !== undefined} />
+            row !== undefined && <Value row={row} past={asOf !== undefined} onDo={kind => setDoing({ kind, row })} />
           )}
         </>
+      )}
+      {doing?.kind === 'edit' && <KeyEditor durability={durability} opened={doing.row} onClose={() => setDoing(undefined)} />}
+      {doing?.kind === 'delete' && (
+        <ActionDialog
+          title="Delete this key?"
+          verb="Delete"
+          request={{
+            kind: 'delete-key',
+            params: { key: doing.row.key, durability },
+            expect: { revision: doing.row.revision },
+          }}
+          onClose={() => setDoing(undefined)}
+        >
+          <p className="mono subject">{doing.row.key}</p>
+        </ActionDialog>
       )}
     </Panel>
   );
@@ -132,10 +149,18 @@ function stateText(row: KeyRow, past: boolean): string {
   return past ? 'was deleted or expired' : 'deleted or expired; its history is kept';
 }
 
-type Doing = 'edit' | 'delete';
+interface Doing {
+  readonly kind: 'edit' | 'delete';
+  readonly row: KeyRow;
+}
 
-function Value({ row, past }: { row: KeyRow; past: boolean }) {
-  const [doing, setDoing] = useState<Doing>();
+interface ValueProps {
+  readonly row: KeyRow;
+  readonly past: boolean;
+  readonly onDo: (kind: Doing['kind']) => void;
+}
+
+function Value({ row, past, onDo }: ValueProps) {
   const mayEdit = useMay('editor');
   const value = row.valueB64 === null ? null : fromBase64(row.valueB64);
   const truncated = value !== null && (row.bytes ?? 0) > value.length;
@@ -150,7 +175,7 @@ function Value({ row, past }: { row: KeyRow; past: boolean }) {
             className="text-button"
             disabled={!mayEdit || truncated}
             title={truncated ? 'Too large to edit here' : mayEdit ? undefined : 'Needs editor and a live connection'}
-            onClick={() => setDoing('edit')}
+            onClick={() => onDo('edit')}
           >
             {live ? 'Edit' : 'Write it'}
           </button>
@@ -161,7 +186,7 @@ function Value({ row, past }: { row: KeyRow; past: boolean }) {
           </a>
         )}
         {live && !past && (
-          <button type="button" className="text-button danger" disabled={!mayEdit} onClick={() => setDoing('delete')}>
+          <button type="button" className="text-button danger" disabled={!mayEdit} onClick={() => onDo('delete')}>
             Delete…
           </button>
         )}
@@ -171,21 +196,6 @@ function Value({ row, past }: { row: KeyRow; past: boolean }) {
         <p className="note">
           <Mark tone="info" /> Its revisions can be read and restored from the history.
         </p>
-      )}
-      {doing === 'edit' && <KeyEditor durability={row.durability} opened={row} onClose={() => setDoing(undefined)} />}
-      {doing === 'delete' && (
-        <ActionDialog
-          title="Delete this key?"
-          verb="Delete"
-          request={{
-            kind: 'delete-key',
-            params: { key: row.key, durability: row.durability },
-            expect: { revision: row.revision },
-          }}
-          onClose={() => setDoing(undefined)}
-        >
-          <p className="mono subject">{row.key}</p>
-        </ActionDialog>
       )}
     </>
   );
