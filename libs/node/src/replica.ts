@@ -470,11 +470,7 @@ export class Replica {
     const round = this.round;
     if (round === undefined) return;
     this.round = undefined;
-    for (const request of round.requests) {
-      // A value of a sequence that was taken in vain is a gap, nothing more: the next leader may give another.
-      const untouched = request.evaluated === undefined || request.operation.kind === 'sequence-reserve';
-      request.refuse(untouched ? ForwardStatus.NotLeader : ForwardStatus.Unknown);
-    }
+    for (const request of round.requests) request.refuse(statusOfUnconfirmed(request));
   }
 
   private waitForApply(index: LogIndex, requests: PendingRequest[]): void {
@@ -747,7 +743,8 @@ export class Replica {
   expireWaiting(startedBefore: number): void {
     const expired = (request: PendingRequest): boolean => {
       if (request.startedAt > startedBefore) return false;
-      request.refuse(ForwardStatus.NotLeader);
+      // This replica may lead still, with what an ephemeral write has changed: whoever asks again must not do it twice.
+      request.refuse(statusOfUnconfirmed(request));
       return true;
     };
     this.reads = this.reads.filter(request => !request.done && !expired(request));
@@ -784,6 +781,13 @@ export class Replica {
     this.queuedBytes = 0;
     this.locksAhead.clear();
   }
+}
+
+/** Of a request that waited for its leadership to be confirmed: what is certain without it. */
+function statusOfUnconfirmed(request: PendingRequest): ForwardStatus {
+  // A value of a sequence that was taken in vain is a gap, nothing more: the next leader may give another.
+  const untouched = request.evaluated === undefined || request.operation.kind === 'sequence-reserve';
+  return untouched ? ForwardStatus.NotLeader : ForwardStatus.Unknown;
 }
 
 /** The name is not there, or what stood under it has run out: the numbers for keys and for locks. */
