@@ -184,12 +184,15 @@ const REQUEST_OVERHEAD_BYTES = 200;
 
 /** Bytes that a request pins while it waits; the constant covers the object itself. */
 export function requestBytes(operation: RequestOperation): number {
+  // First what is asked for most: the other questions are about shapes.
+  if (operation.kind === 'set') {
+    const { key, value, compareValue } = operation;
+    return REQUEST_OVERHEAD_BYTES + key.length + (value?.length ?? 0) + (compareValue?.length ?? 0);
+  }
   if (!('key' in operation)) return REQUEST_OVERHEAD_BYTES;
   const base = REQUEST_OVERHEAD_BYTES + operation.key.length;
   if ('owner' in operation) return base + operation.owner.length;
-  if ('idempotencyKey' in operation) return base + operation.idempotencyKey.length;
-  if (operation.kind !== 'set') return base;
-  return base + (operation.value?.length ?? 0) + (operation.compareValue?.length ?? 0);
+  return 'idempotencyKey' in operation ? base + operation.idempotencyKey.length : base;
 }
 
 export function emptyResult(type: ResponseType): OperationResult {
