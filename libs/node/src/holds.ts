@@ -1,4 +1,4 @@
-import { HLC_ZERO, type Hlc, isZeroHlc, META_PARTITION } from '@kahuna/base';
+import { HLC_ZERO, META_PARTITION } from '@kahuna/base';
 import {
   type HoldAnswer,
   type HoldCommand,
@@ -7,14 +7,11 @@ import {
   type OperationResult,
   ResponseType,
 } from '@kahuna/partition';
-import { isWellFormed } from '@kahuna/range-router';
 import type { Dispatcher } from './dispatcher.ts';
+import { isValidHold } from './hold-input.ts';
 import type { NodeInternals } from './internals.ts';
 import { type PendingRequest, requestOfNode } from './request.ts';
 
-/** Of a client's name for itself, in UTF-16 units: every hold is in memory on each node. */
-const MAX_HOLDER_ID = 1024;
-const MAX_INT32 = 0x7fff_ffff;
 /** Expired holds are removed this often. Milliseconds. */
 const SWEEP_MS = 10_000;
 const decoder = new TextDecoder();
@@ -62,32 +59,6 @@ const IGNORED = {
     request.done = true;
   },
 };
-
-export function isValidHold(operation: HoldOperation): boolean {
-  switch (operation.kind) {
-    case 'hold-acquire':
-      return isHolder(operation.holderId) && isLease(operation.leaseMs) && isTimestamp(operation.timestamp);
-    case 'hold-renew':
-      return isWellFormed(operation.holdId) && operation.holdId !== '' && isLease(operation.leaseMs);
-    case 'hold-release':
-      return isWellFormed(operation.holdId) && operation.holdId !== '';
-    case 'hold-floor':
-      return true;
-  }
-}
-
-function isHolder(holderId: string): boolean {
-  return holderId !== '' && holderId.length <= MAX_HOLDER_ID && isWellFormed(holderId);
-}
-
-function isLease(leaseMs: number): boolean {
-  return Number.isInteger(leaseMs) && leaseMs >= 1 && leaseMs <= MAX_INT32;
-}
-
-/** Any value but zero that the log can carry. */
-function isTimestamp(t: Hlc): boolean {
-  return !isZeroHlc(t) && Number.isSafeInteger(t.l) && Number.isInteger(t.n) && Number.isInteger(t.c) && t.c >= 0;
-}
 
 function refusal(type: number): HoldAnswer {
   return { type, holdId: '', leaseExpiry: HLC_ZERO, effectiveFloor: HLC_ZERO, liveHolds: 0 };

@@ -10,7 +10,7 @@ import {
   type SequenceUpdate,
 } from '@kahuna/partition';
 import { isReservedKey, isWellFormed, sequenceStorageKey } from '@kahuna/range-router';
-import { isValidHold } from './holds.ts';
+import { isValidHold } from './hold-input.ts';
 import type { ForwardedOperation } from './peer-frame.ts';
 import { emptyResult } from './request.ts';
 

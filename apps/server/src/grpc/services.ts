@@ -173,7 +173,7 @@ function passThrough(bytes: Buffer): Buffer {
 
 /** `grpc.health.v1`: the server as a whole, and each service. Returns what says "not serving" from then on. */
 function addHealth(server: Server, node: KahunaNode): () => void {
-  const names = ['', 'KeyValuer', 'Locker', 'Sequencer', 'Cluster'];
+  const names = ['', 'KeyValuer', 'Locker', 'Sequencer', 'Watcher', 'Cluster'];
   const health = new HealthImplementation(Object.fromEntries(names.map(name => [name, 'NOT_SERVING' as const])));
   const report = (serving: boolean): void => {
     for (const name of names) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
