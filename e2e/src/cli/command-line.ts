@@ -38,12 +38,17 @@ export function runCli(args: readonly string[], options: RunOptions = {}): Promi
   return finished(process.execPath, [commandLine(), ...args], options);
 }
 
-function finished(command: string, args: readonly string[], { input = '', env = {}, cwd }: RunOptions): Promise<Finished> {
+/** Of the caller, without what decides about colours. */
+export function plainEnvironment(): NodeJS.ProcessEnv {
   const { NO_COLOR: _colour, FORCE_COLOR: _force, KAHUNA_FORCE_RICH: _rich, ...inherited } = process.env;
+  return inherited;
+}
+
+function finished(command: string, args: readonly string[], { input = '', env = {}, cwd }: RunOptions): Promise<Finished> {
   // One pipe for both, by the shell: two pipes would lose the order.
   const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', command, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...inherited, ...env },
+    env: { ...plainEnvironment(), ...env },
     ...(cwd === undefined ? {} : { cwd }),
   });
   const chunks: Buffer[] = [];

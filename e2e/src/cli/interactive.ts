@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
 import { until } from '../harness/processes.ts';
-import { commandLine } from './command-line.ts';
+import { commandLine, plainEnvironment } from './command-line.ts';
 
 export const KEY = {
   enter: '\r',
@@ -29,7 +29,7 @@ export class InteractiveCli {
   constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
     this.child = spawn(process.execPath, [commandLine(), '--force-rich', ...args], {
       stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, ...env },
+      env: { ...plainEnvironment(), ...env },
     });
     this.child.stdout?.on('data', (chunk: Buffer) => {
       this.written += chunk.toString();
