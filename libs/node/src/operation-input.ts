@@ -43,6 +43,8 @@ export function admitted(operation: ClientOperation): ClientOperation | undefine
   if (isLockOperation(operation)) return isValidLock(operation) ? operation : undefined;
   if (isSequenceOperation(operation)) return trimmedSequence(operation);
   if (operation.key === '' || isReservedKey(operation.key)) return undefined;
+  // Followers would read another durability from the log than the leader evaluates.
+  if (operation.durability !== 0 && operation.durability !== 1) return undefined;
   return 'expiresMs' in operation && operation.expiresMs < 0 ? undefined : operation;
 }
 
