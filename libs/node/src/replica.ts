@@ -574,7 +574,9 @@ export class Replica {
     }
     const context = this.nextContext++;
     this.round = { context, requests };
-    if (!this.group.readIndex(context)) this.dropRound();
+    // The messages of this turn are taken already: without another one the round would begin with the next tick.
+    if (this.group.readIndex(context)) this.host.wake(this);
+    else this.dropRound();
   }
 
   private serveWaiting(): void {
