@@ -161,7 +161,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     GROUP,
     'if (this.decidesAlone()) this.confirmedReads.push',
     "if (this.role === 'leader') this.confirmedReads.push",
-    STALLS,
+    DEAFNESS,
   ),
   fault(
     'counts a lease from the answer instead of the sending',
