@@ -13,6 +13,8 @@ import { hostileBytes, hostileInteger, hostileText, mutated } from './hostile-va
 
 const PROTO_FOLDER = fileURLToPath(new URL('../../../../proto', import.meta.url));
 const CALL_LIMIT_MS = 40_000;
+/** A watch that was taken has no end of its own: it is hung up after so long. */
+const WATCH_MS = 100;
 const MAX_DEPTH = 4;
 const MAX_STREAM_MESSAGES = 20;
 
@@ -20,9 +22,14 @@ const MAX_STREAM_MESSAGES = 20;
 const UNARY_STATUSES: readonly number[] = [status.OK, status.INVALID_ARGUMENT, status.UNIMPLEMENTED, status.RESOURCE_EXHAUSTED];
 const BATCH_STATUSES: readonly number[] = [status.OK, status.UNAVAILABLE];
 
-/** A walk over a range that cannot go on, in a session that is not known for one (grpc §7.2). */
-const REFUSALS: Readonly<Record<string, number>> = { '/KeyValuer/GetByRangeStream': status.INTERNAL };
+/** First: a walk over a range that cannot go on, in a session that is not known for one (grpc §7.2). */
+const REFUSALS: Readonly<Record<string, number>> = {
+  '/KeyValuer/GetByRangeStream': status.INTERNAL,
+  // History that is gone.
+  '/Watcher/Watch': status.OUT_OF_RANGE,
+};
 const BACKUPS = /^\/Backups\//;
+const WATCHES = /^\/Watcher\//;
 
 /** The parts of a descriptor that the loader hands out untyped. */
 interface FieldDescriptor {
@@ -135,7 +142,11 @@ export class GrpcFuzzer {
       const stream = this.client.makeServerStreamRequest(path, asIs, asIs, bytes, { deadline: Date.now() + CALL_LIMIT_MS });
       stream.on('data', () => undefined);
       stream.on('error', () => undefined);
-      stream.on('status', ({ code }) => resolve(code));
+      const hangUp = WATCHES.test(path) ? setTimeout(() => stream.cancel(), WATCH_MS) : undefined;
+      stream.on('status', ({ code }) => {
+        clearTimeout(hangUp);
+        resolve(hangUp !== undefined && code === status.CANCELLED ? status.OK : code);
+      });
     });
   }
 
