@@ -1,4 +1,5 @@
 import { connect } from './connect.ts';
+import type { TextSink } from './output/output.ts';
 import { run } from './run.ts';
 import type { Terminal } from './shell/terminal.ts';
 
@@ -37,6 +38,12 @@ function terminal(): Terminal {
 process.noDeprecation = true;
 quietWhenUnread(process.stdout);
 quietWhenUnread(process.stderr);
+/** What went wrong is said behind what was printed before, also where a full pipe holds that back. */
+const behindResults: TextSink = {
+  write: text => process.stdout.write('', () => process.stderr.write(text)),
+  once: (event, listener) => process.stdout.once(event, listener),
+  off: (event, listener) => process.stdout.off(event, listener),
+};
 const interruption = new AbortController();
 // Told to end it gives locks back and keeps the history; told twice it does not wait for anything.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -54,7 +61,7 @@ const code = await run(argv, {
   env: process.env,
   stdin: process.stdin,
   stdout: process.stdout,
-  stderr: process.stderr,
+  stderr: behindResults,
   terminal: forced || (clever && process.stdin.isTTY && process.stdout.isTTY) ? terminal() : undefined,
   outputIsTerminal: clever && process.stdout.isTTY,
   errorsAreTerminal: clever && process.stderr.isTTY,
@@ -63,5 +70,6 @@ const code = await run(argv, {
 });
 // Pipes are written behind: what a slow reader has not taken yet must still arrive. What else is open (a connection that is being
 // closed, the terminal) must not keep the prompt from coming back.
-await Promise.all([process.stdout, process.stderr].map(written));
+await written(process.stdout);
+await written(process.stderr);
 process.exit(code);
