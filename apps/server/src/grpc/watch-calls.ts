@@ -1,9 +1,9 @@
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
-import { DecodeError, type Hlc } from '@kahuna/base';
-import type { KahunaNode, Watch, WatchEnd, WatchEvent, WatchPosition, WatchQuery, WatchStart } from '@kahuna/node';
-import type { Change, WatchShape } from '@kahuna/partition';
-import { keySpaceOfPrefix } from '@kahuna/range-router';
-import { decodePosition, encodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
+import type { Hlc } from '@kahuna/base';
+import type { KahunaNode, Watch, WatchEnd, WatchEvent, WatchPosition, WatchQuery } from '@kahuna/node';
+import type { Change } from '@kahuna/partition';
+import { encodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
+import { watchedBy } from '../gateway/watch-query.ts';
 import { asBuffer } from './unary.ts';
 
 export type WatchCall = ServerWritableStream<Buffer, Buffer>;
@@ -43,8 +43,7 @@ export class WatchCalls {
   readonly handle = (call: WatchCall): void => {
     try {
       const request = messages.GrpcWatchRequest.decode(call.request);
-      const target = targetOf(request);
-      const query = { shape: shapeOf(target), start: startOf(request, target) };
+      const { query, target } = watchedBy(request);
       const stream = new WatchStream(call, this.node, query, target, request.ProgressMs, () => this.open.delete(stream));
       this.open.add(stream);
       stream.pump();
@@ -157,55 +156,4 @@ function valueIn(change: Change): Uint8Array | undefined {
 
 function stampMessage({ n, l, c }: Hlc): messages.GrpcWatchStamp {
   return { Node: n, Physical: BigInt(l), Counter: c };
-}
-
-function targetOf({ Target, Durability }: messages.GrpcWatchRequest): WatchTarget {
-  if (Durability !== messages.GrpcWatchDurability.WATCH_PERSISTENT) {
-    throw new DecodeError('only persistent keys can be watched: ephemeral ones leave no history to resume from');
-  }
-  if (Target === undefined) throw new DecodeError('a watch names a key, a bucket, a prefix or a range');
-  return Target;
-}
-
-function shapeOf(target: WatchTarget): WatchShape {
-  switch (target.$case) {
-    case 'Key':
-      return { kind: 'key', key: target.Key };
-    case 'Bucket':
-      return { kind: 'space', keySpace: keySpaceOfPrefix(target.Bucket), lower: undefined, upper: undefined };
-    case 'Prefix':
-      return { kind: 'prefix', prefix: target.Prefix };
-    case 'Range': {
-      const { Bucket, StartKey, StartInclusive, EndKey, EndInclusive } = target.Range;
-      return {
-        kind: 'space',
-        keySpace: keySpaceOfPrefix(Bucket),
-        lower: StartKey === undefined ? undefined : { key: StartKey, inclusive: StartInclusive },
-        upper: EndKey === undefined ? undefined : { key: EndKey, inclusive: EndInclusive },
-      };
-    }
-  }
-}
-
-function startOf({ Start }: messages.GrpcWatchRequest, target: WatchTarget): WatchStart {
-  switch (Start?.$case) {
-    case 'Initial':
-      return Start.Initial ? { kind: 'initial' } : { kind: 'now' };
-    case 'After': {
-      const { Node, Physical, Counter } = Start.After;
-      return { kind: 'time', stamp: { n: Node, l: safe(Physical), c: Counter } };
-    }
-    case 'FromRevision':
-      return { kind: 'revision', revision: safe(Start.FromRevision) };
-    case 'Position':
-      return { kind: 'places', places: decodePosition(target, Start.Position) };
-    default:
-      return { kind: 'now' };
-  }
-}
-
-function safe(value: bigint): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number) || number < 0) throw new DecodeError('a number out of its range');
-  return number;
 }

@@ -1,0 +1,62 @@
+import { DecodeError } from '@kahuna/base';
+import type { WatchQuery, WatchStart } from '@kahuna/node';
+import type { WatchShape } from '@kahuna/partition';
+import { keySpaceOfPrefix } from '@kahuna/range-router';
+import { decodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
+
+/** What a request of any transport asks of the node. Throws {@link DecodeError} for what is no watch. */
+export function watchedBy(request: messages.GrpcWatchRequest): { readonly query: WatchQuery; readonly target: WatchTarget } {
+  const target = targetOf(request);
+  return { query: { shape: shapeOf(target), start: startOf(request, target) }, target };
+}
+
+function targetOf({ Target, Durability }: messages.GrpcWatchRequest): WatchTarget {
+  if (Durability !== messages.GrpcWatchDurability.WATCH_PERSISTENT) {
+    throw new DecodeError('only persistent keys can be watched: ephemeral ones leave no history to resume from');
+  }
+  if (Target === undefined) throw new DecodeError('a watch names a key, a bucket, a prefix or a range');
+  return Target;
+}
+
+function shapeOf(target: WatchTarget): WatchShape {
+  switch (target.$case) {
+    case 'Key':
+      return { kind: 'key', key: target.Key };
+    case 'Bucket':
+      return { kind: 'space', keySpace: keySpaceOfPrefix(target.Bucket), lower: undefined, upper: undefined };
+    case 'Prefix':
+      return { kind: 'prefix', prefix: target.Prefix };
+    case 'Range': {
+      const { Bucket, StartKey, StartInclusive, EndKey, EndInclusive } = target.Range;
+      return {
+        kind: 'space',
+        keySpace: keySpaceOfPrefix(Bucket),
+        lower: StartKey === undefined ? undefined : { key: StartKey, inclusive: StartInclusive },
+        upper: EndKey === undefined ? undefined : { key: EndKey, inclusive: EndInclusive },
+      };
+    }
+  }
+}
+
+function startOf({ Start }: messages.GrpcWatchRequest, target: WatchTarget): WatchStart {
+  switch (Start?.$case) {
+    case 'Initial':
+      return Start.Initial ? { kind: 'initial' } : { kind: 'now' };
+    case 'After': {
+      const { Node, Physical, Counter } = Start.After;
+      return { kind: 'time', stamp: { n: Node, l: safe(Physical), c: Counter } };
+    }
+    case 'FromRevision':
+      return { kind: 'revision', revision: safe(Start.FromRevision) };
+    case 'Position':
+      return { kind: 'places', places: decodePosition(target, Start.Position) };
+    default:
+      return { kind: 'now' };
+  }
+}
+
+function safe(value: bigint): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < 0) throw new DecodeError('a number out of its range');
+  return number;
+}
