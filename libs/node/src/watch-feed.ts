@@ -11,14 +11,14 @@ import {
 } from '@kahuna/partition';
 import { keySpaceOf } from '@kahuna/range-router';
 import type { Replica } from './replica.ts';
-import type { WatchEnd, WatchEvent } from './watch-api.ts';
+import type { KeyEvent, WatchEnd } from './watch-api.ts';
 import { Expiries } from './watch-expiries.ts';
 
 /** A part of a watch, as its feed sees it. */
 export interface Listener {
   readonly shape: WatchShape;
   readonly watched: (key: string) => boolean;
-  offer(event: WatchEvent): void;
+  offer(event: KeyEvent): void;
   /** Changes were missed. */
   missed(): void;
   fail(end: WatchEnd): void;
@@ -109,7 +109,7 @@ export class Feed implements ChangeObserver {
   }
 
   private tell(listeners: readonly Listener[], change: Change): void {
-    const event: WatchEvent = { partitionId: this.partitionId, change, initial: false, encoded: undefined };
+    const event = keyEvent(this.partitionId, change, false);
     for (const listener of listeners) listener.offer(event);
   }
 
@@ -144,6 +144,10 @@ function removeFrom(groups: Map<string, Set<Listener>>, name: string, listener: 
   const group = groups.get(name);
   group?.delete(listener);
   if (group?.size === 0) groups.delete(name);
+}
+
+export function keyEvent(partitionId: PartitionId, change: Change, initial: boolean): KeyEvent {
+  return { kind: 'key', partitionId, change, initial, encoded: undefined, json: undefined };
 }
 
 /** The later of a place and everything up to a stamp. */

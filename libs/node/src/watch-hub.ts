@@ -5,7 +5,7 @@ import type { Dispatcher } from './dispatcher.ts';
 import type { NodeInternals } from './internals.ts';
 import type { StateEngine } from './ports.ts';
 import type { Replica } from './replica.ts';
-import type { Watch, WatchEnd, WatchQuery } from './watch-api.ts';
+import type { KeyWatchQuery, Watch, WatchEnd, WatchQuery, WatchSubject } from './watch-api.ts';
 import { Feed } from './watch-feed.ts';
 import { NodeWatch, type WatchHost } from './watch-part.ts';
 
@@ -40,14 +40,14 @@ export class WatchHub implements WatchHost {
   }
 
   open(query: WatchQuery, wake: () => void): Watch {
-    const watch = new NodeWatch(this, query, wake);
+    const watch = new NodeWatch(this, query as KeyWatchQuery, wake);
     const refusal = this.refusalOf(query);
     if (refusal !== undefined) {
       watch.fail(refusal);
       return watch;
     }
     this.watches.add(watch);
-    for (const partitionId of this.partitionsOf(query.shape)) {
+    for (const partitionId of this.partitionsOf(watch.query.shape)) {
       const replica = this.node.replica(partitionId);
       if (replica === undefined) {
         watch.fail('unavailable');
@@ -107,8 +107,11 @@ export class WatchHub implements WatchHost {
   }
 }
 
-function isWatchable(shape: WatchShape): boolean {
+function isWatchable(shape: WatchSubject): boolean {
   switch (shape.kind) {
+    case 'lock':
+    case 'sequence':
+      return false;
     case 'key':
       return isUsableKey(shape.key);
     case 'prefix':

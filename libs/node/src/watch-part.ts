@@ -12,9 +12,9 @@ import {
 } from '@kahuna/partition';
 import type { NodeInternals } from './internals.ts';
 import type { EngineSnapshot, StateEngine } from './ports.ts';
-import type { Watch, WatchEnd, WatchEvent, WatchPosition, WatchQuery } from './watch-api.ts';
+import type { KeyEvent, KeyWatchQuery, Watch, WatchEnd, WatchPosition } from './watch-api.ts';
 import type { Expiries } from './watch-expiries.ts';
-import { type Feed, type Listener, reached } from './watch-feed.ts';
+import { type Feed, keyEvent, type Listener, reached } from './watch-feed.ts';
 import { changesSince, type FrozenState, presentState } from './watch-history.ts';
 
 /** Events that wait to be taken; beyond it a watch falls behind, and reads the history again once there is room. */
@@ -36,18 +36,19 @@ export interface WatchHost {
 /** One watch, over as many partitions as its keys may lie in. */
 export class NodeWatch implements Watch {
   readonly hub: WatchHost;
-  readonly query: WatchQuery;
+  readonly query: KeyWatchQuery;
   private readonly wake: () => void;
   private readonly parts: WatchPart[] = [];
-  private queue: WatchEvent[] = [];
+  private queue: KeyEvent[] = [];
   private takenAt = 0;
   private queuedBytes = 0;
   private waking = false;
   private waiters: (() => void)[] = [];
   end: WatchEnd | undefined = undefined;
+  readonly leaderUrl = '';
   isClosed = false;
 
-  constructor(hub: WatchHost, query: WatchQuery, wake: () => void) {
+  constructor(hub: WatchHost, query: KeyWatchQuery, wake: () => void) {
     this.hub = hub;
     this.query = query;
     this.wake = wake;
@@ -69,7 +70,7 @@ export class NodeWatch implements Watch {
     return new Promise(resolve => this.waiters.push(resolve));
   }
 
-  push(event: WatchEvent): void {
+  push(event: KeyEvent): void {
     this.queue.push(event);
     this.queuedBytes += changeBytes(event.change);
     this.notify();
@@ -85,11 +86,11 @@ export class NodeWatch implements Watch {
     });
   }
 
-  take(maxBytes: number): readonly WatchEvent[] {
+  take(maxBytes: number): readonly KeyEvent[] {
     const from = this.takenAt;
     let bytes = 0;
     while (this.takenAt < this.queue.length && bytes < maxBytes) {
-      bytes += changeBytes((this.queue[this.takenAt++] as WatchEvent).change);
+      bytes += changeBytes((this.queue[this.takenAt++] as KeyEvent).change);
     }
     const taken = this.queue.slice(from, this.takenAt);
     this.queuedBytes -= bytes;
@@ -156,7 +157,7 @@ class WatchPart implements Listener {
   private after: Place;
   /** Begins without a place of its own: history that is asked for by revision has its own rule about what is gone. */
   private placed: boolean;
-  private buffer: WatchEvent[] = [];
+  private buffer: KeyEvent[] = [];
   private bufferedBytes = 0;
   private overflowed = false;
 
@@ -185,7 +186,7 @@ class WatchPart implements Listener {
     return this.state === 'live' ? reached(this.after, this.feed.stamp) : this.after;
   }
 
-  offer(event: WatchEvent): void {
+  offer(event: KeyEvent): void {
     const { change } = event;
     if (comparePlaces(change.place, this.after) <= 0 || change.revision < this.fromRevision) return;
     if (this.state === 'live') {
@@ -218,14 +219,14 @@ class WatchPart implements Listener {
     this.bufferedBytes = 0;
   }
 
-  private queue(event: WatchEvent): void {
+  private queue(event: KeyEvent): void {
     this.after = event.change.place;
     this.watch.push(event);
   }
 
   private emit(change: Change): void {
     if (comparePlaces(change.place, this.after) <= 0 || change.revision < this.fromRevision) return;
-    this.queue({ partitionId: this.feed.partitionId, change, initial: false, encoded: undefined });
+    this.queue(keyEvent(this.feed.partitionId, change, false));
   }
 
   private run(): void {
@@ -304,7 +305,7 @@ class WatchPart implements Listener {
   private async readPresent(frozen: FrozenState): Promise<Expiries | undefined> {
     const { partitionId } = this.feed;
     const expiries = await presentState(frozen, this.shape, change => {
-      this.watch.push({ partitionId, change, initial: true, encoded: undefined });
+      this.watch.push(keyEvent(partitionId, change, true));
       return this.watch.hasRoom ? undefined : this.watch.room();
     });
     this.initial = false;

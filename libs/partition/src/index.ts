@@ -28,6 +28,7 @@ export {
 export { LOCK_CLOCK_SKEW_MS } from './lock-table.ts';
 export { checkInvariants, createPartitionMachine, KeyValueMachine, type PartitionMachineOptions } from './machine.ts';
 export { decodeMetaRow, type GroupState } from './meta-row.ts';
+export * from './name-watch.ts';
 export * from './operation.ts';
 export {
   clip,

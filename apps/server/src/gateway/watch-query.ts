@@ -1,24 +1,24 @@
 import { DecodeError } from '@kahuna/base';
-import type { WatchQuery, WatchStart } from '@kahuna/node';
-import type { WatchShape } from '@kahuna/partition';
+import type { WatchQuery, WatchStart, WatchSubject } from '@kahuna/node';
+import { Durability } from '@kahuna/partition';
 import { keySpaceOfPrefix } from '@kahuna/range-router';
 import { decodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
 
 /** What a request of any transport asks of the node. Throws {@link DecodeError} for what is no watch. */
 export function watchedBy(request: messages.GrpcWatchRequest): { readonly query: WatchQuery; readonly target: WatchTarget } {
   const target = targetOf(request);
-  return { query: { shape: shapeOf(target), start: startOf(request, target) }, target };
+  return { query: { shape: shapeOf(target, request.Durability), start: startOf(request, target) }, target };
 }
 
-function targetOf({ Target, Durability }: messages.GrpcWatchRequest): WatchTarget {
-  if (Durability !== messages.GrpcWatchDurability.WATCH_PERSISTENT) {
-    throw new DecodeError('only persistent keys can be watched: ephemeral ones leave no history to resume from');
+function targetOf({ Target, Durability: durability }: messages.GrpcWatchRequest): WatchTarget {
+  if (Target === undefined) throw new DecodeError('a watch names a key, a bucket, a prefix, a range, a lock or a sequence');
+  if (durability !== messages.GrpcWatchDurability.WATCH_PERSISTENT && Target.$case !== 'Lock') {
+    throw new DecodeError('of ephemeral things only locks can be watched: keys leave no history to resume from');
   }
-  if (Target === undefined) throw new DecodeError('a watch names a key, a bucket, a prefix or a range');
   return Target;
 }
 
-function shapeOf(target: WatchTarget): WatchShape {
+function shapeOf(target: WatchTarget, durability: messages.GrpcWatchDurability): WatchSubject {
   switch (target.$case) {
     case 'Key':
       return { kind: 'key', key: target.Key };
@@ -35,6 +35,12 @@ function shapeOf(target: WatchTarget): WatchShape {
         upper: EndKey === undefined ? undefined : { key: EndKey, inclusive: EndInclusive },
       };
     }
+    case 'Lock': {
+      const isEphemeral = durability === messages.GrpcWatchDurability.WATCH_EPHEMERAL;
+      return { kind: 'lock', name: target.Lock, durability: isEphemeral ? Durability.Ephemeral : Durability.Persistent };
+    }
+    case 'Sequence':
+      return { kind: 'sequence', name: target.Sequence };
   }
 }
 

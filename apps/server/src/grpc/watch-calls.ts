@@ -1,10 +1,9 @@
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
-import type { Hlc } from '@kahuna/base';
 import type { KahunaNode, Watch, WatchEnd, WatchEvent, WatchPosition, WatchQuery } from '@kahuna/node';
-import type { Change } from '@kahuna/partition';
 import { encodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
 import { watchedBy } from '../gateway/watch-query.ts';
 import { asBuffer } from './unary.ts';
+import { encodedEvent, encodedPosition } from './watch-encoding.ts';
 
 export type WatchCall = ServerWritableStream<Buffer, Buffer>;
 
@@ -12,13 +11,6 @@ export type WatchCall = ServerWritableStream<Buffer, Buffer>;
 const MESSAGE_BYTES = 256 * 1024;
 /** Positions are sent at most so often. Milliseconds. */
 const MIN_PROGRESS_MS = 100;
-
-const KINDS = {
-  set: messages.GrpcWatchEventKind.WATCH_SET,
-  delete: messages.GrpcWatchEventKind.WATCH_DELETE,
-  extend: messages.GrpcWatchEventKind.WATCH_EXTEND,
-  expire: messages.GrpcWatchEventKind.WATCH_EXPIRE,
-} as const;
 
 const ENDS: Readonly<Record<WatchEnd, { readonly code: status; readonly details: string }>> = {
   invalid: { code: status.INVALID_ARGUMENT, details: 'this cannot be watched' },
@@ -29,6 +21,7 @@ const ENDS: Readonly<Record<WatchEnd, { readonly code: status; readonly details:
   },
   'too-many-expiries': { code: status.RESOURCE_EXHAUSTED, details: 'too many keys with an expiry for one watch' },
   overloaded: { code: status.RESOURCE_EXHAUSTED, details: 'too many watches on this node' },
+  'not-leader': { code: status.FAILED_PRECONDITION, details: 'NOT_LEADER' },
 };
 
 /** The open watches of this server. */
@@ -98,7 +91,7 @@ class WatchStream {
       const events = this.watch.take(MESSAGE_BYTES);
       const position = this.positionDue ? this.watch.position() : undefined;
       if (events.length === 0 && position === undefined) {
-        if (this.watch.end !== undefined) this.fail(ENDS[this.watch.end]);
+        if (this.watch.end !== undefined) this.fail(endOf(this.watch, this.watch.end));
         return;
       }
       if (position !== undefined) this.positionDue = false;
@@ -109,10 +102,7 @@ class WatchStream {
   /** Fields of messages that are put one behind the other are those of one message: each event is encoded once for all watches. */
   private message(events: readonly WatchEvent[], position: WatchPosition | undefined): Buffer {
     const parts = events.map(encodedEvent);
-    if (position !== undefined) {
-      const Position = encodePosition(this.target, position);
-      parts.push(messages.GrpcWatchResponse.encode({ Events: [], Position }).finish());
-    }
+    if (position !== undefined) parts.push(encodedPosition(encodePosition(this.target, position)));
     return parts.length === 1 ? asBuffer(parts[0] as Uint8Array) : Buffer.concat(parts);
   }
 
@@ -131,29 +121,7 @@ class WatchStream {
   }
 }
 
-function encodedEvent(event: WatchEvent): Uint8Array {
-  event.encoded ??= messages.GrpcWatchResponse.encode({ Events: [messageOf(event)], Position: undefined }).finish();
-  return event.encoded;
-}
-
-function messageOf({ change, partitionId, initial }: WatchEvent): messages.GrpcWatchEvent {
-  return {
-    Kind: KINDS[change.kind],
-    Key: change.key,
-    Value: valueIn(change),
-    Revision: BigInt(change.revision),
-    Expires: change.expires.l === 0 ? undefined : stampMessage(change.expires),
-    Stamp: stampMessage(change.place.stamp),
-    Partition: partitionId,
-    Initial: initial,
-    ValueGone: !change.valueKept,
-  };
-}
-
-function valueIn(change: Change): Uint8Array | undefined {
-  return change.value ?? undefined;
-}
-
-function stampMessage({ n, l, c }: Hlc): messages.GrpcWatchStamp {
-  return { Node: n, Physical: BigInt(l), Counter: c };
+function endOf({ leaderUrl }: Watch, end: WatchEnd): { readonly code: status; readonly details: string } {
+  const { code, details } = ENDS[end];
+  return { code, details: leaderUrl === '' ? details : `${details} ${leaderUrl}` };
 }

@@ -13,7 +13,10 @@ export const protobufFileName = "watch.proto";
 
 export const GrpcWatchDurability = {
   WATCH_PERSISTENT: 0,
-  /** WATCH_EPHEMERAL - Not supported: INVALID_ARGUMENT. */
+  /**
+   * WATCH_EPHEMERAL - Locks only; keys: INVALID_ARGUMENT. An ephemeral lock lives on the leader of its partition, which serves the watch; another node
+   * answers FAILED_PRECONDITION with details `NOT_LEADER <advertised client URL of the leader, if known>`.
+   */
   WATCH_EPHEMERAL: 1,
 } as const;
 
@@ -35,6 +38,46 @@ export namespace GrpcWatchEventKind {
   export type WATCH_EXPIRE = typeof GrpcWatchEventKind.WATCH_EXPIRE;
 }
 
+export const GrpcWatchLockEventKind = {
+  /** LOCK_SNAPSHOT - The present state: the watch begins, or begins again, here. What lay in between is not told. */
+  LOCK_SNAPSHOT: 0,
+  LOCK_ACQUIRED: 1,
+  LOCK_EXTENDED: 2,
+  LOCK_RELEASED: 3,
+  /** LOCK_EXPIRED - The lease has run out, for whoever leads: nobody will honour it any more. */
+  LOCK_EXPIRED: 4,
+} as const;
+
+export type GrpcWatchLockEventKind = typeof GrpcWatchLockEventKind[keyof typeof GrpcWatchLockEventKind];
+
+export namespace GrpcWatchLockEventKind {
+  export type LOCK_SNAPSHOT = typeof GrpcWatchLockEventKind.LOCK_SNAPSHOT;
+  export type LOCK_ACQUIRED = typeof GrpcWatchLockEventKind.LOCK_ACQUIRED;
+  export type LOCK_EXTENDED = typeof GrpcWatchLockEventKind.LOCK_EXTENDED;
+  export type LOCK_RELEASED = typeof GrpcWatchLockEventKind.LOCK_RELEASED;
+  export type LOCK_EXPIRED = typeof GrpcWatchLockEventKind.LOCK_EXPIRED;
+}
+
+export const GrpcWatchSequenceEventKind = {
+  /** SEQUENCE_SNAPSHOT - The present state: the watch begins, or begins again, here. What lay in between is not told. */
+  SEQUENCE_SNAPSHOT: 0,
+  SEQUENCE_CREATED: 1,
+  SEQUENCE_UPDATED: 2,
+  /** SEQUENCE_RESERVED - A block of values was reserved: `CurrentValue` moved. The values of a block are handed out from memory, which is not told. */
+  SEQUENCE_RESERVED: 3,
+  SEQUENCE_DELETED: 4,
+} as const;
+
+export type GrpcWatchSequenceEventKind = typeof GrpcWatchSequenceEventKind[keyof typeof GrpcWatchSequenceEventKind];
+
+export namespace GrpcWatchSequenceEventKind {
+  export type SEQUENCE_SNAPSHOT = typeof GrpcWatchSequenceEventKind.SEQUENCE_SNAPSHOT;
+  export type SEQUENCE_CREATED = typeof GrpcWatchSequenceEventKind.SEQUENCE_CREATED;
+  export type SEQUENCE_UPDATED = typeof GrpcWatchSequenceEventKind.SEQUENCE_UPDATED;
+  export type SEQUENCE_RESERVED = typeof GrpcWatchSequenceEventKind.SEQUENCE_RESERVED;
+  export type SEQUENCE_DELETED = typeof GrpcWatchSequenceEventKind.SEQUENCE_DELETED;
+}
+
 export interface GrpcWatchRequest {
   Target?:
     | { $case: "Key"; Key: string }
@@ -43,8 +86,17 @@ export interface GrpcWatchRequest {
     { $case: "Bucket"; Bucket: string }
     | { $case: "Prefix"; Prefix: string }
     | { $case: "Range"; Range: GrpcWatchRange }
+    | //
+    /** A resource. Its first event is LOCK_SNAPSHOT. */
+    { $case: "Lock"; Lock: string }
+    | //
+    /** A name. Its first event is SEQUENCE_SNAPSHOT. */
+    { $case: "Sequence"; Sequence: string }
     | undefined;
-  /** Where to begin; nothing: with what is applied after the call has arrived. */
+  /**
+   * Where to begin; nothing: with what is applied after the call has arrived. Locks and sequences keep no history: they always begin
+   * with the present state, behind a `Position` with one that is not older; `After` and `FromRevision` are INVALID_ARGUMENT.
+   */
   Start?:
     | //
     /** What is there first, as sets marked `Initial`. */
@@ -83,7 +135,44 @@ export interface GrpcWatchResponse {
   /** In order within each partition. */
   Events: GrpcWatchEvent[];
   /** Everything up to here was sent, the events of this message included: begin a later watch with it. */
-  Position?: string | undefined;
+  Position?:
+    | string
+    | undefined;
+  /** Of a watch of a lock. */
+  Locks: GrpcWatchLockEvent[];
+  /** Of a watch of a sequence. */
+  Sequences: GrpcWatchSequenceEvent[];
+}
+
+export interface GrpcWatchManyRequest {
+  Open: GrpcWatchOpen[];
+  /** Ids of watches that are not wanted any more. What was on its way to them may still arrive. */
+  Close: number[];
+}
+
+export interface GrpcWatchOpen {
+  /** Chosen by the client: greater than 0, and greater than all before on this stream. */
+  Id: number;
+  Request?: GrpcWatchRequest | undefined;
+}
+
+export interface GrpcWatchManyResponse {
+  Shares: GrpcWatchShare[];
+  /** Watches that are over; the stream goes on. */
+  Ends: GrpcWatchEnd[];
+}
+
+/** The same for each of several watches. */
+export interface GrpcWatchShare {
+  Ids: number[];
+  Response?: GrpcWatchResponse | undefined;
+}
+
+export interface GrpcWatchEnd {
+  Id: number;
+  /** The gRPC status that a call of Watch would have ended with. */
+  Code: number;
+  Details: string;
 }
 
 export interface GrpcWatchEvent {
@@ -105,6 +194,48 @@ export interface GrpcWatchEvent {
   ValueGone: boolean;
 }
 
+export interface GrpcWatchLockEvent {
+  Kind: GrpcWatchLockEventKind;
+  Resource: string;
+  /** Somebody holds the lock after this event. */
+  Held: boolean;
+  /** The holder; of a release or an expiry, who held it. Absent in the snapshot of a lock that nobody holds. */
+  Owner?:
+    | Uint8Array
+    | undefined;
+  /** The last one granted; -1: none yet. */
+  FencingToken: bigint;
+  /** End of the lease that is, or was, held. Absent as the owner is. */
+  Expires?:
+    | GrpcWatchStamp
+    | undefined;
+  /** When the state became so; of a snapshot, when it was looked at. */
+  Stamp?: GrpcWatchStamp | undefined;
+  Partition: number;
+}
+
+export interface GrpcWatchSequenceEvent {
+  Kind: GrpcWatchSequenceEventKind;
+  Name: string;
+  /** There is such a sequence after this event. If not, the fields below are absent or 0. */
+  Exists: boolean;
+  /** As GetSequence shows it: the last value reserved, not the last one handed out. */
+  CurrentValue: bigint;
+  InitialValue: bigint;
+  Increment: bigint;
+  MaxValue?: bigint | undefined;
+  BlockSize?: number | undefined;
+  Incarnation: bigint;
+  Revision: bigint;
+  CreatedAt?: GrpcWatchStamp | undefined;
+  UpdatedAt?:
+    | GrpcWatchStamp
+    | undefined;
+  /** When the state became so; of a snapshot, when it was looked at. */
+  Stamp?: GrpcWatchStamp | undefined;
+  Partition: number;
+}
+
 function createBaseGrpcWatchRequest(): GrpcWatchRequest {
   return { Target: undefined, Start: undefined, ProgressMs: 0, Durability: 0 };
 }
@@ -123,6 +254,12 @@ export const GrpcWatchRequest: MessageFns<GrpcWatchRequest> = {
         break;
       case "Range":
         GrpcWatchRange.encode(message.Target.Range, writer.uint32(34).fork()).join();
+        break;
+      case "Lock":
+        writer.uint32(90).string(message.Target.Lock);
+        break;
+      case "Sequence":
+        writer.uint32(98).string(message.Target.Sequence);
         break;
     }
     switch (message.Start?.$case) {
@@ -194,6 +331,22 @@ export const GrpcWatchRequest: MessageFns<GrpcWatchRequest> = {
             }
 
             message.Target = { $case: "Range", Range: GrpcWatchRange.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.Target = { $case: "Lock", Lock: reader.string() };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.Target = { $case: "Sequence", Sequence: reader.string() };
             continue;
           }
           case 5: {
@@ -419,7 +572,7 @@ export const GrpcWatchStamp: MessageFns<GrpcWatchStamp> = {
 };
 
 function createBaseGrpcWatchResponse(): GrpcWatchResponse {
-  return { Events: [], Position: undefined };
+  return { Events: [], Position: undefined, Locks: [], Sequences: [] };
 }
 
 export const GrpcWatchResponse: MessageFns<GrpcWatchResponse> = {
@@ -429,6 +582,12 @@ export const GrpcWatchResponse: MessageFns<GrpcWatchResponse> = {
     }
     if (message.Position !== undefined) {
       writer.uint32(18).string(message.Position);
+    }
+    for (const v of message.Locks) {
+      GrpcWatchLockEvent.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.Sequences) {
+      GrpcWatchSequenceEvent.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -460,6 +619,346 @@ export const GrpcWatchResponse: MessageFns<GrpcWatchResponse> = {
             }
 
             message.Position = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.Locks.push(GrpcWatchLockEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.Sequences.push(GrpcWatchSequenceEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGrpcWatchManyRequest(): GrpcWatchManyRequest {
+  return { Open: [], Close: [] };
+}
+
+export const GrpcWatchManyRequest: MessageFns<GrpcWatchManyRequest> = {
+  encode(message: GrpcWatchManyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.Open) {
+      GrpcWatchOpen.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.Close.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.Close) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcWatchManyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcWatchManyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.Open.push(GrpcWatchOpen.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.Close.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.Close.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGrpcWatchOpen(): GrpcWatchOpen {
+  return { Id: 0, Request: undefined };
+}
+
+export const GrpcWatchOpen: MessageFns<GrpcWatchOpen> = {
+  encode(message: GrpcWatchOpen, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.Id !== 0) {
+      writer.uint32(8).int32(message.Id);
+    }
+    if (message.Request !== undefined) {
+      GrpcWatchRequest.encode(message.Request, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcWatchOpen {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcWatchOpen();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.Id = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.Request = GrpcWatchRequest.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGrpcWatchManyResponse(): GrpcWatchManyResponse {
+  return { Shares: [], Ends: [] };
+}
+
+export const GrpcWatchManyResponse: MessageFns<GrpcWatchManyResponse> = {
+  encode(message: GrpcWatchManyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.Shares) {
+      GrpcWatchShare.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.Ends) {
+      GrpcWatchEnd.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcWatchManyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcWatchManyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.Shares.push(GrpcWatchShare.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.Ends.push(GrpcWatchEnd.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGrpcWatchShare(): GrpcWatchShare {
+  return { Ids: [], Response: undefined };
+}
+
+export const GrpcWatchShare: MessageFns<GrpcWatchShare> = {
+  encode(message: GrpcWatchShare, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.Ids.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.Ids) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.Response !== undefined) {
+      GrpcWatchResponse.encode(message.Response, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcWatchShare {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcWatchShare();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.Ids.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.Ids.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.Response = GrpcWatchResponse.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGrpcWatchEnd(): GrpcWatchEnd {
+  return { Id: 0, Code: 0, Details: "" };
+}
+
+export const GrpcWatchEnd: MessageFns<GrpcWatchEnd> = {
+  encode(message: GrpcWatchEnd, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.Id !== 0) {
+      writer.uint32(8).int32(message.Id);
+    }
+    if (message.Code !== 0) {
+      writer.uint32(16).int32(message.Code);
+    }
+    if (message.Details !== "") {
+      writer.uint32(26).string(message.Details);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcWatchEnd {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcWatchEnd();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.Id = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.Code = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.Details = reader.string();
             continue;
           }
         }
@@ -607,6 +1106,363 @@ export const GrpcWatchEvent: MessageFns<GrpcWatchEvent> = {
             }
 
             message.ValueGone = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGrpcWatchLockEvent(): GrpcWatchLockEvent {
+  return {
+    Kind: 0,
+    Resource: "",
+    Held: false,
+    Owner: undefined,
+    FencingToken: 0n,
+    Expires: undefined,
+    Stamp: undefined,
+    Partition: 0,
+  };
+}
+
+export const GrpcWatchLockEvent: MessageFns<GrpcWatchLockEvent> = {
+  encode(message: GrpcWatchLockEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.Kind !== 0) {
+      writer.uint32(8).int32(message.Kind);
+    }
+    if (message.Resource !== "") {
+      writer.uint32(18).string(message.Resource);
+    }
+    if (message.Held !== false) {
+      writer.uint32(24).bool(message.Held);
+    }
+    if (message.Owner !== undefined) {
+      writer.uint32(34).bytes(message.Owner);
+    }
+    if (message.FencingToken !== 0n) {
+      if (BigInt.asIntN(64, message.FencingToken) !== message.FencingToken) {
+        throw new globalThis.Error("value provided for field message.FencingToken of type int64 too large");
+      }
+      writer.uint32(40).int64(message.FencingToken);
+    }
+    if (message.Expires !== undefined) {
+      GrpcWatchStamp.encode(message.Expires, writer.uint32(50).fork()).join();
+    }
+    if (message.Stamp !== undefined) {
+      GrpcWatchStamp.encode(message.Stamp, writer.uint32(58).fork()).join();
+    }
+    if (message.Partition !== 0) {
+      writer.uint32(64).int32(message.Partition);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcWatchLockEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcWatchLockEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.Kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.Resource = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.Held = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.Owner = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.FencingToken = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.Expires = GrpcWatchStamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.Stamp = GrpcWatchStamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.Partition = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGrpcWatchSequenceEvent(): GrpcWatchSequenceEvent {
+  return {
+    Kind: 0,
+    Name: "",
+    Exists: false,
+    CurrentValue: 0n,
+    InitialValue: 0n,
+    Increment: 0n,
+    MaxValue: undefined,
+    BlockSize: undefined,
+    Incarnation: 0n,
+    Revision: 0n,
+    CreatedAt: undefined,
+    UpdatedAt: undefined,
+    Stamp: undefined,
+    Partition: 0,
+  };
+}
+
+export const GrpcWatchSequenceEvent: MessageFns<GrpcWatchSequenceEvent> = {
+  encode(message: GrpcWatchSequenceEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.Kind !== 0) {
+      writer.uint32(8).int32(message.Kind);
+    }
+    if (message.Name !== "") {
+      writer.uint32(18).string(message.Name);
+    }
+    if (message.Exists !== false) {
+      writer.uint32(24).bool(message.Exists);
+    }
+    if (message.CurrentValue !== 0n) {
+      if (BigInt.asIntN(64, message.CurrentValue) !== message.CurrentValue) {
+        throw new globalThis.Error("value provided for field message.CurrentValue of type int64 too large");
+      }
+      writer.uint32(32).int64(message.CurrentValue);
+    }
+    if (message.InitialValue !== 0n) {
+      if (BigInt.asIntN(64, message.InitialValue) !== message.InitialValue) {
+        throw new globalThis.Error("value provided for field message.InitialValue of type int64 too large");
+      }
+      writer.uint32(40).int64(message.InitialValue);
+    }
+    if (message.Increment !== 0n) {
+      if (BigInt.asIntN(64, message.Increment) !== message.Increment) {
+        throw new globalThis.Error("value provided for field message.Increment of type int64 too large");
+      }
+      writer.uint32(48).int64(message.Increment);
+    }
+    if (message.MaxValue !== undefined) {
+      if (BigInt.asIntN(64, message.MaxValue) !== message.MaxValue) {
+        throw new globalThis.Error("value provided for field message.MaxValue of type int64 too large");
+      }
+      writer.uint32(56).int64(message.MaxValue);
+    }
+    if (message.BlockSize !== undefined) {
+      writer.uint32(64).int32(message.BlockSize);
+    }
+    if (message.Incarnation !== 0n) {
+      if (BigInt.asIntN(64, message.Incarnation) !== message.Incarnation) {
+        throw new globalThis.Error("value provided for field message.Incarnation of type int64 too large");
+      }
+      writer.uint32(72).int64(message.Incarnation);
+    }
+    if (message.Revision !== 0n) {
+      if (BigInt.asIntN(64, message.Revision) !== message.Revision) {
+        throw new globalThis.Error("value provided for field message.Revision of type int64 too large");
+      }
+      writer.uint32(80).int64(message.Revision);
+    }
+    if (message.CreatedAt !== undefined) {
+      GrpcWatchStamp.encode(message.CreatedAt, writer.uint32(90).fork()).join();
+    }
+    if (message.UpdatedAt !== undefined) {
+      GrpcWatchStamp.encode(message.UpdatedAt, writer.uint32(98).fork()).join();
+    }
+    if (message.Stamp !== undefined) {
+      GrpcWatchStamp.encode(message.Stamp, writer.uint32(106).fork()).join();
+    }
+    if (message.Partition !== 0) {
+      writer.uint32(112).int32(message.Partition);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcWatchSequenceEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcWatchSequenceEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.Kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.Name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.Exists = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.CurrentValue = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.InitialValue = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.Increment = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.MaxValue = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.BlockSize = reader.int32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.Incarnation = reader.int64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.Revision = reader.int64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.CreatedAt = GrpcWatchStamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.UpdatedAt = GrpcWatchStamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.Stamp = GrpcWatchStamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.Partition = reader.int32();
             continue;
           }
         }
