@@ -8,6 +8,7 @@ import { createGrpcServer, type HintOptions, injectorBeside, registerGrpcService
 import type { ConnectionTakers } from './listeners/port-listeners.ts';
 import { createRestApp } from './rest/app.ts';
 import { systemClock } from './runtime/system-clock.ts';
+import { registerWatchSocket, type WatchSockets } from './watch/index.ts';
 
 /** What the console shows about itself; undefined in {@link GatewayOptions}: there is no console. */
 export interface ConsoleOptions {
@@ -41,7 +42,7 @@ export interface Gateways {
 
 export async function createGateways(node: KahunaNode, options: GatewayOptions): Promise<Gateways> {
   const lifecycle = { stopping: false };
-  const app = await createApp(node, options, lifecycle);
+  const { app, watchSockets } = await createApp(node, options, lifecycle);
   const settled = countRequests(app);
   await app.ready();
 
@@ -65,6 +66,7 @@ export async function createGateways(node: KahunaNode, options: GatewayOptions):
     },
     drain: async () => {
       lifecycle.stopping = true;
+      watchSockets.drain();
       await Promise.all([grpc.drain(), settled()]);
     },
     close: async () => {
@@ -78,7 +80,7 @@ async function createApp(
   node: KahunaNode,
   options: GatewayOptions,
   lifecycle: { readonly stopping: boolean },
-): Promise<FastifyInstance> {
+): Promise<{ readonly app: FastifyInstance; readonly watchSockets: WatchSockets }> {
   const app = await createRestApp(node, {
     clock: systemClock,
     hints: options.hints,
@@ -89,10 +91,11 @@ async function createApp(
     isStopping: () => lifecycle.stopping,
     onInternalError: (error, path) => options.onFault(`internal error on ${path}`, error),
   });
+  const watchSockets = registerWatchSocket(app, node);
   if (options.console !== undefined) {
     registerConsoleStream(app, node, { ...options.console, allowedOrigins: options.allowedOrigins, clock: systemClock });
   }
-  return app;
+  return { app, watchSockets };
 }
 
 /** The first of these that is there, relative to this file: from source and from the bundle in `dist/server` the way differs. */

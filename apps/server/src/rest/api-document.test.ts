@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { registerConsoleStream } from '../console/index.ts';
 import { type EmbeddedNode, startEmbeddedNode } from '../embedded.ts';
 import { systemClock } from '../runtime/system-clock.ts';
+import { registerWatchSocket } from '../watch/index.ts';
 import { createRestApp } from './app.ts';
 
 interface Schema {
@@ -46,6 +47,7 @@ async function servedRoutes(): Promise<string[]> {
     onInternalError: () => undefined,
     onRoute: (method, url) => served.push(`${method} ${url}`),
   });
+  registerWatchSocket(app, node.node);
   registerConsoleStream(app, node.node, { allowedOrigins: [], level: 'admin', clock: systemClock });
   await app.ready();
   await app.close();

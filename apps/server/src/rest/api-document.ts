@@ -12,14 +12,35 @@ An outcome is the \`type\` of the answer, with status 200. Status 400 means that
 wrong type. Property names match in any case, unknown ones are ignored, \`null\` is the same as absent. Whole numbers may stand in
 strings. 64-bit numbers are exact: read them with a parser that keeps every digit.`;
 
+const WATCH_DESCRIPTION = `What happens to keys, as it happens, over a WebSocket of JSON messages. This document can describe its
+handshake only; docs/watch.md has the messages.
+
+    → {"t":"watch","id":1,"bucket":"config","initial":true,"progressMs":5000}
+    ← {"t":"events","id":1,"events":[{"kind":"set","key":"config/a","value":"b24=","revision":"0",…}],"position":"AYe…"}
+    ← {"t":"end","id":1,"code":"HISTORY_PRUNED","message":"…"}`;
+
 /** Sections of the document, in its order. */
-export type ApiSection = 'keys' | 'scans' | 'locks' | 'sequences' | 'ranges' | 'cluster' | 'probes' | 'console' | 'later';
+export type ApiSection =
+  | 'keys'
+  | 'scans'
+  | 'locks'
+  | 'sequences'
+  | 'watch'
+  | 'ranges'
+  | 'cluster'
+  | 'probes'
+  | 'console'
+  | 'later';
 
 const SECTIONS: readonly { readonly name: ApiSection; readonly description: string }[] = [
   { name: 'keys', description: 'One key, or many that each stand alone' },
   { name: 'scans', description: 'Many keys in order, and holds that keep their history' },
   { name: 'locks', description: 'Leases with fencing tokens' },
   { name: 'sequences', description: 'Counters that hand out every value at most once' },
+  {
+    name: 'watch',
+    description: WATCH_DESCRIPTION,
+  },
   { name: 'ranges', description: 'How key spaces are split' },
   { name: 'cluster', description: 'Who is there, and who leads what' },
   { name: 'probes', description: 'Is this node alive and ready' },

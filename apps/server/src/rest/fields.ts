@@ -78,9 +78,8 @@ export class Fields {
     return this.integer(name, undefined) ?? absent;
   }
 
-  /** false when absent. */
-  boolean(name: string): boolean {
-    const value = this.get(name) ?? false;
+  boolean(name: string, absent = false): boolean {
+    const value = this.get(name) ?? absent;
     if (typeof value !== 'boolean') throw new BadRequest(`${name} must be true or false.`);
     return value;
   }
@@ -113,10 +112,8 @@ export class Fields {
   }
 
   hlc(name: string): Hlc {
-    const value = this.get(name);
-    if (value === undefined) return HLC_ZERO;
-    if (!isPlainObject(value)) throw new BadRequest(`${name} must be an object.`);
-    const parts = new Fields(value);
+    const parts = this.object(name);
+    if (parts === undefined) return HLC_ZERO;
     const l = parts.int64('l', 0);
     return {
       n: parts.int32('n', 0),
@@ -124,6 +121,14 @@ export class Fields {
       l: typeof l === 'number' ? l : l < 0n ? Number.MIN_SAFE_INTEGER : Number.MAX_SAFE_INTEGER,
       c: Number(parts.integer('c', UINT32) ?? 0),
     };
+  }
+
+  /** undefined when absent. */
+  object(name: string): Fields | undefined {
+    const value = this.get(name);
+    if (value === undefined) return undefined;
+    if (!isPlainObject(value)) throw new BadRequest(`${name} must be an object.`);
+    return new Fields(value);
   }
 
   /** undefined when absent. */

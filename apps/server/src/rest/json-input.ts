@@ -15,26 +15,30 @@ const MAX_DEPTH = 64;
 /** Long runs of digits, and numbers with a fraction or an exponent, need the exact parser; hits inside strings only cost time. */
 const NEEDS_EXACT = /\d{16}|[:,[\s-]\d+[.eE]/;
 
-/**
- * Parses a request body by spec rest §2: strict JSON in valid UTF-8, an object at the top, at most 64 levels, integers exact.
- * Throws {@link BadRequest}.
- */
+/** The body of a request. Throws {@link BadRequest}. */
 export function parseBody(body: Buffer): object {
   if (body.length === 0) throw new BadRequest('A JSON body is required.');
-  if (!isUtf8(body)) throw new BadRequest('The body is not valid UTF-8.');
-  const text = body.toString('utf8');
-  checkDepth(text);
+  return parseObject(body, 'The body');
+}
+
+/**
+ * Parses by spec rest §2: strict JSON in valid UTF-8, an object at the top, at most 64 levels, integers exact. `what`: how it is
+ * called where it is refused. Throws {@link BadRequest}.
+ */
+export function parseObject(data: Buffer, what: string): object {
+  if (!isUtf8(data)) throw new BadRequest(`${what} is not valid UTF-8.`);
+  const text = data.toString('utf8');
+  checkDepth(text, what);
   let value: unknown;
   try {
     value = NEEDS_EXACT.test(text)
       ? parse(text, undefined, { parseNumber: exactNumber, onDuplicateKey: ({ newValue }) => newValue })
       : JSON.parse(text);
   } catch (error) {
-    if (error instanceof SyntaxError) throw new BadRequest('The body is not valid JSON.');
+    if (error instanceof SyntaxError) throw new BadRequest(`${what} is not valid JSON.`);
     throw error;
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new BadRequest('The body must be a JSON object.');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new BadRequest(`${what} must be a JSON object.`);
   return value;
 }
 
@@ -43,14 +47,14 @@ function exactNumber(text: string): number | NumberText {
 }
 
 /** Before parsing, so that a parser that recurses cannot be driven out of its stack. */
-function checkDepth(text: string): void {
+function checkDepth(text: string, what: string): void {
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === 0x22) {
       at = endOfString(text, at);
     } else if (code === 0x7b || code === 0x5b) {
-      if (++depth > MAX_DEPTH) throw new BadRequest('The body is nested too deeply.');
+      if (++depth > MAX_DEPTH) throw new BadRequest(`${what} is nested too deeply.`);
     } else if (code === 0x7d || code === 0x5d) {
       depth--;
     }

@@ -72,8 +72,8 @@ export function anyInteger(absent: number, description: string): Property<Intege
   return property({ type: 'integer', default: absent, description }, (f, name) => f.anyInteger(name, absent));
 }
 
-export function boolean(description: string): Property<boolean> {
-  return property({ type: 'boolean', default: false, description }, (f, name) => f.boolean(name));
+export function boolean(description: string, absent = false): Property<boolean> {
+  return property({ type: 'boolean', default: absent, description }, (f, name) => f.boolean(name, absent));
 }
 
 /** Whatever number came; names are read as their numbers. */
@@ -90,6 +90,19 @@ export function setFlags(): Property<number> {
 
 export function hlc(description: string): Property<Hlc> {
   return property({ ...HLC, description }, (f, name) => f.hlc(name));
+}
+
+/** undefined: absent, which is not the same as all zero. */
+export function optionalHlc(description: string): Property<Hlc | undefined> {
+  return property({ ...HLC, description }, (f, name) => (f.object(name) === undefined ? undefined : f.hlc(name)));
+}
+
+/** undefined when absent. */
+export function nested<S extends Shape>(shape: S, description: string): Property<Read<S> | undefined> {
+  return property({ ...shapeSchema(shape), description }, (f, name) => {
+    const inner = f.object(name);
+    return inner === undefined ? undefined : readShape(shape, inner);
+  });
 }
 
 /** An item of a list: what it holds, and the fields that it was read from. */
