@@ -25,7 +25,7 @@ export function EventLines({ events }: { events: readonly EventItem[] }) {
           </span>
           <Mark tone={SEVERITY_TONE[event.severity]} label={event.severity} size={10} />
           <span className="muted kind">{event.kind}</span>
-          <span className="mono subject">{event.subject}</span>
+          <span className="mono about">{event.subject}</span>
           <span>{event.text}</span>
         </li>
       ))}

@@ -49,7 +49,7 @@ function SpaceKeys({ durability, space, from, asOf, chosen, onPage }: KeyListPro
   const window = useWindow(feed);
   const next = window?.next ?? null;
   const title =
-    phase === 'ready' ? `${next === null && from === undefined ? '' : 'up to '}${plural(rows.length, 'key')}` : 'Keys';
+    phase === 'ready' ? `${next !== null && from === undefined ? 'first ' : ''}${plural(rows.length, 'key')}` : 'Keys';
   return (
     <Panel
       title={title}

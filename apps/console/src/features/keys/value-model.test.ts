@@ -61,8 +61,9 @@ describe('viewers', () => {
   test('hex shows offsets, bytes and what can be read of them', () => {
     expect(hexDump(bytes('jobs/nightly\u0000\n01234'))).toBe(
       [
-        '00000000  6a 6f 62 73 2f 6e 69 67  68 74 6c 79 00 0a 30 31  jobs/nightly..01',
-        '00000010  32 33 34                                          234',
+        '00000000  6a 6f 62 73 2f 6e 69 67  jobs/nig',
+        '00000008  68 74 6c 79 00 0a 30 31  htly..01',
+        '00000010  32 33 34                 234',
       ].join('\n'),
     );
   });

@@ -82,7 +82,8 @@ export function prettyJson(text: string): string {
   return out;
 }
 
-const HEX_COLUMNS = 16;
+/** As many as fit beside their characters into the panel of a key. */
+const HEX_COLUMNS = 8;
 
 /** `00000010  6a 6f 62 73 …  jobs` */
 export function hexDump(bytes: Uint8Array): string {
@@ -90,10 +91,9 @@ export function hexDump(bytes: Uint8Array): string {
   for (let at = 0; at < bytes.length; at += HEX_COLUMNS) {
     const row = bytes.subarray(at, at + HEX_COLUMNS);
     const hex = [...row].map(byte => byte.toString(16).padStart(2, '0'));
-    const left = hex.slice(0, 8).join(' ');
-    const right = hex.slice(8).join(' ');
+    const codes = hex.join(' ').padEnd(3 * HEX_COLUMNS - 1);
     const chars = [...row].map(byte => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('');
-    lines.push(`${at.toString(16).padStart(8, '0')}  ${left.padEnd(23)}  ${right.padEnd(23)}  ${chars}`);
+    lines.push(`${at.toString(16).padStart(8, '0')}  ${codes}  ${chars}`);
   }
   return lines.join('\n');
 }

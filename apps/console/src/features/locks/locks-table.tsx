@@ -30,10 +30,10 @@ export function LocksTable({ rows, chosen }: LocksTableProps) {
             <th scope="col" className="num opt">
               extends seen
             </th>
-            <th scope="col" className="opt">
+            <th scope="col" className="opt2">
               durability
             </th>
-            <th scope="col" className="num opt">
+            <th scope="col" className="num opt2">
               partition
             </th>
           </tr>
@@ -82,8 +82,8 @@ function LockLine({ row, chosen }: { row: LockRow; chosen: boolean }) {
         <Lease row={row} />
       </td>
       <td className="num opt">{row.extends}</td>
-      <td className="opt">{row.durability}</td>
-      <td className="num opt">P{row.partitionId}</td>
+      <td className="opt2">{row.durability}</td>
+      <td className="num opt2">P{row.partitionId}</td>
     </tr>
   );
 }

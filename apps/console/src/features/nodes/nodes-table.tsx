@@ -35,6 +35,7 @@ export function NodesTable({ wide = false }: { wide?: boolean }) {
         <thead>
           <tr>
             <th scope="col">node</th>
+            <th scope="col">state</th>
             <th scope="col">leads</th>
             <th scope="col" className="num">
               hosts
@@ -69,7 +70,6 @@ export function NodesTable({ wide = false }: { wide?: boolean }) {
                 in / out
               </th>
             )}
-            <th scope="col">state</th>
             {wide && <th scope="col">safe to stop</th>}
           </tr>
         </thead>
@@ -106,6 +106,13 @@ function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
         </Link>
         {welcome?.node.nodeId === node.nodeId && <span className="here">you are here</span>}
       </th>
+      <td className="nowrap">
+        <span className="state">
+          <Mark tone={NODE_TONE[node.state]} size={10} />
+          {NODE_WORD[node.state]}
+          <StaleNote freshness={freshness} />
+        </span>
+      </td>
       <td>
         <span className="leads" title={`${node.name} leads ${leads} partitions`}>
           <span className="count" data-testid={`leads-${node.name}`}>
@@ -139,13 +146,6 @@ function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
           )}
         </td>
       )}
-      <td className="nowrap">
-        <span className="state">
-          <Mark tone={NODE_TONE[node.state]} size={10} />
-          {NODE_WORD[node.state]}
-          <StaleNote freshness={freshness} />
-        </span>
-      </td>
       {wide && (
         <td className="nowrap" title={node.safeToStop?.why[0]}>
           {node.safeToStop === null ? '–' : node.safeToStop.ok ? 'yes' : 'no'}

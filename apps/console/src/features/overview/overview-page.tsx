@@ -40,7 +40,8 @@ export function OverviewPage() {
 
 function VerdictLine({ overview }: { overview: OverviewRow | undefined }) {
   const problems = useRows(useFeed('problems'));
-  const advice = problems.flatMap(p => p.advice.map(a => ({ ...a, title: p.title, id: p.id })));
+  // What is merely worth knowing needs nothing done about it now.
+  const advice = problems.flatMap(p => (p.severity === 'info' ? [] : p.advice.map(a => ({ ...a, title: p.title, id: p.id }))));
   if (overview === undefined) return <Waiting height={46} what="the verdict" />;
   const tone = VERDICT_TONE[overview.verdict];
   return (

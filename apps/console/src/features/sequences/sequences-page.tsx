@@ -132,10 +132,10 @@ function SequencesTable({ rows, chosen }: { rows: readonly SequenceRow[]; chosen
             <th scope="col" className="num">
               mark
             </th>
-            <th scope="col" className="num opt">
+            <th scope="col" className="num opt2">
               increment
             </th>
-            <th scope="col" className="num opt">
+            <th scope="col" className="num opt2">
               block
             </th>
             <th scope="col" className="num">
@@ -147,10 +147,10 @@ function SequencesTable({ rows, chosen }: { rows: readonly SequenceRow[]; chosen
             <th scope="col" className="num opt">
               remaining
             </th>
-            <th scope="col" className="num opt">
+            <th scope="col" className="num opt2">
               updated
             </th>
-            <th scope="col" className="num opt">
+            <th scope="col" className="num opt2">
               partition
             </th>
           </tr>
@@ -182,15 +182,15 @@ function SequenceLine({ row, chosen }: { row: SequenceRow; chosen: boolean }) {
         </Link>
       </th>
       <td className="num">{integer(row.currentValue)}</td>
-      <td className="num opt">{integer(row.increment)}</td>
-      <td className="num opt">{row.blockSize === null ? <span className="muted">default</span> : integer(row.blockSize)}</td>
+      <td className="num opt2">{integer(row.increment)}</td>
+      <td className="num opt2">{row.blockSize === null ? <span className="muted">default</span> : integer(row.blockSize)}</td>
       <td className="num">{rate(row.reservedPerSec)}</td>
       <td className="num opt">{row.maxValue === null ? <span className="muted">none</span> : integer(row.maxValue)}</td>
       <td className="num opt">{row.remaining === null ? '–' : integer(row.remaining)}</td>
-      <td className="num opt">
+      <td className="num opt2">
         <Instant ms={row.updatedMs} />
       </td>
-      <td className="num opt">{row.partitionId === null ? '–' : `P${row.partitionId}`}</td>
+      <td className="num opt2">{row.partitionId === null ? '–' : `P${row.partitionId}`}</td>
     </tr>
   );
 }

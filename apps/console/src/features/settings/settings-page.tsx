@@ -158,13 +158,13 @@ function Connection() {
         </dl>
       </Panel>
       <Panel title="What happened" aside={<span className="muted small">last 50</span>}>
-        <ol className="timeline" aria-label="Connection log">
+        <ol className="connection-log" aria-label="Connection log">
           {[...connection.log].reverse().map(entry => (
-            <li key={`${entry.atMs} ${entry.text}`} className="log-line">
+            <li key={`${entry.atMs} ${entry.text}`}>
               <span className="muted">
                 <Instant ms={entry.atMs} />
-              </span>{' '}
-              {entry.text}
+              </span>
+              <span>{entry.text}</span>
             </li>
           ))}
         </ol>
