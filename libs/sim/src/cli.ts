@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util';
+import { runSeed } from './run.ts';
+import { addToTotals, newTotals, rerunCommand, type SweepTotals, sweep, sweepInProcesses } from './sweep.ts';
+
+const USAGE = `npm run sim -- --seed N [--trace]               replays one seed
+npm run sim -- --seeds COUNT [--from N] [--jobs J]   sweeps COUNT seeds in J processes (2)`;
+
+/** A line of totals at most this often. Milliseconds. */
+const PROGRESS_MS = 10_000;
+
+function replay(seed: number, trace: boolean): number {
+  const report = runSeed(seed, trace ? line => console.log(line) : undefined);
+  const { failure, ...facts } = report;
+  console.log(JSON.stringify(facts));
+  console.log(failure ?? 'nothing is wrong');
+  return failure === undefined ? 0 : 1;
+}
+
+async function sweepSeeds(from: number, count: number, jobs: number): Promise<number> {
+  const started = performance.now();
+  const totals = newTotals();
+  let told = started;
+  const onReport = (report: Parameters<typeof addToTotals>[1]): void => {
+    addToTotals(totals, report);
+    if (report.failure !== undefined) console.log(`\nseed ${report.seed}: ${report.failure}\n  ${rerunCommand(report.seed)}`);
+    if (performance.now() - told < PROGRESS_MS) return;
+    told = performance.now();
+    console.log(summary(totals, started));
+  };
+  if (jobs === 1) sweep(from, from + count, 1, onReport);
+  else await sweepInProcesses(from, from + count, jobs, onReport);
+  console.log(summary(totals, started));
+  return totals.failures.length === 0 ? 0 : 1;
+}
+
+function summary(totals: SweepTotals, started: number): string {
+  const minutes = (performance.now() - started) / 60_000;
+  const hours = totals.simulatedMs / 3_600_000;
+  const rate = hours / minutes;
+  return `${totals.runs} seeds, ${totals.failures.length} failed, ${hours.toFixed(2)} simulated hours, ${rate.toFixed(2)} per real minute, ${Math.round(totals.events / minutes / 1000)}k events per minute`;
+}
+
+async function main(): Promise<number> {
+  if (process.argv[2] === '--worker') {
+    const [from, to, step] = process.argv.slice(3).map(Number) as [number, number, number];
+    sweep(from, to, step, report => process.stdout.write(`${JSON.stringify(report)}\n`));
+    return 0;
+  }
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string' },
+      trace: { type: 'boolean', default: false },
+      seeds: { type: 'string' },
+      from: { type: 'string', default: '1' },
+      jobs: { type: 'string', default: '2' },
+    },
+  });
+  if (values.seed !== undefined) return replay(Number(values.seed), values.trace);
+  if (values.seeds !== undefined) return sweepSeeds(Number(values.from), Number(values.seeds), Number(values.jobs));
+  console.log(USAGE);
+  return 2;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,340 @@
+import type { FaultMix } from '../faults.ts';
+import type { SHAPES } from '../run.ts';
+import { CALM_NETWORK } from '../world/network.ts';
+
+/** One exact replacement in one source file; the old text must stand there once, so that a fault fails loudly when the code moves on. */
+export interface Edit {
+  /** Relative to `libs/`. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** A mistake that somebody could make in the production code. */
+export interface PlantedFault {
+  readonly name: string;
+  readonly edits: readonly Edit[];
+  /** Trouble that this mistake needs to show; the rest of the mix is the seed's. */
+  readonly focus?: Partial<FaultMix>;
+  /** How the seed's plan is bent towards it. */
+  readonly shape?: keyof typeof SHAPES;
+  /** Only this finding counts: the code under test must notice by itself. */
+  readonly finding?: RegExp;
+}
+
+const GROUP = 'raft/src/group.ts';
+const HOST = 'node/src/host.ts';
+const REPLICA = 'node/src/replica.ts';
+const LEASES = 'node/src/leases.ts';
+const PEER = 'node/src/peer.ts';
+const LOCKS = 'partition/src/locks.ts';
+const KEEPER = 'node/src/state-keeper.ts';
+const DISPATCHER = 'node/src/dispatcher.ts';
+
+const NOTHING_ELSE: Partial<FaultMix> = {
+  crashes: false,
+  powerLoss: false,
+  pauses: false,
+  suspends: false,
+  clockSteps: false,
+  isolations: false,
+  slowDisks: false,
+  diskErrors: false,
+  transfers: false,
+  network: CALM_NETWORK,
+};
+const STALLS: Partial<FaultMix> = { isolations: true, pauses: true, everyMs: 150 };
+const ISOLATIONS: Partial<FaultMix> = { isolations: true, everyMs: 400 };
+const DEAFNESS: Partial<FaultMix> = { deafLeaders: true, ...NOTHING_ELSE, everyMs: 300 };
+const QUICK_CRASHES: Partial<FaultMix> = { ...NOTHING_ELSE, crashes: true, everyMs: 500 };
+const CRASHES: Partial<FaultMix> = { crashes: true, powerLoss: true, everyMs: 400 };
+
+function fault(name: string, file: string, from: string, to: string, focus?: Partial<FaultMix>): PlantedFault {
+  return { name, edits: [{ file, from, to }], ...(focus === undefined ? {} : { focus }) };
+}
+
+/** A fault that only clients of locks and sequences see. */
+function service(...what: Parameters<typeof fault>): PlantedFault {
+  return { ...fault(...what), shape: 'services' };
+}
+
+export const PLANTED_FAULTS: readonly PlantedFault[] = [
+  // ---- elections
+  fault(
+    'votes twice in a term',
+    GROUP,
+    'this.vote === message.from || (this.vote === 0 && this.leaderId === 0 && this.isUpToDate(message))',
+    'this.isUpToDate(message)',
+    CRASHES,
+  ),
+  fault(
+    'grants a vote of a higher term without adopting the term',
+    GROUP,
+    '    if (message.term > this.term) {\n      // A granted',
+    `    if (message.type === MessageType.Vote && message.term > this.term && this.isUpToDate(message)) {
+      this.promises.push(makeMessage(MessageType.VoteResponse, this.replicaId, message.from, message.term, 0, 0, 0, NO_ENTRIES, false, false, 0));
+      this.dirty = true;
+      return;
+    }
+    if (message.term > this.term) {\n      // A granted`,
+    CRASHES,
+  ),
+  fault(
+    'forgets its term on restart',
+    GROUP,
+    'this.term = options.hardState.term;',
+    'this.term = Math.max(options.startTerm, options.entries.at(-1)?.term ?? 0);',
+    CRASHES,
+  ),
+  fault(
+    'votes for a candidate with an older log',
+    GROUP,
+    'return message.logTerm > lastTerm || (message.logTerm === lastTerm && message.index >= lastIndex);',
+    'return message.logTerm >= 0 || lastIndex + lastTerm < 0;',
+    CRASHES,
+  ),
+  fault(
+    'sends its vote before it is durable',
+    GROUP,
+    'this.promises.push(this.message(MessageType.VoteResponse',
+    'this.appends.push(this.message(MessageType.VoteResponse',
+    CRASHES,
+  ),
+  fault(
+    'asks for votes before its own is durable',
+    GROUP,
+    'this.askForVotes(MessageType.Vote, this.term, force, this.promises);',
+    'this.askForVotes(MessageType.Vote, this.term, force, this.appends);',
+    CRASHES,
+  ),
+  fault(
+    'wins with one vote too few',
+    GROUP,
+    'return this.quorum(member => this.votes.get(member.replicaId) === true);',
+    'return [...this.votes.values()].filter(granted => granted).length * 2 >= this.history.current.voters.length - 1;',
+    CRASHES,
+  ),
+  // ---- replication and commit
+  fault(
+    'commits an entry of an older term by counting',
+    GROUP,
+    'if (index <= this.commitIndex || this.log.termAt(index) !== this.term) return;',
+    'if (index <= this.commitIndex) return;',
+    CRASHES,
+  ),
+  fault('commits without a quorum', GROUP, 'const index = this.majorityOf(matchOf);', 'const index = this.self.match;'),
+  fault(
+    "counts the leader's own copy before it is durable",
+    GROUP,
+    'this.uncommittedBytes += data.length + ENTRY_OVERHEAD_BYTES;\n    this.wakeSender();',
+    'this.uncommittedBytes += data.length + ENTRY_OVERHEAD_BYTES;\n    this.self.match = entry.index;\n    this.wakeSender();',
+  ),
+  fault(
+    'acknowledges entries before they are durable',
+    GROUP,
+    'this.promises.push(\n        this.message(MessageType.AppendResponse',
+    'this.appends.push(\n        this.message(MessageType.AppendResponse',
+  ),
+  fault(
+    'keeps entries that contradict the leader',
+    GROUP,
+    'if (this.log.termAt(entry.index) !== entry.term) break;',
+    'if (this.log.termAt(entry.index) === undefined) break;',
+    CRASHES,
+  ),
+  fault('nextIndex never moves back', GROUP, 'peer.becomeProbe(agreement + 1);', 'peer.becomeProbe(peer.next);', CRASHES),
+  fault(
+    'hands a committed entry out twice',
+    GROUP,
+    'this.log.slice(this.handedIndex + 1, this.commitIndex)',
+    'this.log.slice(this.handedIndex, this.commitIndex)',
+  ),
+  fault(
+    'skips an entry at apply',
+    GROUP,
+    'this.log.slice(this.handedIndex + 1, this.commitIndex)',
+    'this.log.slice(this.handedIndex + 2, this.commitIndex)',
+  ),
+  // ---- reads
+  fault(
+    'confirms a ReadIndex without a quorum',
+    GROUP,
+    'if (this.decidesAlone()) this.confirmedReads.push',
+    "if (this.role === 'leader') this.confirmedReads.push",
+    DEAFNESS,
+  ),
+  fault(
+    'counts a lease from the answer instead of the sending',
+    PEER,
+    'this.answeredMonotonic = entry.monotonic;\n      this.answeredWall = entry.wall;',
+    'this.answeredMonotonic = monotonic;\n      this.answeredWall = wall;',
+    DEAFNESS,
+  ),
+  fault(
+    'elects while a promise holds',
+    LEASES,
+    'return leader !== 0 && now < (this.node.peerByNode(leader)?.promisedUntil ?? 0);',
+    'return false;',
+    DEAFNESS,
+  ),
+  fault('keeps its lease while it hands leadership over', LEASES, 'if (group.leaseForfeited) return false;', '', DEAFNESS),
+  fault(
+    'does not look at the clock again before a lease read',
+    LEASES,
+    'replica.leaseTerm === group.term && monotonic < replica.leaseMonotonicUntil && wall < replica.leaseWallUntil',
+    'replica.leaseTerm === group.term',
+    STALLS,
+  ),
+  fault(
+    'sends a request again without saying that it is a repeat',
+    DISPATCHER,
+    'if (request.isWrite) request.repeat = true;',
+    'request.repeat = false;',
+    { ...STALLS, crashes: true },
+  ),
+  fault(
+    'proposes a repeat without looking for the first attempt',
+    REPLICA,
+    'if (request.repeat && !this.mayPropose(request, batch)) continue;',
+    '',
+    { ...STALLS, crashes: true },
+  ),
+  fault('takes a duplicated frame twice', PEER, '|| header.number <= this.framesTaken) return false;', ') return false;', {
+    network: { delayMinMs: 0.5, delayMeanMs: 1, breakChance: 0, lossChance: 0, duplicateChance: 0.05, reorderChance: 0.05 },
+  }),
+  {
+    ...fault(
+      'answers the successor of the process that asked',
+      DISPATCHER,
+      'return this.peer.connected && this.peer.boot === request.boot;',
+      'return this.peer.connected;',
+      QUICK_CRASHES,
+    ),
+    shape: 'sluggish',
+  },
+  fault(
+    "takes another leader's entry for its own",
+    REPLICA,
+    'const batch = mine?.term === entry.term ? mine.batch : this.decode(entry);',
+    'const batch = mine !== undefined ? mine.batch : this.decode(entry);',
+    STALLS,
+  ),
+  fault(
+    'answers a lost proposal with the result of what took its place',
+    REPLICA,
+    'if (mine.term === term && results !== undefined) {',
+    'if (results !== undefined && mine.requests.length === results.length) {',
+    ISOLATIONS,
+  ),
+  // ---- disks
+  fault(
+    'ignores an fsync error',
+    HOST,
+    '    this.ports.log.append(write.records, undefined, error => {\n      if (error !== undefined) {',
+    "    this.ports.log.append(write.records, undefined, error => {\n      if (error !== undefined && error.name === '') {",
+    { diskErrors: true, everyMs: 400 },
+  ),
+  {
+    ...fault(
+      'compacts above what the engine holds durably',
+      KEEPER,
+      'Math.min(replica.durableIndex, group.lastIndex',
+      'Math.min(replica.machine.appliedIndex, group.lastIndex',
+      CRASHES,
+    ),
+    shape: 'tight',
+  },
+  fault(
+    'takes a written state for a durable one',
+    KEEPER,
+    'this.engine.sync(error => {',
+    'this.engine.getMany([], error => {',
+    CRASHES,
+  ),
+  fault(
+    'restarts the log behind a state that is not durable',
+    HOST,
+    'this.ports.engine.sync(error => {\n      if (error !== undefined) done(error, []);',
+    'this.ports.engine.getMany([], error => {\n      if (error !== undefined) done(error, []);',
+    { ...CRASHES, slowDisks: true },
+  ),
+  fault(
+    'applies again after a restart',
+    HOST,
+    'appliedIndex: installing ? begin.index : Math.max(machine.appliedIndex, begin.index),',
+    'appliedIndex: begin.index,',
+    CRASHES,
+  ),
+  // ---- snapshots
+  fault(
+    'ends a snapshot before its tail',
+    'node/src/snapshot-source.ts',
+    'done(undefined, encodeRows(page.rows), this.interval >= this.extent.length);',
+    'done(undefined, encodeRows(page.rows), this.interval >= 1 || page.more);',
+    { ...CRASHES, isolations: true },
+  ),
+  // ---- comparison of replicas (invariant 5)
+  {
+    ...fault(
+      'evaluates an entry differently on one replica',
+      REPLICA,
+      'this.writeCount += results.length;',
+      'this.writeCount += results.length;\n      if (this.replicaId === 1002 && entry.index % 40 === 0) this.machine.state.checksum ^= 1;',
+    ),
+    shape: 'unwatched',
+    finding: /is not what a quorum has/,
+  },
+  // ---- locks and sequences
+  service(
+    'begins tokens anew under another leader',
+    LOCKS,
+    'const token = (lock?.token ?? moment.tokenFloor) + 1;',
+    'const token = lock !== undefined && lock.term > 0 && lock.term < moment.term ? 0 : (lock?.token ?? -1) + 1;',
+    CRASHES,
+  ),
+  service(
+    'takes the token back of a lock that is released',
+    LOCKS,
+    'owner: undefined, expires: HLC_ZERO, term: 0, token: lock.token,',
+    'owner: undefined, expires: HLC_ZERO, term: 0, token: Math.max(0, lock.token - 1),',
+  ),
+  service(
+    'takes a lease for over before it is',
+    LOCKS,
+    'return lock.expires.l + allowance < moment.now.l;',
+    'return lock.expires.l + allowance < moment.now.l + 400;',
+    { ...NOTHING_ELSE, everyMs: 1000 },
+  ),
+  service(
+    'keeps blocks of values over a loss of leadership',
+    REPLICA,
+    'this.sequencer?.drop();\n    this.sequencer = undefined;',
+    '',
+    {
+      ...NOTHING_ELSE,
+      transfers: true,
+      everyMs: 200,
+    },
+  ),
+  service(
+    'issues values while leadership is not confirmed',
+    REPLICA,
+    'else this.readCount++;\n    if (leased) {',
+    "else this.readCount++;\n    if (leased || request.operation.kind === 'sequence-reserve') {",
+    DEAFNESS,
+  ),
+  service(
+    'tells its clock while that is ahead, after a restart',
+    HOST,
+    '(this.clock.monotonicMs() < this.clockFrom ? HLC_ZERO : this.hlc.current())',
+    'this.hlc.current()',
+    { ...NOTHING_ELSE, crashes: true, everyMs: 700 },
+  ),
+  service(
+    'forgets idempotency keys with its memory',
+    'partition/src/sequences.ts',
+    'writer.varint(live.replays.size);\n  for (const [key, replay] of live.replays) {',
+    'writer.varint(0);\n  for (const [key, replay] of []) {',
+    CRASHES,
+  ),
+];

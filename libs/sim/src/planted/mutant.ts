@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+import type { PlantedFault } from './faults.ts';
+
+const LIBS = fileURLToPath(new URL('../../../', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../run.ts', import.meta.url));
+
+/** The simulator with the code under test in one file, `fault` planted in it (undefined: as it is). Writes to `outfile`. */
+export async function buildMutant(fault: PlantedFault | undefined, outfile: string): Promise<void> {
+  const pending = new Set(fault?.edits ?? []);
+  const plugin: Plugin = {
+    name: 'plant',
+    setup(setup) {
+      setup.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+        const edits = [...pending].filter(edit => path === LIBS + edit.file);
+        if (edits.length === 0) return undefined;
+        let contents = await readFile(path, 'utf8');
+        for (const edit of edits) {
+          const parts = contents.split(edit.from);
+          if (parts.length !== 2)
+            throw new Error(`${fault?.name}: found ${parts.length - 1} times in ${edit.file}: ${edit.from}`);
+          contents = parts.join(edit.to);
+          pending.delete(edit);
+        }
+        return { contents, loader: 'ts' };
+      });
+    },
+  };
+  await build({
+    entryPoints: [ENTRY],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    logLevel: 'silent',
+    plugins: [plugin],
+  });
+  for (const edit of pending) throw new Error(`${fault?.name}: ${edit.file} is not part of the simulation`);
+}

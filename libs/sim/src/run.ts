@@ -1,0 +1,314 @@
+import { Rng } from '@kahuna/base';
+import { DEFAULT_SETTINGS } from '@kahuna/node';
+import { checkLocks } from './checkers/lock.ts';
+import { SafetyViolation } from './checkers/raft-safety.ts';
+import { checkRegisters } from './checkers/register.ts';
+import { checkSequences } from './checkers/sequence.ts';
+import { drawFaultMix, FaultInjector, type FaultMix } from './faults.ts';
+import { type ClientOptions, Clients, History, persist } from './workloads/clients.ts';
+import { type LockClientOptions, LockClients } from './workloads/locks.ts';
+import { type SequenceClientOptions, SequenceClients } from './workloads/sequences.ts';
+import { CALM_CLUSTER, Cluster, type ClusterOptions, QUICK_SETTINGS } from './world/cluster.ts';
+import { Simulation, Trace } from './world/simulation.ts';
+
+/** Everything about a run that is not drawn while it goes on. */
+export interface RunPlan {
+  readonly cluster: ClusterOptions;
+  readonly clients: ClientOptions;
+  readonly locks: LockClientOptions | undefined;
+  readonly sequences: SequenceClientOptions | undefined;
+  readonly faults: FaultMix;
+  /** Length of the phase with faults, virtual milliseconds. */
+  readonly troubleMs: number;
+}
+
+export interface RunReport {
+  readonly seed: number;
+  /** undefined: nothing is wrong. */
+  readonly failure: string | undefined;
+  readonly traceHash: number;
+  /** Virtual time the run took, milliseconds. */
+  readonly simulatedMs: number;
+  readonly events: number;
+  readonly acknowledgedWrites: number;
+  readonly reads: number;
+  readonly lockGrants: number;
+  readonly allocations: number;
+  readonly unknown: number;
+  readonly safetyChecks: number;
+  readonly faults: Readonly<Record<string, number>>;
+}
+
+/** Time within which a healed cluster must serve, as election timeouts; virtual. */
+const RECOVERY_ELECTIONS = 60;
+/** Time within which all replicas must be equal after that: two snapshots that stall may stand in the way (30 s each, operations §10). Virtual. */
+const CONVERGENCE_MS = 90_000;
+
+const SEQUENCES = [
+  { name: 'ticket', blockSize: 50 },
+  { name: 'exact', blockSize: 1 },
+] as const;
+
+/** The plan of a seed. A stream of its own, so that a change of the plan's shape does not shift the run's other draws. */
+export function planFor(seed: number): RunPlan {
+  const rng = new Rng(seed ^ 0x5eed);
+  const nodes = rng.pick([1, 3, 3, 3, 3, 3, 3, 3, 5, 5]);
+  const slowTimers = rng.chance(0.1);
+  const settings = slowTimers
+    ? { checkpointMs: 5000, keepEntries: 40, snapshotChunkBytes: 512 }
+    : { ...QUICK_SETTINGS, keepEntries: rng.pick([5, 40, 200]), checkpointMs: rng.pick([100, 500, 3000]) };
+  // Heads that must be fetched from the engine in the middle of applying.
+  const headCacheEntries = seed % 3 === 0 ? 1 : DEFAULT_SETTINGS.headCacheEntries;
+  // Only in seeds that no regression of older workloads bears.
+  const withLocks = seed % 8 === 4 || seed % 8 === 6;
+  const pace = { thinkMs: slowTimers ? 100 : 20, patienceMs: slowTimers ? 15_000 : 1000 };
+  const keys = ['a/1', 'a/2', 'b/1', 'counter/1', 'c'].slice(0, rng.int(1, 5));
+  return {
+    cluster: {
+      ...CALM_CLUSTER,
+      nodes,
+      poolSize: rng.pick([1, 1, 2, 3]),
+      settings: { ...settings, headCacheEntries },
+      logDisk: { fsyncMinMs: 0.3, fsyncMeanMs: rng.pick([0.5, 5, 20]), slowChance: rng.chance(0.3) ? 0.02 : 0 },
+      engine: { callMinMs: 0.05, callMeanMs: rng.pick([0.1, 2]), stallChance: rng.chance(0.3) ? 0.01 : 0 },
+      skewMs: rng.pick([5, 100, 3000]),
+      drift: rng.pick([0.0002, 0.01]),
+    },
+    clients: {
+      clients: rng.int(3, 8),
+      keys,
+      thinkMs: slowTimers ? 100 : rng.pick([5, 20, 50]),
+      patienceMs: slowTimers ? 15_000 : rng.pick([300, 3000]),
+    },
+    locks: withLocks ? { clients: 4, locks: ['press/1', 'press/2'], ...pace } : undefined,
+    sequences: withLocks ? { clients: 4, sequences: SEQUENCES, ...pace } : undefined,
+    // By residues that leave the draws of older seeds as they were.
+    faults: drawFaultMix(rng, { deafLeaders: seed % 5 === 1, restartLoops: seed % 11 === 3 }),
+    troubleMs: slowTimers ? 60_000 : rng.pick([3000, 6000, 12_000]),
+  };
+}
+
+/** A seed's plan bent towards a kind of trouble. */
+export const SHAPES = {
+  /** Whether replicas agree is left to the cluster itself. */
+  unwatched: (plan: RunPlan): RunPlan => ({ ...plan, cluster: { ...plan.cluster, watchChecksums: false } }),
+  /** Logs are cut short while the engine is far behind them. */
+  tight: (plan: RunPlan): RunPlan => ({
+    ...plan,
+    cluster: {
+      ...CALM_CLUSTER,
+      settings: { ...QUICK_SETTINGS, keepEntries: 2, checkpointMs: 100 },
+      engine: { callMinMs: 2, callMeanMs: 10, stallChance: 0 },
+    },
+    troubleMs: 3000,
+  }),
+  /** Locks and sequences are what most clients are about. */
+  services: (plan: RunPlan): RunPlan => ({
+    ...plan,
+    locks: { clients: 6, locks: ['press/1'], thinkMs: 20, patienceMs: 500 },
+    sequences: { clients: 6, sequences: SEQUENCES, thinkMs: 20, patienceMs: 500 },
+    troubleMs: 6000,
+  }),
+  /** Writes take so long that processes come and go meanwhile. */
+  sluggish: (plan: RunPlan): RunPlan => ({
+    ...plan,
+    cluster: { ...CALM_CLUSTER, logDisk: { fsyncMinMs: 60, fsyncMeanMs: 60, slowChance: 0 } },
+    clients: { clients: 12, keys: ['a/1', 'a/2'], thinkMs: 20, patienceMs: 3000 },
+    troubleMs: 12_000,
+  }),
+} as const satisfies Record<string, (plan: RunPlan) => RunPlan>;
+
+/** One whole run of a seed: trouble, healing, recovery, verdict. Never throws for what the code under test did. */
+export function runSeed(seed: number, print?: (line: string) => void, plan = planFor(seed)): RunReport {
+  const restore = forbidRealTime();
+  try {
+    return new Run(seed, plan, print).report();
+  } finally {
+    restore();
+  }
+}
+
+class Run {
+  private readonly plan: RunPlan;
+  private readonly simulation: Simulation;
+  private readonly cluster: Cluster;
+  private readonly history = new History();
+  private readonly clients: Clients;
+  private readonly lockClients: LockClients | undefined;
+  private readonly sequenceClients: SequenceClients | undefined;
+  private readonly faults: FaultInjector;
+
+  constructor(seed: number, plan: RunPlan, print?: (line: string) => void) {
+    this.plan = plan;
+    this.simulation = new Simulation(seed, new Trace(print));
+    this.cluster = new Cluster(this.simulation, plan.cluster);
+    this.clients = new Clients(this.cluster, this.history, plan.clients);
+    this.lockClients = plan.locks && new LockClients(this.cluster, plan.locks);
+    this.sequenceClients = plan.sequences && new SequenceClients(this.cluster, plan.sequences);
+    this.faults = new FaultInjector(this.cluster, plan.faults);
+  }
+
+  report(): RunReport {
+    const failure = this.verdict();
+    const { simulation, history } = this;
+    return {
+      seed: simulation.seed,
+      failure,
+      traceHash: simulation.trace.hash,
+      simulatedMs: simulation.nowMs,
+      events: simulation.steps,
+      acknowledgedWrites: history.acknowledgedWrites,
+      reads: history.readValues,
+      lockGrants: this.lockClients?.grants ?? 0,
+      allocations: this.sequenceClients?.allocations ?? 0,
+      unknown: history.unknown,
+      safetyChecks: this.cluster.safety.checks,
+      faults: Object.fromEntries(this.faults.counts),
+    };
+  }
+
+  /** What went wrong first, if anything did. */
+  private verdict(): string | undefined {
+    return this.founding() ?? this.trouble() ?? this.recovery() ?? this.finalReads() ?? this.checkHistory();
+  }
+
+  private get electionMs(): number {
+    return this.plan.cluster.settings.electionMinMs ?? DEFAULT_SETTINGS.electionMinMs;
+  }
+
+  /** A calm beginning: nothing can be said about a cluster that never was one. */
+  private founding(): string | undefined {
+    this.cluster.startAll();
+    return this.within('the cluster is not initialised', () =>
+      this.cluster.nodes.every(node => node.host?.health().ready === true),
+    );
+  }
+
+  private trouble(): string | undefined {
+    this.clients.start();
+    this.lockClients?.start();
+    this.sequenceClients?.start();
+    this.simulation.run(this.simulation.nowMs + 10 * this.electionMs * 0.2);
+    this.faults.start();
+    this.simulation.run(this.simulation.nowMs + this.plan.troubleMs);
+    return this.broken();
+  }
+
+  private recovery(): string | undefined {
+    this.simulation.trace.remark(this.simulation.nowMs, 'healing');
+    this.cluster.guard(() => this.faults.stop());
+    // Clients go on for a while: liveness under load, not only at rest.
+    const failure = this.within('not every node is ready', () =>
+      this.cluster.nodes.every(node => node.host?.health().ready === true),
+    );
+    this.simulation.run(this.simulation.nowMs + 2 * this.electionMs);
+    this.clients.stop();
+    this.lockClients?.stop();
+    this.sequenceClients?.stop();
+    this.simulation.run(this.simulation.nowMs + this.plan.clients.patienceMs);
+    return failure ?? this.broken();
+  }
+
+  /** Every node answers a write and a read of every key; then all replicas agree. */
+  private finalReads(): string | undefined {
+    let open = 0;
+    let serial = 0;
+    for (const node of this.cluster.nodes) {
+      for (const key of this.plan.clients.keys) {
+        open++;
+        const value = key.startsWith('counter') ? undefined : `final${++serial}`;
+        const read = (): void => persist(this.cluster, this.history, node, key, { kind: 'get' }, () => open--);
+        if (value === undefined) read();
+        else {
+          const call = { kind: 'set', value, flags: 0, compareValue: null, compareRevision: 0 } as const;
+          persist(this.cluster, this.history, node, key, call, read);
+        }
+      }
+    }
+    for (const workload of [this.lockClients, this.sequenceClients]) {
+      if (workload === undefined) continue;
+      open++;
+      workload.finish(() => open--);
+    }
+    const stuck = this.within('a write or a read does not succeed on every node', () => open === 0);
+    return (
+      stuck ??
+      this.within(
+        'replicas do not converge',
+        () => this.difference() === undefined,
+        () => this.difference(),
+      )
+    );
+  }
+
+  /** What keeps the replicas from being equal, undefined if nothing does. */
+  private difference(): string | undefined {
+    const [first, ...others] = this.cluster.nodes;
+    for (const [partitionId, replica] of first?.host?.replicas ?? []) {
+      const leaders = this.cluster.nodes.filter(node => node.host?.replicas.get(partitionId)?.leads === true);
+      if (leaders.length !== 1) return `partition ${partitionId} has ${leaders.length} leaders`;
+      for (const node of others) {
+        const twin = node.host?.replicas.get(partitionId);
+        if (twin === undefined) return `${node.endpoint} has no replica of partition ${partitionId}`;
+        if (twin.machine.appliedIndex !== replica.machine.appliedIndex) {
+          return `partition ${partitionId}: ${node.endpoint} has applied ${twin.machine.appliedIndex}, ${first?.endpoint} ${replica.machine.appliedIndex}`;
+        }
+        if (twin.machine.checksum !== replica.machine.checksum) return `partition ${partitionId}: checksums differ`;
+      }
+    }
+    return undefined;
+  }
+
+  private checkHistory(): string | undefined {
+    // Writes of unknown outcome multiply the search. The logs know which of them never happened, so nothing may need those.
+    const { safety } = this.cluster;
+    const happened = this.history.operations.filter(
+      ({ call, answer }) =>
+        answer !== undefined || call.kind !== 'set' || call.value === null || safety.mayHaveHappened(call.value),
+    );
+    const { violation } = checkRegisters(happened);
+    const wrong = violation ?? this.checkLocks() ?? checkSequences(this.sequenceClients?.events ?? []);
+    if (wrong !== undefined) return wrong;
+    // Vacuity floor (transactions §18.1): a run that did nothing proves nothing.
+    if (this.history.acknowledgedWrites < 5 || this.history.readValues < 5)
+      return 'too few operations succeeded to prove anything';
+    return undefined;
+  }
+
+  private checkLocks(): string | undefined {
+    const { cluster, faults } = this.plan;
+    // A clock that runs at another rate is off by more and more.
+    const skewMs = cluster.skewMs + cluster.drift * this.simulation.nowMs;
+    const clocks = faults.clockSteps ? undefined : { rate: 1 + cluster.drift, skewMs };
+    return checkLocks(this.lockClients?.events ?? [], clocks);
+  }
+
+  private within(what: string, done: () => boolean, detail?: () => string | undefined): string | undefined {
+    const limit = this.simulation.nowMs + Math.max(RECOVERY_ELECTIONS * this.electionMs, CONVERGENCE_MS);
+    const reached = this.simulation.runUntil(() => this.cluster.failure !== undefined || done(), limit);
+    const broken = this.broken();
+    if (broken !== undefined) return broken;
+    return reached ? undefined : `liveness: ${what} in time${detail === undefined ? '' : `: ${detail()}`}`;
+  }
+
+  private broken(): string | undefined {
+    const { failure } = this.cluster;
+    if (failure === undefined) return undefined;
+    return failure instanceof SafetyViolation ? `safety: ${failure.message}` : (failure.stack ?? failure.message);
+  }
+}
+
+/** The code under test gets time and chance from its ports only: whoever asks the real ones breaks the replay, so it fails at once. */
+function forbidRealTime(): () => void {
+  const { now } = Date;
+  const { random } = Math;
+  const forbidden = (): never => {
+    throw new Error('real time or chance used inside the simulation');
+  };
+  Date.now = forbidden;
+  Math.random = forbidden;
+  return () => {
+    Date.now = now;
+    Math.random = random;
+  };
+}

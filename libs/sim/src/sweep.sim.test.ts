@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import regressions from './regressions.json' with { type: 'json' };
+import { runSeed } from './run.ts';
+import { addToTotals, newTotals, rerunCommand, sweep } from './sweep.ts';
+
+/** Seeds of the fixed sweep: about ten seconds on one core. */
+const SWEEP_SEEDS = 40;
+
+describe('seeds that once failed', () => {
+  for (const { seed, found } of regressions) {
+    it(`${seed}: ${found}`, () => {
+      expect(runSeed(seed).failure, rerunCommand(seed)).toBeUndefined();
+    });
+  }
+});
+
+it('two runs of one seed do the same', () => {
+  const first = runSeed(7);
+  expect(runSeed(7)).toEqual(first);
+  expect(runSeed(8).traceHash).not.toBe(first.traceHash);
+});
+
+it('a fixed sweep finds nothing (transactions WL-1, WL-6b, WL-7; keyvalues:R22)', () => {
+  const totals = newTotals();
+  sweep(1, SWEEP_SEEDS + 1, 1, report => addToTotals(totals, report));
+  expect(totals.failures.map(({ seed, failure }) => `${failure}\n  ${rerunCommand(seed)}`)).toEqual([]);
+});

@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { type RunReport, runSeed } from './run.ts';
+
+/** Totals of a sweep over many seeds. */
+export interface SweepTotals {
+  runs: number;
+  failures: RunReport[];
+  simulatedMs: number;
+  events: number;
+}
+
+export function newTotals(): SweepTotals {
+  return { runs: 0, failures: [], simulatedMs: 0, events: 0 };
+}
+
+export function addToTotals(totals: SweepTotals, report: RunReport): void {
+  totals.runs++;
+  totals.simulatedMs += report.simulatedMs;
+  totals.events += report.events;
+  if (report.failure !== undefined) totals.failures.push(report);
+}
+
+/** How to see a seed again, alone and with every event. */
+export function rerunCommand(seed: number): string {
+  return `npm run sim -- --seed ${seed} --trace`;
+}
+
+/** Runs the seeds `from`, `from + step`, … below `to` in this process. */
+export function sweep(from: number, to: number, step: number, onReport: (report: RunReport) => void): void {
+  for (let seed = from; seed < to; seed += step) onReport(runSeed(seed));
+}
+
+/** Spreads the seeds over `jobs` child processes, which print one report a line. */
+export async function sweepInProcesses(
+  from: number,
+  to: number,
+  jobs: number,
+  onReport: (report: RunReport) => void,
+): Promise<void> {
+  const cli = fileURLToPath(new URL('./cli.ts', import.meta.url));
+  const children = [...Array(jobs).keys()].map(async job => {
+    const args = [...process.execArgv, cli, '--worker', String(from + job), String(to), String(jobs)];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exited = new Promise<number>(resolve => child.once('exit', code => resolve(code ?? 1)));
+    for await (const line of createInterface({ input: child.stdout })) onReport(JSON.parse(line) as RunReport);
+    const code = await exited;
+    if (code !== 0) throw new Error(`a sweep process ended with ${code}`);
+  });
+  await Promise.all(children);
+}

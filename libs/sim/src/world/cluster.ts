@@ -1,0 +1,293 @@
+import { assert } from '@kahuna/base';
+import { NodeHost, type NodeOptions, type NodeSettings, type Ports, type Replica } from '@kahuna/node';
+import {
+  checkInvariants,
+  decodeMetaRow,
+  KeyValueMachine,
+  type LockOperation,
+  metaRowKey,
+  type Operation,
+  type OperationResult,
+  type SequenceOperation,
+} from '@kahuna/partition';
+import type { Message } from '@kahuna/raft';
+import { ClockCeiling } from '../checkers/clock.ts';
+import { RaftSafety, SafetyViolation, type Survivors } from '../checkers/raft-safety.ts';
+import { EngineDisk, type EngineOptions, FAST_ENGINE, SimEngine } from './engine-disk.ts';
+import { FAST_LOG_DISK, LogDisk, type LogDiskOptions, SimLogStore } from './log-disk.ts';
+import { SimClock, SimProcess } from './machine.ts';
+import { CALM_NETWORK, type NetworkOptions, SimNetwork, type SimTransport } from './network.ts';
+import type { Simulation } from './simulation.ts';
+
+export interface ClusterOptions {
+  readonly nodes: number;
+  readonly poolSize: number;
+  readonly settings: Partial<NodeSettings>;
+  readonly network: NetworkOptions;
+  readonly logDisk: LogDiskOptions;
+  readonly engine: EngineOptions;
+  /** Largest difference of a node's wall clock from true time at the start, milliseconds. */
+  readonly skewMs: number;
+  /** Largest deviation of a clock's rate from 1. */
+  readonly drift: number;
+  /** Checksums of replicas are compared from outside too, which is sooner than the cluster finds a difference by itself. */
+  readonly watchChecksums: boolean;
+}
+
+/** Timers ten times shorter than the defaults: more elections, flushes and checkpoints per simulated minute. */
+export const QUICK_SETTINGS: Partial<NodeSettings> = {
+  tickMs: 10,
+  heartbeatMs: 50,
+  electionMinMs: 200,
+  electionMaxMs: 400,
+  checkQuorumMs: 400,
+  timerInitialDelayMs: 250,
+  leadershipBarrierMs: 1000,
+  stateFlushMs: 20,
+  checkpointMs: 500,
+  keepEntries: 40,
+  leaderWaitMs: 1000,
+  outcomeWaitMs: 2000,
+  snapshotChunkBytes: 512,
+};
+
+export const CALM_CLUSTER: ClusterOptions = {
+  nodes: 3,
+  poolSize: 2,
+  settings: QUICK_SETTINGS,
+  network: CALM_NETWORK,
+  logDisk: FAST_LOG_DISK,
+  engine: FAST_ENGINE,
+  skewMs: 50,
+  drift: 0.0002,
+  watchChecksums: true,
+};
+
+/** A node's state machines are looked into once in so many of its turns. */
+const TURNS_PER_LOOK = 64;
+
+/** What a crash takes with it besides the process: `power` also what the engine had not synced. */
+export type CrashKind = 'kill' | 'power';
+
+/** A whole cluster of production hosts on simulated machines, watched by {@link RaftSafety}. */
+export class Cluster {
+  readonly simulation: Simulation;
+  readonly options: ClusterOptions;
+  readonly network: SimNetwork;
+  readonly safety: RaftSafety;
+  readonly clocks: ClockCeiling;
+  readonly nodes: SimNode[] = [];
+  /** The first violation or unexpected error; the simulation halts with it. */
+  failure: Error | undefined;
+
+  constructor(simulation: Simulation, options: ClusterOptions) {
+    this.simulation = simulation;
+    this.options = options;
+    this.safety = new RaftSafety(options.watchChecksums);
+    this.clocks = new ClockCeiling(1 + options.drift);
+    this.network = new SimNetwork(simulation, options.network);
+    for (let id = 1; id <= options.nodes; id++) this.nodes.push(new SimNode(this, id));
+  }
+
+  get endpoints(): string[] {
+    return this.nodes.map(node => node.endpoint);
+  }
+
+  startAll(): void {
+    for (const node of this.nodes) if (!node.isUp) node.start();
+  }
+
+  /** Runs `task` so that a violation or an assertion in it ends the run instead of being lost. */
+  guard(task: () => void): void {
+    try {
+      task();
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  fail(error: Error): void {
+    this.failure ??= error;
+    this.simulation.halt();
+  }
+}
+
+/** The production host; the only thing added is that messages are looked at as they leave. */
+class ObservedHost extends NodeHost {
+  private readonly node: SimNode;
+
+  constructor(node: SimNode, options: NodeOptions, ports: Ports, onFatal: (reason: string) => void) {
+    super(options, ports, onFatal);
+    this.node = node;
+  }
+
+  protected override sendMessage(replica: Replica, message: Message): void {
+    this.node.onMessage(replica.partitionId, message);
+    super.sendMessage(replica, message);
+  }
+}
+
+/** One machine: a clock and two disks that outlive the process on it. */
+export class SimNode implements Survivors {
+  readonly id: number;
+  readonly endpoint: string;
+  readonly clock: SimClock;
+  readonly logDisk = new LogDisk();
+  readonly engineDisk = new EngineDisk();
+  host: NodeHost | undefined;
+  process: SimProcess | undefined;
+  /** Why the host stopped itself in its present life. */
+  fatalFault: string | undefined;
+  /** The injected faults entitle the host to stop itself. */
+  mayFail = false;
+  engine: SimEngine | undefined;
+  private readonly cluster: Cluster;
+  private log: SimLogStore | undefined;
+  private transport: SimTransport | undefined;
+  private boots = 0;
+  private turns = 0;
+  /** Runs when the present process ends. */
+  private readonly onDeath = new Set<() => void>();
+
+  constructor(cluster: Cluster, id: number) {
+    this.cluster = cluster;
+    this.id = id;
+    this.endpoint = `node-${id}:7000`;
+    const { rng } = cluster.simulation;
+    const { skewMs, drift } = cluster.options;
+    this.clock = new SimClock(cluster.simulation, {
+      skewMs: (rng.float() * 2 - 1) * skewMs,
+      rate: 1 + (rng.float() * 2 - 1) * drift,
+    });
+    this.logDisk.onDurable = record =>
+      cluster.guard(() => {
+        cluster.safety.durable(this.endpoint, record);
+        if (record.start === undefined || record.start.index === 0) return;
+        cluster.safety.compacted(this.endpoint, record.partitionId, record.start.index, this.engineIndex(record.partitionId));
+      });
+  }
+
+  /** Applied index that the engine would come back with after the worst power loss. */
+  readonly engineIndex = (partitionId: number): number => {
+    const row = this.engineDisk.durableRow(metaRowKey(partitionId));
+    return row === undefined ? 0 : decodeMetaRow(row).appliedIndex;
+  };
+
+  get isUp(): boolean {
+    return this.process?.isAlive === true;
+  }
+
+  start(): void {
+    assert(!this.isUp, 'the process runs already');
+    const { simulation, network, options } = this.cluster;
+    const process = new SimProcess(simulation, this.clock, this.endpoint, ++this.boots, () => this.afterTurn());
+    process.onError = error => this.cluster.fail(error);
+    this.process = process;
+    if (this.boots > 1) this.cluster.clocks.restarted();
+    this.fatalFault = undefined;
+    this.mayFail = false;
+    this.logDisk.failNextWrite = false;
+    this.log = new SimLogStore(simulation, process, this.logDisk, options.logDisk);
+    this.engine = new SimEngine(simulation, process, this.engineDisk, options.engine);
+    this.transport = network.attach(this.endpoint, process);
+    const ports: Ports = {
+      clock: this.clock,
+      rng: simulation.rng.fork(),
+      scheduler: process,
+      log: this.log,
+      engine: this.engine,
+      transport: this.transport,
+    };
+    simulation.trace.note(simulation.nowMs, 'start', this.endpoint, this.boots);
+    process.deliver(() => {
+      const host = new ObservedHost(this, this.nodeOptions(), ports, reason => this.onFatal(reason));
+      this.host = host;
+      host.events.subscribe(event => {
+        if (event.kind === 'checksum-mismatch') this.onMismatch(`${this.endpoint}: ${event.text}`);
+      });
+      host.start(error => {
+        if (error !== undefined) this.cluster.fail(new Error(`${this.endpoint} cannot start: ${error.message}`));
+      });
+    });
+  }
+
+  crash(kind: CrashKind): void {
+    const { simulation } = this.cluster;
+    simulation.trace.note(simulation.nowMs, `crash-${kind}`, this.endpoint, this.boots);
+    this.process?.kill();
+    this.transport?.kill();
+    this.log?.crash();
+    if (kind === 'power') this.engineDisk.losePower(unsynced => simulation.rng.int(0, unsynced));
+    this.host = undefined;
+    for (const task of [...this.onDeath]) task();
+    this.onDeath.clear();
+  }
+
+  /** Asks this node, as a gateway on it would. `done` comes with the answer, or with undefined if the process dies first. */
+  submit(operation: Operation | LockOperation | SequenceOperation, done: (result: OperationResult | undefined) => void): void {
+    const { process } = this;
+    if (process === undefined || !process.isAlive) {
+      this.cluster.simulation.after(0.1, () => done(undefined));
+      return;
+    }
+    const onDeath = (): void => {
+      this.cluster.simulation.after(0.1, () => done(undefined));
+    };
+    this.onDeath.add(onDeath);
+    const sink = {
+      complete: (_token: number, result: OperationResult): void => {
+        if (!this.onDeath.delete(onDeath)) this.cluster.fail(new Error(`${this.endpoint} answered a request twice`));
+        else done(result);
+      },
+    };
+    process.deliver(() => this.host?.submit(operation, sink, 0, 0));
+  }
+
+  /** What the cluster itself has found out about its replicas; a finding unless a test wants it. */
+  onMismatch = (text: string): void => this.cluster.fail(new SafetyViolation(text));
+
+  onMessage(partitionId: number, message: Message): void {
+    this.cluster.safety.sending(this.endpoint, partitionId, message, this);
+  }
+
+  private onFatal(reason: string): void {
+    const { simulation } = this.cluster;
+    simulation.trace.remark(simulation.nowMs, `${this.endpoint} stops itself: ${reason}`);
+    this.fatalFault = reason;
+    if (!this.mayFail) this.cluster.fail(new Error(`${this.endpoint} stopped itself without cause: ${reason}`));
+  }
+
+  private afterTurn(): void {
+    const { host, process } = this;
+    if (host === undefined || process === undefined) return;
+    if (++this.turns % TURNS_PER_LOOK === 0) this.cluster.guard(() => this.lookInside(host));
+    const { clocks, safety, simulation } = this.cluster;
+    const life = `${this.endpoint}#${process.incarnation}`;
+    this.cluster.guard(() => {
+      safety.afterTurn(life, host.replicas.values(), replica => host.hasLease(replica));
+      clocks.check(life, simulation.nowMs, this.clock.wallMs(), host.hlc.peek().l);
+    });
+  }
+
+  private lookInside(host: NodeHost): void {
+    for (const { machine } of host.replicas.values()) if (machine instanceof KeyValueMachine) checkInvariants(machine);
+  }
+
+  private nodeOptions(): NodeOptions {
+    const { options } = this.cluster;
+    return {
+      nodeId: this.id,
+      endpoint: this.endpoint,
+      name: `node-${this.id}`,
+      version: 'sim',
+      storageId: 1000 + this.id,
+      boot: this.boots,
+      initialCluster: options.nodes === 1 ? [] : this.cluster.endpoints,
+      poolSize: options.poolSize,
+      clientUrl: `http://node-${this.id}`,
+      consoleUrl: `http://node-${this.id}`,
+      newClusterId: `cluster-${this.cluster.simulation.seed}`,
+      settings: options.settings,
+    };
+  }
+}
