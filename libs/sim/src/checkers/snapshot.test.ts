@@ -45,7 +45,7 @@ describe('snapshots that nothing is wrong with', () => {
         [10, [A0]],
         [25, [A0, B0]],
         [39, [A1, B0]],
-      ] as [number, SeenVersion[]][]), // prettier-ignore
+      ] as [number, SeenVersion[]][]),
       ...([
         [40, [A1]],
         [50, [A1, B1]],
