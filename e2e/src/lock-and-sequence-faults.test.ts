@@ -3,7 +3,7 @@ import { A, B, lockSaid } from './acceptance/lock-cases.ts';
 import { issued } from './acceptance/sequence-cases.ts';
 import { Ephemeral, Persistent } from './clients/kv-api.ts';
 import { GrpcLocks, type LockApi, LockType, RestLocks } from './clients/lock-api.ts';
-import { type AllocationAnswer, GrpcSequences, type SequenceApi, SequenceType } from './clients/sequence-api.ts';
+import { type AllocationAnswer, GrpcSequences, RestSequences, type SequenceApi, SequenceType } from './clients/sequence-api.ts';
 import { Cluster, FAST_ELECTIONS } from './harness/cluster.ts';
 import { sleep, until } from './harness/processes.ts';
 
@@ -20,8 +20,13 @@ let sequences: readonly SequenceApi[];
 // One cluster for all: each test puts right what it broke and uses names of its own.
 beforeAll(async () => {
   cluster = await Cluster.start({ args: FAST_ELECTIONS });
-  locks = cluster.nodes.map((node, i) => (i === 1 ? new RestLocks(node.url) : new GrpcLocks(node.options.grpcAddress)));
-  sequences = cluster.nodes.map(node => new GrpcSequences(node.options.grpcAddress));
+  // Whichever node a test asks, each transport meets some of the faults.
+  locks = cluster.nodes.map(({ url, options: { grpcAddress } }, i) =>
+    i === 0 ? GrpcLocks.unary(grpcAddress) : i === 1 ? new RestLocks(url) : GrpcLocks.inFrames(grpcAddress),
+  );
+  sequences = cluster.nodes.map(({ url, options: { grpcAddress } }, i) =>
+    i === 0 ? GrpcSequences.inFrames(grpcAddress) : i === 1 ? GrpcSequences.unary(grpcAddress) : new RestSequences(url),
+  );
 });
 
 afterAll(async () => {

@@ -6,7 +6,7 @@ import { Cluster } from '../harness/cluster.ts';
 import { expectRead } from './case.ts';
 import { A, expectLock, LOCK_CASES, lockBench } from './lock-cases.ts';
 
-const TRANSPORTS = ['REST', 'gRPC'] as const;
+const TRANSPORTS = ['REST', 'gRPC', 'the lock stream', 'the batcher'] as const;
 const DURABILITIES = [
   { durability: Persistent, word: 'persistent' },
   { durability: Ephemeral, word: 'ephemeral' },
@@ -20,7 +20,10 @@ describe.each([1, 3])('locks on %i node(s), any of them', nodes => {
   beforeAll(async () => {
     cluster = await Cluster.start({ nodes, breakableNetwork: false });
     apis.set('REST', anyLockNode(cluster.nodes.map(node => new RestLocks(node.url))));
-    apis.set('gRPC', anyLockNode(cluster.nodes.map(node => new GrpcLocks(node.options.grpcAddress))));
+    const addresses = cluster.nodes.map(node => node.options.grpcAddress);
+    apis.set('gRPC', anyLockNode(addresses.map(GrpcLocks.unary)));
+    apis.set('the lock stream', anyLockNode(addresses.map(GrpcLocks.onLockStream)));
+    apis.set('the batcher', anyLockNode(addresses.map(GrpcLocks.inFrames)));
   });
 
   afterAll(async () => {

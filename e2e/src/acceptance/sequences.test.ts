@@ -6,7 +6,7 @@ import { Cluster } from '../harness/cluster.ts';
 import { expectSaid } from './case.ts';
 import { expectEntry, expectIssued, SEQUENCE_CASES, sequenceBench } from './sequence-cases.ts';
 
-const TRANSPORTS = ['REST', 'gRPC'] as const;
+const TRANSPORTS = ['REST', 'gRPC', 'the batcher'] as const;
 
 describe.each([1, 3])('sequences on %i node(s), any of them', nodes => {
   let cluster: Cluster;
@@ -15,7 +15,9 @@ describe.each([1, 3])('sequences on %i node(s), any of them', nodes => {
   beforeAll(async () => {
     cluster = await Cluster.start({ nodes, breakableNetwork: false });
     apis.set('REST', anySequenceNode(cluster.nodes.map(node => new RestSequences(node.url))));
-    apis.set('gRPC', anySequenceNode(cluster.nodes.map(node => new GrpcSequences(node.options.grpcAddress))));
+    const addresses = cluster.nodes.map(node => node.options.grpcAddress);
+    apis.set('gRPC', anySequenceNode(addresses.map(GrpcSequences.unary)));
+    apis.set('the batcher', anySequenceNode(addresses.map(GrpcSequences.inFrames)));
   });
 
   afterAll(async () => {

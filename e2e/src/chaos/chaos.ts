@@ -51,9 +51,9 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
   const cluster = await Cluster.start({ ...options.cluster, dataDirectory: node => disk.directoryOf(node) });
   const apis = clientsOf(cluster, options.clientsPerNode);
   const workload = new Workload({ seed: options.seed, thinkMs: 10, keys: 10, epochMs: 10_000 });
-  const lockApis = cluster.nodes.map((node, i) => (i % 2 ? new RestLocks(node.url) : new GrpcLocks(node.options.grpcAddress)));
+  const lockApis = cluster.nodes.map((node, i) => (i % 2 ? new RestLocks(node.url) : GrpcLocks.inFrames(node.options.grpcAddress)));
   const sequenceApis = cluster.nodes.map((node, i) =>
-    i % 2 ? new GrpcSequences(node.options.grpcAddress) : new RestSequences(node.url),
+    i % 2 ? GrpcSequences.inFrames(node.options.grpcAddress) : new RestSequences(node.url),
   );
   const beside: readonly SideWorkload[] = [
     new LockWorkload(options.seed, lockApis),

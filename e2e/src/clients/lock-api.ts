@@ -1,6 +1,7 @@
 import { lockMessages as m } from '@kahuna/wire';
-import { GrpcClient } from './grpc-kv.ts';
+import { GrpcClient, message } from './grpc-kv.ts';
 import { type Hlc, type Route, ZERO } from './kv-api.ts';
+import { BATCHER_STREAM, LOCK_STREAM, PayloadStream } from './payload-stream.ts';
 import { RestCalls } from './rest-kv.ts';
 
 /** Response types (locks §2.1). */
@@ -41,41 +42,85 @@ export interface LockApi {
 
 const NO_BYTES = Buffer.alloc(0);
 
-export class GrpcLocks implements LockApi {
-  readonly name = 'gRPC';
-  private readonly grpc: GrpcClient;
+/** How the messages of the lock service travel. */
+interface LockMessenger {
+  tryLock(message: Partial<m.GrpcTryLockRequest>): Promise<m.GrpcTryLockResponse>;
+  extendLock(message: Partial<m.GrpcExtendLockRequest>): Promise<m.GrpcExtendLockResponse>;
+  unlock(message: Partial<m.GrpcUnlockRequest>): Promise<m.GrpcUnlockResponse>;
+  getLock(message: Partial<m.GrpcGetLockRequest>): Promise<m.GrpcGetLockResponse>;
+  close(): void;
+}
 
-  constructor(address: string) {
-    this.grpc = new GrpcClient(address);
+function unaryCalls(address: string): LockMessenger {
+  const grpc = new GrpcClient(address);
+  return {
+    tryLock: message => grpc.call('/Locker/TryLock', m.GrpcTryLockRequest, m.GrpcTryLockResponse, message),
+    extendLock: message => grpc.call('/Locker/TryExtendLock', m.GrpcExtendLockRequest, m.GrpcExtendLockResponse, message),
+    unlock: message => grpc.call('/Locker/Unlock', m.GrpcUnlockRequest, m.GrpcUnlockResponse, message),
+    getLock: message => grpc.call('/Locker/GetLock', m.GrpcGetLockRequest, m.GrpcGetLockResponse, message),
+    close: () => grpc.close(),
+  };
+}
+
+function streamed(stream: PayloadStream): LockMessenger {
+  return {
+    tryLock: fields => stream.ask('TryLock', message(m.GrpcTryLockRequest, fields)),
+    extendLock: fields => stream.ask('ExtendLock', message(m.GrpcExtendLockRequest, fields)),
+    unlock: fields => stream.ask('Unlock', message(m.GrpcUnlockRequest, fields)),
+    getLock: fields => stream.ask('GetLock', message(m.GrpcGetLockRequest, fields)),
+    close: () => stream.close(),
+  };
+}
+
+export class GrpcLocks implements LockApi {
+  readonly name: string;
+  private readonly messenger: LockMessenger;
+
+  private constructor(name: string, messenger: LockMessenger) {
+    this.name = name;
+    this.messenger = messenger;
+  }
+
+  /** One call per request. */
+  static unary(address: string): GrpcLocks {
+    return new GrpcLocks('gRPC', unaryCalls(address));
+  }
+
+  /** `Locker.BatchClientLockRequests`. */
+  static onLockStream(address: string): GrpcLocks {
+    return new GrpcLocks('lock stream', streamed(new PayloadStream(address, LOCK_STREAM)));
+  }
+
+  /** `Batcher.Batch`, in frames. */
+  static inFrames(address: string): GrpcLocks {
+    return new GrpcLocks('batcher', streamed(new PayloadStream(address, BATCHER_STREAM)));
   }
 
   async acquire(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {
-    const fields = {
+    const answer = await this.messenger.tryLock({
       Resource: resource,
       Owner: owner ?? NO_BYTES,
       ExpiresMs: expiresMs,
       Durability: durability as m.GrpcLockDurability,
-    };
-    const answer = await this.grpc.call('/Locker/TryLock', m.GrpcTryLockRequest, m.GrpcTryLockResponse, fields);
+    });
     return { type: answer.Type, token: answer.FencingToken, partitionId: answer.Route?.PartitionId ?? 0 };
   }
 
   async extend(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {
     const fields = { Resource: resource, Owner: owner, ExpiresMs: expiresMs, Durability: durability as m.GrpcLockDurability };
-    const answer = await this.grpc.call('/Locker/TryExtendLock', m.GrpcExtendLockRequest, m.GrpcExtendLockResponse, fields);
+    const answer = await this.messenger.extendLock(fields);
     return { type: answer.Type, token: answer.FencingToken, partitionId: answer.Route?.PartitionId ?? 0 };
   }
 
   async unlock(resource: string, owner: Buffer | undefined, durability: number): Promise<LockAnswer> {
     const fields = { Resource: resource, Owner: owner, Durability: durability as m.GrpcLockDurability };
-    const answer = await this.grpc.call('/Locker/Unlock', m.GrpcUnlockRequest, m.GrpcUnlockResponse, fields);
+    const answer = await this.messenger.unlock(fields);
     // No token travels here: an unlock never has one.
     return { type: answer.Type, token: 0n, partitionId: answer.Route?.PartitionId ?? 0 };
   }
 
   async info(resource: string, durability: number): Promise<LockInfo> {
-    const fields = { Resource: resource, durability: durability as m.GrpcLockDurability };
-    const answer = await this.grpc.call('/Locker/GetLock', m.GrpcGetLockRequest, m.GrpcGetLockResponse, fields);
+    const answer = await this.messenger.getLock({ Resource: resource, durability: durability as m.GrpcLockDurability });
     return {
       type: answer.Type,
       token: answer.FencingToken,
@@ -86,7 +131,7 @@ export class GrpcLocks implements LockApi {
   }
 
   close(): void {
-    this.grpc.close();
+    this.messenger.close();
   }
 }
 

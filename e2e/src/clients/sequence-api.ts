@@ -1,6 +1,7 @@
 import { sequenceMessages as m } from '@kahuna/wire';
-import { GrpcClient } from './grpc-kv.ts';
+import { GrpcClient, message } from './grpc-kv.ts';
 import type { Hlc, Route } from './kv-api.ts';
+import { BATCHER_STREAM, PayloadStream } from './payload-stream.ts';
 import { RestCalls } from './rest-kv.ts';
 
 /** Response types (sequences §2.1). */
@@ -80,12 +81,61 @@ export interface SequenceApi {
 
 const PERSISTENT = m.GrpcSequenceDurability.SEQUENCE_PERSISTENT;
 
-export class GrpcSequences implements SequenceApi {
-  readonly name = 'gRPC';
-  private readonly grpc: GrpcClient;
+/** How the messages of the sequencer travel. */
+interface SequenceMessenger {
+  create(message: Partial<m.GrpcCreateSequenceRequest>): Promise<m.GrpcSequenceResponse>;
+  get(message: Partial<m.GrpcGetSequenceRequest>): Promise<m.GrpcSequenceResponse>;
+  update(message: Partial<m.GrpcUpdateSequenceRequest>): Promise<m.GrpcSequenceResponse>;
+  delete(message: Partial<m.GrpcDeleteSequenceRequest>): Promise<m.GrpcSequenceResponse>;
+  next(message: Partial<m.GrpcNextSequenceRequest>): Promise<m.GrpcSequenceAllocationResponse>;
+  reserve(message: Partial<m.GrpcReserveSequenceRangeRequest>): Promise<m.GrpcSequenceAllocationResponse>;
+  close(): void;
+}
 
-  constructor(address: string) {
-    this.grpc = new GrpcClient(address);
+function unaryCalls(address: string): SequenceMessenger {
+  const grpc = new GrpcClient(address);
+  const entry = m.GrpcSequenceResponse;
+  const allocation = m.GrpcSequenceAllocationResponse;
+  return {
+    create: fields => grpc.call('/Sequencer/CreateSequence', m.GrpcCreateSequenceRequest, entry, fields),
+    get: fields => grpc.call('/Sequencer/GetSequence', m.GrpcGetSequenceRequest, entry, fields),
+    update: fields => grpc.call('/Sequencer/UpdateSequence', m.GrpcUpdateSequenceRequest, entry, fields),
+    delete: fields => grpc.call('/Sequencer/DeleteSequence', m.GrpcDeleteSequenceRequest, entry, fields),
+    next: fields => grpc.call('/Sequencer/NextSequenceValue', m.GrpcNextSequenceRequest, allocation, fields),
+    reserve: fields => grpc.call('/Sequencer/ReserveSequenceRange', m.GrpcReserveSequenceRangeRequest, allocation, fields),
+    close: () => grpc.close(),
+  };
+}
+
+function streamed(stream: PayloadStream): SequenceMessenger {
+  return {
+    create: fields => stream.ask('CreateSequence', message(m.GrpcCreateSequenceRequest, fields)),
+    get: fields => stream.ask('GetSequence', message(m.GrpcGetSequenceRequest, fields)),
+    update: fields => stream.ask('UpdateSequence', message(m.GrpcUpdateSequenceRequest, fields)),
+    delete: fields => stream.ask('DeleteSequence', message(m.GrpcDeleteSequenceRequest, fields)),
+    next: fields => stream.ask('NextSequenceValue', message(m.GrpcNextSequenceRequest, fields)),
+    reserve: fields => stream.ask('ReserveSequenceRange', message(m.GrpcReserveSequenceRangeRequest, fields)),
+    close: () => stream.close(),
+  };
+}
+
+export class GrpcSequences implements SequenceApi {
+  readonly name: string;
+  private readonly messenger: SequenceMessenger;
+
+  private constructor(name: string, messenger: SequenceMessenger) {
+    this.name = name;
+    this.messenger = messenger;
+  }
+
+  /** One call per request. */
+  static unary(address: string): GrpcSequences {
+    return new GrpcSequences('gRPC', unaryCalls(address));
+  }
+
+  /** `Batcher.Batch`, in frames. */
+  static inFrames(address: string): GrpcSequences {
+    return new GrpcSequences('batcher', streamed(new PayloadStream(address, BATCHER_STREAM)));
   }
 
   async create(name: string, options: CreateOptions = {}): Promise<EntryAnswer> {
@@ -94,14 +144,11 @@ export class GrpcSequences implements SequenceApi {
       ...{ Name: name, InitialValue: initialValue, Increment: increment, Durability: durability as m.GrpcSequenceDurability },
       ...{ MaxValue: options.maxValue, BlockSize: options.blockSize },
     };
-    return entryOf(
-      await this.grpc.call('/Sequencer/CreateSequence', m.GrpcCreateSequenceRequest, m.GrpcSequenceResponse, fields),
-    );
+    return entryOf(await this.messenger.create(fields));
   }
 
   async get(name: string): Promise<EntryAnswer> {
-    const fields = { Name: name, Durability: PERSISTENT };
-    return entryOf(await this.grpc.call('/Sequencer/GetSequence', m.GrpcGetSequenceRequest, m.GrpcSequenceResponse, fields));
+    return entryOf(await this.messenger.get({ Name: name, Durability: PERSISTENT }));
   }
 
   async update(name: string, changes: Changes): Promise<EntryAnswer> {
@@ -110,39 +157,24 @@ export class GrpcSequences implements SequenceApi {
       ...{ InitialValue: changes.initialValue, MaxValue: changes.maxValue, RemoveMaxValue: changes.removeMaxValue ?? false },
       ...{ BlockSize: changes.blockSize, RemoveBlockSize: changes.removeBlockSize ?? false },
     };
-    return entryOf(
-      await this.grpc.call('/Sequencer/UpdateSequence', m.GrpcUpdateSequenceRequest, m.GrpcSequenceResponse, fields),
-    );
+    return entryOf(await this.messenger.update(fields));
   }
 
   async delete(name: string): Promise<EntryAnswer> {
-    const fields = { Name: name, Durability: PERSISTENT };
-    return entryOf(
-      await this.grpc.call('/Sequencer/DeleteSequence', m.GrpcDeleteSequenceRequest, m.GrpcSequenceResponse, fields),
-    );
+    return entryOf(await this.messenger.delete({ Name: name, Durability: PERSISTENT }));
   }
 
   async next(name: string, key?: string): Promise<AllocationAnswer> {
-    const fields = { Name: name, IdempotencyKey: key, Durability: PERSISTENT };
-    return allocationOf(
-      await this.grpc.call('/Sequencer/NextSequenceValue', m.GrpcNextSequenceRequest, m.GrpcSequenceAllocationResponse, fields),
-    );
+    return allocationOf(await this.messenger.next({ Name: name, IdempotencyKey: key, Durability: PERSISTENT }));
   }
 
   async reserve(name: string, count: number, key?: string): Promise<AllocationAnswer> {
     const fields = { Name: name, Count: count, IdempotencyKey: key, Durability: PERSISTENT };
-    return allocationOf(
-      await this.grpc.call(
-        '/Sequencer/ReserveSequenceRange',
-        m.GrpcReserveSequenceRangeRequest,
-        m.GrpcSequenceAllocationResponse,
-        fields,
-      ),
-    );
+    return allocationOf(await this.messenger.reserve(fields));
   }
 
   close(): void {
-    this.grpc.close();
+    this.messenger.close();
   }
 }
 

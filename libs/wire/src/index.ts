@@ -1,5 +1,7 @@
 export * from './batch-codec.ts';
+export * from './batcher-codec.ts';
 export * as backupMessages from './generated/backups.ts';
+export * as batchMessages from './generated/batches.ts';
 export * as clusterMessages from './generated/cluster.ts';
 export * as keyValueMessages from './generated/keyvalues.ts';
 export * as lockMessages from './generated/locks.ts';

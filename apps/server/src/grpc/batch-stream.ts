@@ -168,7 +168,8 @@ export abstract class BatchStream implements ResultSink {
     this.balance();
   }
 
-  private allowFrames(): void {
+  /** Answers of one turn leave in frames from here on. */
+  protected allowFrames(): void {
     this.framing = true;
     this.collecting?.allowFrames();
   }

@@ -4,12 +4,12 @@ import type { Server } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 
-/**
- * Server reflection for tools such as grpcurl, from the shipped .proto files. Without `locks`: it declares a name that
- * `keyvalues` declares too, and the two cannot share a pool (grpc §2).
- */
+/** `locks` declares a name that `keyvalues` declares too, and the two cannot share a pool (grpc §2); `batches` imports it. */
+const LEFT_OUT: readonly string[] = ['locks.proto', 'batches.proto'];
+
+/** Server reflection for tools such as grpcurl, from the shipped .proto files as far as they go together. */
 export function addReflection(server: Server, protoFolder: string): void {
-  const files = readdirSync(protoFolder).filter(name => name.endsWith('.proto') && name !== 'locks.proto');
+  const files = readdirSync(protoFolder).filter(name => name.endsWith('.proto') && !LEFT_OUT.includes(name));
   const definition = loadSync(
     files.map(name => join(protoFolder, name)),
     { keepCase: true, includeDirs: [protoFolder] },

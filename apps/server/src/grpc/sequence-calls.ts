@@ -1,12 +1,11 @@
-import type { SequenceOperation } from '@kahuna/partition';
-import { decodeSequence, type SequenceMethod, writeSequenceResponse } from '@kahuna/wire';
+import { decodeSequence, type SequenceMethod, sequenceKindOf, writeSequenceResponse } from '@kahuna/wire';
 import { SEQUENCE_DURABILITY } from '../gateway/validate.ts';
 import type { UnaryCalls, UnaryHandler } from './unary.ts';
 
 /** The methods of `Sequencer` (grpc §7.8). */
 export function sequenceCalls(calls: UnaryCalls): Record<string, UnaryHandler> {
   const method = (name: SequenceMethod): UnaryHandler => {
-    const kind: SequenceOperation['kind'] = name === 'next' ? 'sequence-reserve' : `sequence-${name}`;
+    const kind = sequenceKindOf(name);
     return calls.operation(
       reader => decodeSequence(reader, name),
       ({ operation, durability }) => (durability === SEQUENCE_DURABILITY ? operation : undefined),

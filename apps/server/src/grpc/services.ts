@@ -6,10 +6,11 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { KahunaNode } from '@kahuna/node';
-import { KEY_VALUE_ENVELOPES, LOCK_ENVELOPES } from '@kahuna/wire';
+import { BATCHER_ENVELOPES, KEY_VALUE_ENVELOPES, LOCK_ENVELOPES } from '@kahuna/wire';
 import { HealthImplementation } from 'grpc-health-check';
 import { backupCalls } from './backup-calls.ts';
 import { type BatchCall, type BatchContext, type BatchStream, FramePool } from './batch-stream.ts';
+import { BatcherStream } from './batcher-stream.ts';
 import { clusterCalls } from './cluster-calls.ts';
 import { widenFlowControl } from './flow-control.ts';
 import type { GrpcSettings } from './grpc-settings.ts';
@@ -67,6 +68,7 @@ export function registerGrpcServices(server: Server, node: KahunaNode, settings:
   const shared = { node, hints, settings };
   const keyValueStreams = new BatchStreams(KeyValueStream, { ...shared, frames: new FramePool(KEY_VALUE_ENVELOPES) });
   const lockStreams = new BatchStreams(LockStream, { ...shared, frames: new FramePool(LOCK_ENVELOPES) });
+  const batcherStreams = new BatchStreams(BatcherStream, { ...shared, frames: new FramePool(BATCHER_ENVELOPES) });
   const stopHealth = addHealth(server, node);
 
   addUnary(server, 'Cluster', clusterCalls(node, settings.hints));
@@ -77,6 +79,7 @@ export function registerGrpcServices(server: Server, node: KahunaNode, settings:
   addStream(server, 'KeyValuer', 'GetByRangeStream', false, (call: RangeStreamCall) => streamRange(calls, call));
   addStream(server, 'KeyValuer', 'BatchClientKeyValueRequests', true, (call: BatchCall) => keyValueStreams.open(call));
   addStream(server, 'Locker', 'BatchClientLockRequests', true, (call: BatchCall) => lockStreams.open(call));
+  addStream(server, 'Batcher', 'Batch', true, (call: BatchCall) => batcherStreams.open(call));
   const watches = new WatchCalls(node);
   addStream(server, 'Watcher', 'Watch', false, watches.handle);
   if (settings.protoFolder !== undefined) addReflection(server, settings.protoFolder);
@@ -86,10 +89,10 @@ export function registerGrpcServices(server: Server, node: KahunaNode, settings:
       calls.stopping = true;
       stopHealth();
       watches.drain();
-      await Promise.all([keyValueStreams.drain(), lockStreams.drain()]);
+      await Promise.all([keyValueStreams.drain(), lockStreams.drain(), batcherStreams.drain()]);
     },
     get openStreams() {
-      return keyValueStreams.count + lockStreams.count;
+      return keyValueStreams.count + lockStreams.count + batcherStreams.count;
     },
   };
 }
@@ -173,7 +176,7 @@ function passThrough(bytes: Buffer): Buffer {
 
 /** `grpc.health.v1`: the server as a whole, and each service. Returns what says "not serving" from then on. */
 function addHealth(server: Server, node: KahunaNode): () => void {
-  const names = ['', 'KeyValuer', 'Locker', 'Sequencer', 'Watcher', 'Cluster'];
+  const names = ['', 'KeyValuer', 'Locker', 'Sequencer', 'Batcher', 'Watcher', 'Cluster'];
   const health = new HealthImplementation(Object.fromEntries(names.map(name => [name, 'NOT_SERVING' as const])));
   const report = (serving: boolean): void => {
     for (const name of names) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
