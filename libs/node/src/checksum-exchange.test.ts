@@ -16,6 +16,8 @@ class TestNode implements ComparisonHost<ComparedReplica> {
   readonly replicas = new Map<number, ComparedReplica>();
   readonly replica: ComparedReplica & { machine: { appliedIndex: number; checksum: number }; handedTo: number };
   readonly outbox = new Map<number, ByteWriter>();
+  readonly snapshotsTo: number[] = [];
+  remembered = 0;
   readonly exchange: ChecksumExchange<ComparedReplica>;
   private readonly peers = new Map<number, Peer>();
 
@@ -85,6 +87,14 @@ class TestNode implements ComparisonHost<ComparedReplica> {
   wake(): void {
     // Nothing sleeps here.
   }
+
+  divergedAt(): void {
+    this.remembered++;
+  }
+
+  sendSnapshot(_replica: ComparedReplica, replicaId: number): void {
+    this.snapshotsTo.push(replicaId);
+  }
 }
 
 /** Delivers what was written until nobody writes any more; returns the number of items. */
@@ -151,6 +161,7 @@ it('a follower outside the quorum is told so', () => {
   deliver(nodes);
   expect(wrong.replica).toMatchObject({ diverged: true, checksumAgrees: false });
   expect(wrong.alarms).toEqual(['checksum-mismatch critical']);
+  expect([leader.remembered, sound.remembered, wrong.remembered]).toEqual([0, 0, 1]);
   for (const node of [leader, sound]) expect(node.replica).toMatchObject({ diverged: false, checksumAgrees: true });
 });
 
@@ -177,4 +188,44 @@ it('without a quorum for either side the leader only raises the alarm, once', ()
   expect(leader.alarms).toEqual(['checksum-mismatch critical']);
   expect([leader.replica.diverged, follower.replica.diverged]).toEqual([false, false]);
   expect(leader.replica.checksumAgrees).toBe(false);
+});
+
+/** One node finds itself diverged and, a while later, asks; returns to whom the leader sends a snapshot. */
+function divergeAndAsk(nodes: readonly TestNode[], now: number): readonly number[] {
+  const [leader, wrong] = nodes as [TestNode, TestNode];
+  wrong.replica.machine.checksum = 1;
+  leader.replica.machine.appliedIndex++;
+  for (const node of nodes) node.replica.machine.appliedIndex = leader.replica.machine.appliedIndex;
+  leader.exchange.applied(leader.replica);
+  leader.exchange.tick(now);
+  deliver(nodes);
+  expect(wrong.replica.diverged).toBe(true);
+  wrong.exchange.tick(now);
+  wrong.exchange.tick(now + 60_000);
+  deliver(nodes);
+  return leader.snapshotsTo.splice(0);
+}
+
+it('a diverged follower asks the leader for its state, until it has diverged too often', () => {
+  const nodes = cluster(3);
+  const wrong = nodes[1] as TestNode;
+  const asked: (readonly number[])[] = [];
+  for (let round = 1; round <= 4; round++) {
+    asked.push(divergeAndAsk(nodes, round * 200_000));
+    Object.assign(wrong.replica, { diverged: false, checksumAgrees: true });
+    wrong.exchange.tick(round * 200_000 + 70_000);
+    wrong.replica.machine.checksum = 0xabc;
+  }
+  expect(asked).toEqual([[102], [102], [], []]);
+});
+
+it('a diverged leader gives its state to nobody', () => {
+  const nodes = cluster(2);
+  const [leader, follower] = nodes as [TestNode, TestNode];
+  leader.replica.diverged = true;
+  follower.replica.diverged = true;
+  follower.exchange.tick(1);
+  follower.exchange.tick(60_000);
+  expect(deliver(nodes)).toBe(1);
+  expect(leader.snapshotsTo).toEqual([]);
 });

@@ -29,9 +29,13 @@ export interface ComparisonHost<R extends ComparedReplica> {
   monotonicMs(): number;
   writeTo(peer: Peer): ByteWriter;
   wake(replica: R): void;
+  /** The replica's state is not what a quorum has after `index`; remembered over restarts. */
+  divergedAt(replica: R, index: LogIndex): void;
+  /** Leader only: brings a member's state to what it is here, whatever that member has. */
+  sendSnapshot(replica: R, replicaId: number): void;
 }
 
-const Step = { Ask: 1, Answer: 2, Verdict: 3 } as const;
+const Step = { Ask: 1, Answer: 2, Verdict: 3, Heal: 4 } as const;
 type Step = (typeof Step)[keyof typeof Step];
 
 /** One index at which the replicas of a group are compared. */
@@ -46,6 +50,10 @@ interface Round {
 
 /** A round that somebody has not answered is given up after this many heartbeats: members may be down, or have been ahead. */
 const PATIENCE_HEARTBEATS = 4;
+/** A diverged replica asks for a snapshot this often, the first time so long after it was found. Milliseconds. */
+const HEAL_EVERY_MS = 10_000;
+/** A node that makes a replica diverge so often does it by itself, and another snapshot would not help. */
+const MAX_DIVERGENCES = 3;
 
 /**
  * Compares the checksums of a group's replicas at equal applied indexes, continuously (invariant 5).
@@ -53,12 +61,14 @@ const PATIENCE_HEARTBEATS = 4;
  *     leader ── Ask(index, its checksum) ──▶ every member        at most once per heartbeat, and only if it has applied more
  *     member ── Answer(index, its checksum) ──▶ leader           when it has applied exactly that index
  *     leader ── Verdict(index, the quorum's checksum) ──▶ those who differ
+ *     diverged member ── Heal ──▶ leader ── snapshot ──▶ member   while it is out
  *
  * The checksum runs over all effects so far, so replicas that once evaluated an entry differently never agree again: it is enough to
  * look now and then. What a quorum holds is right. A replica outside it, the leader included, has *diverged*: it says so as loudly as it
- * can and neither leads nor campaigns from then on, so that nobody is served from its state. Its log is sound, so it goes on
- * voting and acknowledging; a snapshot of a sound replica makes it whole. Without a quorum for either side nobody can tell who is
- * wrong, and the leader only raises the alarm.
+ * can and neither leads nor campaigns from then on, over restarts too, so that nobody is served from its state. Its log is sound, so
+ * it goes on voting and acknowledging; a snapshot of a sound leader makes it whole. What diverges again and again on one node stays
+ * out until that node is started anew. Without a quorum for either side nobody can tell who is wrong, and the leader only raises
+ * the alarm.
  */
 export class ChecksumExchange<R extends ComparedReplica> {
   private readonly node: ComparisonHost<R>;
@@ -66,6 +76,10 @@ export class ChecksumExchange<R extends ComparedReplica> {
   private readonly changed = new Set<R>();
   private readonly rounds = new Map<PartitionId, Round>();
   private askedAt = Number.NEGATIVE_INFINITY;
+  /** When a diverged replica asks next. Monotonic. */
+  private readonly healAt = new Map<PartitionId, number>();
+  /** Times that a replica of this process was found to have diverged. */
+  private readonly divergences = new Map<PartitionId, number>();
 
   constructor(node: ComparisonHost<R>) {
     this.node = node;
@@ -84,6 +98,21 @@ export class ChecksumExchange<R extends ComparedReplica> {
   }
 
   tick(now: number): void {
+    this.compare(now);
+    for (const replica of this.node.replicas.values()) {
+      if (replica.diverged) this.heal(replica, now);
+      else this.healAt.delete(replica.partitionId);
+    }
+  }
+
+  private heal(replica: R, now: number): void {
+    const at = this.healAt.get(replica.partitionId);
+    if (at !== undefined && now < at) return;
+    this.healAt.set(replica.partitionId, now + HEAL_EVERY_MS);
+    if (at !== undefined) this.askForSnapshot(replica);
+  }
+
+  private compare(now: number): void {
     const { heartbeatMs } = this.node.settings;
     if (this.changed.size === 0 || now - this.askedAt < heartbeatMs) return;
     this.askedAt = now;
@@ -191,11 +220,20 @@ export class ChecksumExchange<R extends ComparedReplica> {
     if (replica.diverged) return;
     replica.diverged = true;
     replica.checksumAgrees = false;
+    this.divergences.set(replica.partitionId, (this.divergences.get(replica.partitionId) ?? 0) + 1);
+    this.node.divergedAt(replica, index);
     this.alarm(
       replica,
       index,
       `this node's state at ${index} is not what a quorum has: it serves partition ${replica.partitionId} no more`,
     );
+  }
+
+  private askForSnapshot(replica: R): void {
+    const leader = replica.leads ? undefined : this.node.peerByNode(replica.leaderNode);
+    if (leader === undefined || (this.divergences.get(replica.partitionId) ?? 0) >= MAX_DIVERGENCES) return;
+    const { appliedIndex, checksum } = replica.machine;
+    this.write(leader, Step.Heal, replica, replica.replicaId, appliedIndex, checksum);
   }
 
   private alarm(replica: R, index: LogIndex, text: string): void {
@@ -229,6 +267,10 @@ export class ChecksumExchange<R extends ComparedReplica> {
     if (replica === undefined || replica.installing || term !== replica.group.term) return;
     if (step === Step.Answer) {
       this.takeAnswer(replica, subject, term, index, checksum);
+      return;
+    }
+    if (step === Step.Heal) {
+      if (replica.leads && !replica.diverged) this.node.sendSnapshot(replica, subject);
       return;
     }
     if (subject !== replica.replicaId || replica.leaderNode !== peer.nodeId) return;

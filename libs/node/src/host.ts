@@ -305,7 +305,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
    * which may have run ahead of the present.
    */
   private campaignAlone(): void {
-    const alone = [...this.replicas.values()].filter(replica => !replica.installing && replica.isOnlyVoter);
+    const alone = [...this.replicas.values()].filter(replica => !replica.installing && !replica.diverged && replica.isOnlyVoter);
     if (alone.length === 0) return;
     const begin = (): void => {
       if (!this.accepting) return;
@@ -419,6 +419,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     if (ahead) this.keeper.writeStart(partitionId, recovered.replicaId, begin.index, begin.term, configuration, true);
     const replica = new Replica(partitionId, group, machine, begin.configuration, this);
     replica.installing = installing;
+    replica.diverged = this.snapshots.hadDiverged(partitionId);
+    replica.checksumAgrees = !replica.diverged;
     this.addReplica(replica);
   }
 
@@ -528,6 +530,15 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.ports.scheduler.soon(task);
   }
 
+  divergedAt(replica: Replica, index: number): void {
+    this.snapshots.diverged(replica, index);
+  }
+
+  sendSnapshot(replica: Replica, replicaId: number): void {
+    const member = replica.memberById(replicaId);
+    if (member !== undefined) this.snapshots.send(replica, member);
+  }
+
   comparedIndexReached(replica: Replica): void {
     this.checksums.reached(replica);
   }
@@ -599,7 +610,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   }
 
   private readFetched(replica: Replica, request: PendingRequest, rows: readonly FetchedRow[]): void {
-    if (!request.done && replica.leads) replica.evaluateWith(request, rows);
+    if (!request.done && replica.mayServe) replica.evaluateWith(request, rows);
     else {
       // The machine waits for the rows whatever has become of the request.
       replica.machine.supply(rows);

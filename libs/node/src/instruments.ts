@@ -133,6 +133,11 @@ function perPartition(node: NodeInternals): Instrument[] {
       each(r => r.durableIndex),
     ),
     gauges(
+      'kahuna.partition.diverged',
+      '1 while the state here is known to differ from what a quorum has: it serves nothing until a snapshot replaces it',
+      each(r => (r.diverged ? 1 : 0)),
+    ),
+    gauges(
       'kahuna.partition.keys',
       'Keys of a partition',
       each(r => r.machine.keyCount),

@@ -167,8 +167,10 @@ export class Replica {
 
   /** No replica was found with another checksum at the same applied index. */
   checksumAgrees = true;
-  /** Its state is not what a quorum has: it neither leads nor campaigns (see `checksum-exchange.ts`). */
+  /** Its state is not what a quorum has: it neither leads nor campaigns, also after a restart (see `checksum-exchange.ts`). */
   diverged = false;
+  /** Times that a snapshot has replaced the state: an index of before says nothing about the state of after. */
+  restorations = 0;
   /** The host is told when this entry has been applied, 0 = none. */
   comparedIndex: LogIndex = 0;
 
@@ -203,7 +205,8 @@ export class Replica {
     return this.group.role === 'leader';
   }
 
-  private get mayServe(): boolean {
+  /** Leads from a state that may be shown. */
+  get mayServe(): boolean {
     return this.leads && !this.installing && !this.diverged;
   }
 
@@ -455,6 +458,11 @@ export class Replica {
     }
     const { meters } = this.host;
     meters.raftMs.record(this.host.monotonicMs() - mine.proposedAt);
+    if (this.diverged && mine.term === term) {
+      // What a quorum made of it is not what came out here.
+      for (const request of requests) request.refuse(ForwardStatus.Unknown);
+      return;
+    }
     if (mine.term === term && results !== undefined) {
       meters.outcomes.success += requests.length;
       for (let i = 0; i < requests.length; i++) (requests[i] as PendingRequest).answer(results[i] as OperationResult);
@@ -769,6 +777,7 @@ export class Replica {
   /** A snapshot replaced the state: what waits refers to a log that is gone. */
   restored(configuration: Configuration): void {
     this.baseConfiguration = configuration;
+    this.restorations++;
     this.installing = false;
     this.diverged = false;
     this.checksumAgrees = true;

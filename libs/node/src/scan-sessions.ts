@@ -234,7 +234,7 @@ export class ScanSession implements ReadTask, RequestOrigin {
     scan.takePage(page.rows, page.more);
     if (scan.need() === undefined) {
       this.drive();
-    } else if (replica.leads && !replica.installing) {
+    } else if (replica.mayServe) {
       this.openHeads(query, this.sessions.node.hlc.current().l, true);
     } else {
       this.close();

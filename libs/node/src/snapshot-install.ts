@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, type LogIndex, type PartitionId, type Term } from '@kahuna/base';
+import { ByteReader, ByteWriter, type LogIndex, type PartitionId, RowBatch, type Term } from '@kahuna/base';
 import { type Configuration, readConfiguration, writeConfiguration } from '@kahuna/raft';
 import type { EngineRange, EngineRow, ScanPage, StateEngine } from './ports.ts';
 
@@ -6,6 +6,8 @@ import type { EngineRange, EngineRow, ScanPage, StateEngine } from './ports.ts';
 const STAGED = 0xf0;
 /** One row per partition while a completely staged snapshot is being put in place of the old state. */
 const MARK = 0xf1;
+/** One row per partition whose replica here is known to hold another state than a quorum. Belongs to the node, so no snapshot carries it. */
+const DIVERGED = 0xf2;
 const PREFIX_BYTES = 5;
 const COPY_ROWS = 1000;
 const COPY_BYTES = 1024 * 1024;
@@ -32,6 +34,20 @@ function stagedRange(partitionId: PartitionId): EngineRange {
 
 export function markKey(partitionId: PartitionId): Uint8Array {
   return prefix(MARK, partitionId);
+}
+
+export function divergedKey(partitionId: PartitionId): Uint8Array {
+  return prefix(DIVERGED, partitionId);
+}
+
+/** From the moment this is durable no later process serves or leads from that state ({@link unmark} ends it). */
+export function markDiverged(engine: StateEngine, partitionId: PartitionId, index: LogIndex, done: Done): void {
+  const writer = new ByteWriter(16);
+  writer.varint(index);
+  engine.write(RowBatch.of([{ key: divergedKey(partitionId), value: writer.finish() }]), error => {
+    if (error !== undefined) done(error);
+    else engine.sync(done);
+  });
 }
 
 export function decodeMark(row: Uint8Array): SnapshotHead {
@@ -62,15 +78,12 @@ export function clearStaged(engine: StateEngine, partitionId: PartitionId, done:
 }
 
 export function stageRows(engine: StateEngine, partitionId: PartitionId, rows: readonly EngineRow[], done: Done): void {
-  engine.write(
-    rows.map(row => ({ key: stagedKey(partitionId, row.key), value: row.value })),
-    done,
-  );
+  engine.write(RowBatch.of(rows.map(row => ({ key: stagedKey(partitionId, row.key), value: row.value }))), done);
 }
 
 /** Everything is staged: from the moment this is durable the old state is void, and a restart goes on with {@link putInPlace}. */
 export function markStaged(engine: StateEngine, partitionId: PartitionId, head: SnapshotHead, done: Done): void {
-  engine.write([{ key: markKey(partitionId), value: encodeMark(head) }], error => {
+  engine.write(RowBatch.of([{ key: markKey(partitionId), value: encodeMark(head) }]), error => {
     if (error !== undefined) done(error);
     else engine.sync(done);
   });
@@ -89,7 +102,7 @@ export function putInPlace(engine: StateEngine, partitionId: PartitionId, extent
   };
   const copyPage = (page: ScanPage): void => {
     const rows = page.rows.map(row => ({ key: row.key.subarray(PREFIX_BYTES), value: row.value }));
-    engine.write(rows, error => {
+    engine.write(RowBatch.of(rows), error => {
       const last = page.rows.at(-1);
       if (error !== undefined) done(error);
       else if (page.more && last !== undefined) copyFrom(after(last.key));
@@ -110,9 +123,10 @@ export function putInPlace(engine: StateEngine, partitionId: PartitionId, extent
   clear(0);
 }
 
-/** The log has been restarted behind the snapshot: the install is over, durably, before the replica serves again. */
+/** The log fits the snapshot: the install is over, durably, before the replica serves again. A state that had diverged is gone with it. */
 export function unmark(engine: StateEngine, partitionId: PartitionId, done: Done): void {
-  engine.write([{ key: markKey(partitionId), value: undefined }], error => {
+  const rows = [markKey(partitionId), divergedKey(partitionId)].map(key => ({ key, value: undefined }));
+  engine.write(RowBatch.of(rows), error => {
     if (error !== undefined) {
       done(error);
       return;

@@ -9,6 +9,8 @@ import type { Replica } from './replica.ts';
 import {
   clearStaged,
   decodeMark,
+  divergedKey,
+  markDiverged,
   markKey,
   markStaged,
   putInPlace,
@@ -71,6 +73,7 @@ export class SnapshotTransfers {
   private readonly sending = new Map<PartitionId, Map<number, Sending>>();
   private readonly receiving = new Map<PartitionId, Receiving>();
   private readonly marks = new Map<PartitionId, SnapshotHead>();
+  private readonly knownDiverged = new Set<PartitionId>();
   private readonly failedAt = new Map<Replica, number>();
   private nextId = 1;
   private sessions = 0;
@@ -89,7 +92,8 @@ export class SnapshotTransfers {
     const now = this.node.monotonicMs();
     const waits = now - (this.failedAt.get(replica) ?? Number.NEGATIVE_INFINITY) < RETRY_MS;
     if (toPartition?.has(member.replicaId)) return;
-    if (peer?.connected !== true || this.sessions >= MAX_SESSIONS || waits) {
+    // A state that a quorum does not have is given to nobody.
+    if (peer?.connected !== true || replica.diverged || this.sessions >= MAX_SESSIONS || waits) {
       this.node.after(RETRY_MS, () => this.giveUp(replica, member.replicaId));
       return;
     }
@@ -113,7 +117,7 @@ export class SnapshotTransfers {
     view.getMany([metaRowKey(replica.partitionId)], (error, rows) => {
       if (this.node.failedEngine(error)) return;
       const row = rows[0];
-      if (row === undefined || !replica.leads || !peer.connected) {
+      if (row === undefined || !replica.mayServe || !peer.connected) {
         view.close();
         this.sessions--;
         this.giveUp(replica, member.replicaId);
@@ -261,6 +265,10 @@ export class SnapshotTransfers {
       this.acknowledge(session, Status.Installed);
       return undefined;
     }
+    if (isBehindLog(replica, head)) {
+      this.acknowledge(session, Status.Refused);
+      return undefined;
+    }
     this.receiving.set(partitionId, session);
     clearStaged(this.engine, partitionId, error => this.node.failedEngine(error));
     return session;
@@ -281,7 +289,7 @@ export class SnapshotTransfers {
 
   private install(session: Receiving): void {
     const { replica, head } = session;
-    if (replica.leads || isNotNeeded(replica, head)) {
+    if (replica.leads || isNotNeeded(replica, head) || isBehindLog(replica, head)) {
       this.drop(session);
       this.acknowledge(session, Status.Installed);
       return;
@@ -305,7 +313,7 @@ export class SnapshotTransfers {
     const fail = (error: Error | undefined): boolean => this.node.failedEngine(error);
     putInPlace(this.engine, partitionId, replica.machine.extent(), placed => {
       if (fail(placed)) return;
-      this.keeper.writeStart(partitionId, replica.replicaId, head.index, head.term, head.configuration, true, () => {
+      this.fitLog(replica, head, () => {
         unmark(this.engine, partitionId, unmarked => {
           if (fail(unmarked)) return;
           this.engine.getMany([metaRowKey(partitionId)], (error, rows) => {
@@ -323,10 +331,18 @@ export class SnapshotTransfers {
     });
   }
 
+  /** A log that has the snapshot's entry keeps what stands behind it, because that was acknowledged; any other restarts there. */
+  private fitLog(replica: Replica, head: SnapshotHead, done: () => void): void {
+    if (standsInLog(replica, head)) done();
+    else this.keeper.writeStart(replica.partitionId, replica.replicaId, head.index, head.term, head.configuration, true, done);
+  }
+
   private finish(replica: Replica, head: SnapshotHead, metaRow: Uint8Array): void {
     const { group, machine } = replica;
     machine.restore(metaRow);
-    group.restore(head.index, head.term, head.configuration);
+    if (standsInLog(replica, head)) group.rewind(head.index);
+    else group.restore(head.index, head.term, head.configuration);
+    this.knownDiverged.delete(replica.partitionId);
     replica.restored(head.configuration);
     this.marks.delete(replica.partitionId);
     this.node.counters.snapshotsInstalled++;
@@ -364,18 +380,32 @@ export class SnapshotTransfers {
 
   // ---- restart, links, time --------------------------------------------------------------------------------------------------
 
-  /** Reads the marks of interrupted installs; before the groups are made. */
+  /** Reads what earlier processes left: marks of interrupted installs, and which replicas had diverged. Before the groups are made. */
   recover(partitionIds: readonly PartitionId[], done: (error: Error | undefined) => void): void {
-    this.engine.getMany(partitionIds.map(markKey), (error, rows) => {
+    this.engine.getMany([...partitionIds.map(markKey), ...partitionIds.map(divergedKey)], (error, rows) => {
       if (error !== undefined) {
         done(error);
         return;
       }
-      rows.forEach((row, i) => {
-        if (row !== undefined) this.marks.set(partitionIds[i] as PartitionId, decodeMark(row));
+      partitionIds.forEach((partitionId, i) => {
+        const mark = rows[i];
+        if (mark !== undefined) this.marks.set(partitionId, decodeMark(mark));
+        if (rows[partitionIds.length + i] !== undefined) this.knownDiverged.add(partitionId);
       });
       done(undefined);
     });
+  }
+
+  /** An earlier process found this node's state of the partition to differ from a quorum's. */
+  hadDiverged(partitionId: PartitionId): boolean {
+    return this.knownDiverged.has(partitionId);
+  }
+
+  /** The replica's state is not what a quorum has: remembered over restarts, until a snapshot replaces it. */
+  diverged(replica: Replica, index: number): void {
+    const { partitionId } = replica;
+    this.knownDiverged.add(partitionId);
+    markDiverged(this.engine, partitionId, index, error => this.node.failedEngine(error));
   }
 
   /** The install that a crash interrupted, if any. */
@@ -404,7 +434,7 @@ export class SnapshotTransfers {
   tick(now: number): void {
     for (const toPartition of this.sending.values()) {
       for (const sending of [...toPartition.values()]) {
-        if (sending.replica.leads && now - sending.progressAt <= STALL_MS) continue;
+        if (sending.replica.mayServe && now - sending.progressAt <= STALL_MS) continue;
         this.end(sending);
         this.giveUp(sending.replica, sending.member.replicaId);
       }
@@ -413,7 +443,17 @@ export class SnapshotTransfers {
   }
 }
 
-/** The log has caught up meanwhile. Replacing it would lose entries behind the snapshot that were acknowledged (Raft §7, figure 13 step 6). */
+/** The log has caught up meanwhile, and the state comes from it (Raft §7, figure 13 step 6); unless that state is known to be wrong. */
 function isNotNeeded(replica: Replica, head: SnapshotHead): boolean {
-  return head.index <= replica.group.commitIndex || replica.group.termAt(head.index) === head.term;
+  return !replica.diverged && (head.index <= replica.group.commitIndex || standsInLog(replica, head));
+}
+
+/** Older than the log's first entry: what lies between could not be applied again. */
+function isBehindLog({ group }: Replica, head: SnapshotHead): boolean {
+  return head.index < group.firstIndex - 1;
+}
+
+/** Replacing the log would lose entries behind the snapshot that were acknowledged. */
+function standsInLog({ group }: Replica, head: SnapshotHead): boolean {
+  return group.termAt(head.index) === head.term;
 }

@@ -417,6 +417,15 @@ export class RaftCore implements RaftGroup {
     return true;
   }
 
+  rewind(index: LogIndex): void {
+    assert(this.role !== 'leader', 'a leader has answered by the state it has');
+    assert(index >= this.log.startIndex && index <= this.log.lastIndex, 'a state is rewound to an entry of the log');
+    if (index > this.commitIndex) this.commitTo(index);
+    this.handedIndex = index;
+    this.appliedIndex = index;
+    this.dirty = true;
+  }
+
   compact(index: LogIndex): void {
     assert(index <= this.appliedIndex, 'only applied entries are compacted');
     if (index <= this.log.startIndex) return;

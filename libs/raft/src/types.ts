@@ -238,6 +238,11 @@ export interface RaftGroup {
    * acknowledgement for the leader. Returns false if the snapshot is not newer than the commit index.
    */
   restore(index: LogIndex, term: Term, configuration: Configuration): boolean;
+  /**
+   * The state was replaced by what it is after the entry at `index`, which stands in the log: what is committed behind it is handed out
+   * again. Neither entries nor votes change. Not of a leader.
+   */
+  rewind(index: LogIndex): void;
 
   /** Forgets entries up to `index` (at most appliedIndex); their term stays known. */
   compact(index: LogIndex): void;

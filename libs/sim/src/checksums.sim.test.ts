@@ -138,7 +138,7 @@ it('a replica that had diverged is out after a power loss too: from its first in
   expect(replicaOf(follower).group.term).toBe(replicaOf(third).group.term);
 });
 
-/** Writes every few milliseconds until the returned function is called. */
+/** Writes again and again until the returned function is called. */
 function keepWriting(cluster: Cluster): () => void {
   const { simulation } = cluster;
   let going = true;
@@ -146,7 +146,7 @@ function keepWriting(cluster: Cluster): () => void {
     if (!going) return;
     const value = new TextEncoder().encode(`value-${n}`);
     leaders(cluster)[0]?.submit({ ...SET, key: `a/${n % 7}`, value }, () => undefined);
-    simulation.after(3, () => next(n + 1));
+    simulation.after(15, () => next(n + 1));
   };
   next(0);
   return () => {

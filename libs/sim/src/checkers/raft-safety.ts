@@ -16,6 +16,8 @@ export interface ReplicaView {
   readonly group: RaftGroup;
   /** A snapshot is being put in place of its state and its log: it takes no part until both say the same. */
   readonly installing: boolean;
+  /** Known to hold another state than a quorum; a snapshot that ends it may lead back. */
+  readonly diverged: boolean;
   readonly machine: { readonly appliedIndex: number; readonly checksum: number };
 }
 
@@ -49,6 +51,7 @@ interface Seen {
   appliedIndex: number;
   /** Term that it led at the last look, 0 if it did not lead. */
   ledTerm: number;
+  diverged: boolean;
 }
 
 /** What a machine would come back with after the worst crash. */
@@ -165,13 +168,14 @@ export class RaftSafety {
       let seen = this.seen.get(key);
       const { group } = replica;
       if (seen === undefined) {
-        seen = { term: 0, role: 'follower', commitIndex: group.commitIndex, appliedIndex: -1, ledTerm: 0 };
+        seen = { term: 0, role: 'follower', commitIndex: group.commitIndex, appliedIndex: -1, ledTerm: 0, diverged: false };
         this.seen.set(key, seen);
       }
       if (group.term !== seen.term || group.role !== seen.role) this.checkRole(key, replica, seen);
       if (group.commitIndex !== seen.commitIndex) this.checkCommit(key, replica, seen);
       if (replica.machine.appliedIndex !== seen.appliedIndex) this.checkApplied(key, replica, seen);
       seen.ledTerm = group.role === 'leader' ? group.term : 0;
+      seen.diverged = replica.diverged;
       if (seen.ledTerm !== 0 && this.hasSuccessor(replica)) {
         this.checks++;
         if (hasLease(replica)) fail(`${key}: holds a lease of term ${seen.ledTerm}, a later term has a leader`);
@@ -246,7 +250,7 @@ export class RaftSafety {
   private checkApplied(key: string, { partitionId, machine, group, installing }: ReplicaView, seen: Seen): void {
     const facts = this.facts(partitionId);
     this.checks++;
-    if (machine.appliedIndex < seen.appliedIndex) {
+    if (machine.appliedIndex < seen.appliedIndex && !seen.diverged) {
       fail(`${key}: applied index went from ${seen.appliedIndex} back to ${machine.appliedIndex}`);
     }
     seen.appliedIndex = machine.appliedIndex;
