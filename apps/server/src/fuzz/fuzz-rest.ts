@@ -2,19 +2,12 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import type { Rng } from '@kahuna/base';
 import WebSocket from 'ws';
-import { hostileBytes, hostileInteger, hostileText, mutated } from './hostile-values.ts';
+import { hostileJson, type Schema } from './hostile-json.ts';
+import { hostileBytes, hostileText, mutated } from './hostile-values.ts';
 
 const REQUEST_LIMIT_MS = 40_000;
 const GARBAGE_LIMIT_MS = 200;
 
-/** A part of the API document that requests are made from. */
-interface Schema {
-  readonly $ref?: string;
-  readonly type?: string | readonly string[];
-  readonly contentEncoding?: string;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly items?: Schema;
-}
 interface Operation {
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> };
 }
@@ -79,33 +72,8 @@ export class RestFuzzer {
   private body(schema: Schema | undefined): Buffer {
     const { rng } = this;
     if (schema === undefined || rng.chance(0.03)) return hostileBytes(rng);
-    const text = Buffer.from(this.json(schema, 0));
+    const text = Buffer.from(hostileJson(rng, schema));
     return rng.chance(0.3) ? mutated(rng, text) : text;
-  }
-
-  /** JSON text: numbers keep all of their digits. */
-  private json(schema: Schema, depth: number): string {
-    const { rng } = this;
-    if (rng.chance(0.05))
-      return rng.pick(['null', 'true', '1.5', '-0', '1e400', '[]', '{}', '"x"', '99999999999999999999999', '[[[[]]]]']);
-    const type = [schema.type ?? 'object'].flat()[0];
-    switch (type) {
-      case 'string':
-        return JSON.stringify(
-          schema.contentEncoding === 'base64' && rng.chance(0.9) ? hostileBytes(rng).toString('base64') : hostileText(rng),
-        );
-      case 'integer':
-        return rng.chance(0.5) ? rng.pick(['0', '1', '1000']) : String(hostileInteger(rng));
-      case 'boolean':
-        return String(rng.chance(0.5));
-      case 'array':
-        return `[${Array.from({ length: rng.int(0, 4) }, () => this.json(schema.items ?? {}, depth + 1)).join(',')}]`;
-      default: {
-        const properties = schema.$ref === undefined ? (schema.properties ?? {}) : HLC_PROPERTIES;
-        const chosen = Object.entries(properties).filter(([name]) => rng.chance(name.startsWith('transaction') ? 0.1 : 0.8));
-        return `{${chosen.map(([name, inner]) => `${JSON.stringify(name)}:${this.json(inner, depth + 1)}`).join(',')}}`;
-      }
-    }
   }
 
   private send(
@@ -159,7 +127,7 @@ export class RestFuzzer {
       socket.on('open', () => {
         for (let messages = this.rng.int(1, 5); messages > 0; messages--) {
           const text = this.rng.chance(0.5)
-            ? `{"t":${JSON.stringify(this.rng.pick(['sub', 'hello', 'unsub', 'get', 'x']))},"id":${this.json({ type: 'integer' }, 0)},"topic":${this.json({ type: 'string' }, 0)}}`
+            ? `{"t":${JSON.stringify(this.rng.pick(['sub', 'hello', 'unsub', 'get', 'x']))},"id":${hostileJson(this.rng, { type: 'integer' })},"topic":${hostileJson(this.rng, { type: 'string' })}}`
             : hostileText(this.rng);
           socket.send(this.rng.chance(0.1) ? hostileBytes(this.rng) : text);
         }
@@ -169,11 +137,6 @@ export class RestFuzzer {
   }
 }
 
-const HLC_PROPERTIES: Readonly<Record<string, Schema>> = {
-  n: { type: 'integer' },
-  l: { type: 'integer' },
-  c: { type: 'integer' },
-};
 const CONSOLE_PROTOCOLS = ['kahuna.console.v1'];
 
 /** Halves of surrogate pairs have no percent encoding. */

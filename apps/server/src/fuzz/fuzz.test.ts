@@ -4,9 +4,10 @@ import { fuzz } from './fuzz.ts';
 const SECONDS = 4;
 const SEED = 20_261;
 
-test('hostile requests to every gRPC method and REST route: documented answers, no fault, and the node serves on', async () => {
+test('hostile requests to every gRPC method, REST route and WebSocket: documented answers, no fault, and the node serves on', async () => {
   const report = await fuzz(SECONDS, SEED);
   expect(report.findings, `npm run fuzz -- --seed ${SEED}`).toEqual([]);
   expect(report.grpcCalls).toBeGreaterThan(50);
   expect(report.restRequests).toBeGreaterThan(50);
+  expect(report.watchMessages).toBeGreaterThan(50);
 });

@@ -2,11 +2,13 @@ import { Rng } from '@kahuna/base';
 import { type EmbeddedNode, startEmbeddedNode } from '../embedded.ts';
 import { GrpcFuzzer } from './fuzz-grpc.ts';
 import { RestFuzzer } from './fuzz-rest.ts';
+import { WatchFuzzer } from './fuzz-watch.ts';
 
 export interface FuzzReport {
   readonly seed: number;
   readonly grpcCalls: number;
   readonly restRequests: number;
+  readonly watchMessages: number;
   /** What the server did wrong, and faults that it reported itself. */
   readonly findings: readonly string[];
 }
@@ -16,7 +18,7 @@ const LANES = 4;
 const MAX_FINDINGS = 20;
 
 /**
- * Sends malformed and hostile requests to every gRPC method and REST route of a real node for some time. The seed decides what each
+ * Sends malformed and hostile requests to every gRPC method, REST route and WebSocket of a real node for some time. The seed decides what each
  * lane sends; answers come as they come.
  */
 export async function fuzz(seconds: number, seed: number): Promise<FuzzReport> {
@@ -25,6 +27,7 @@ export async function fuzz(seconds: number, seed: number): Promise<FuzzReport> {
   const rng = new Rng(seed);
   const grpc = Array.from({ length: LANES }, () => new GrpcFuzzer(node.address, rng.fork()));
   const rest = Array.from({ length: LANES }, () => new RestFuzzer(node.url, rng.fork()));
+  const watch = Array.from({ length: LANES }, () => new WatchFuzzer(node.url, rng.fork()));
   await Promise.all(rest.map(fuzzer => fuzzer.load()));
 
   const endMs = performance.now() + seconds * 1000;
@@ -33,7 +36,7 @@ export async function fuzz(seconds: number, seed: number): Promise<FuzzReport> {
       await once().catch((error: unknown) => findings.push(describe(error)));
     }
   };
-  await Promise.all([...grpc, ...rest].map(fuzzer => lane(() => fuzzer.once())));
+  await Promise.all([...grpc, ...rest, ...watch].map(fuzzer => lane(() => fuzzer.once())));
   for (const fuzzer of [...grpc, ...rest]) fuzzer.close();
 
   findings.push(...(await stillServes(node)));
@@ -41,6 +44,7 @@ export async function fuzz(seconds: number, seed: number): Promise<FuzzReport> {
     seed,
     grpcCalls: grpc.reduce((sum, { calls }) => sum + calls, 0),
     restRequests: rest.reduce((sum, { requests }) => sum + requests, 0),
+    watchMessages: watch.reduce((sum, { messages }) => sum + messages, 0),
     findings,
   };
 }

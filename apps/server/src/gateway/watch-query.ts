@@ -4,6 +4,9 @@ import { Durability } from '@kahuna/partition';
 import { keySpaceOfPrefix } from '@kahuna/range-router';
 import { decodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
 
+/** Beyond every clock that will ever run, and still a stamp that positions can hold. Milliseconds since 1970. */
+const MAX_TIME_MS = 2 ** 48 - 1;
+
 /** What a request of any transport asks of the node. Throws {@link DecodeError} for what is no watch. */
 export function watchedBy(request: messages.GrpcWatchRequest): { readonly query: WatchQuery; readonly target: WatchTarget } {
   const target = targetOf(request);
@@ -50,7 +53,7 @@ function startOf({ Start }: messages.GrpcWatchRequest, target: WatchTarget): Wat
       return Start.Initial ? { kind: 'initial' } : { kind: 'now' };
     case 'After': {
       const { Node, Physical, Counter } = Start.After;
-      return { kind: 'time', stamp: { n: Node, l: safe(Physical), c: Counter } };
+      return { kind: 'time', stamp: { n: Node, l: safe(Physical, MAX_TIME_MS), c: Counter } };
     }
     case 'FromRevision':
       return { kind: 'revision', revision: safe(Start.FromRevision) };
@@ -61,8 +64,8 @@ function startOf({ Start }: messages.GrpcWatchRequest, target: WatchTarget): Wat
   }
 }
 
-function safe(value: bigint): number {
+function safe(value: bigint, max = Number.MAX_SAFE_INTEGER): number {
   const number = Number(value);
-  if (!Number.isSafeInteger(number) || number < 0) throw new DecodeError('a number out of its range');
+  if (!(number >= 0 && number <= max)) throw new DecodeError('a number out of its range');
   return number;
 }

@@ -185,6 +185,7 @@ describe('what a client gets wrong', () => {
     ['an ephemeral key', { key: 'a', durability: 0 }, 'of ephemeral things only locks can be watched'],
     ['a position that is none', { key: 'a', position: 'x y' }, 'not a position'],
     ['a revision of a bucket', { bucket: 'a', fromRevision: 3 }, 'this cannot be watched'],
+    ['a time that no position can hold', { key: 'a', after: { n: 0, l: '9007199254740991', c: 0 } }, 'a number out of its range'],
     ['a revision of no number', { key: 'a', fromRevision: '9223372036854775808' }, 'fromRevision is out of range.'],
   ])('%s ends that watch, and the others go on', async (_what, watch, message) => {
     const browser = await new Browser().opened();
