@@ -799,7 +799,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     if (group.leaderId === replica.knownLeader && group.term === replica.knownTerm) return;
     const former = replica.knownLeader;
     const formerNode = former === 0 ? 0 : (replica.memberById(former)?.nodeId ?? replica.knownLeaderNode);
-    if (formerNode !== 0 && formerNode !== this.nodeId) this.byNode.get(formerNode)?.left();
+    if (formerNode !== 0 && formerNode !== this.nodeId) this.leases.left(replica, this.byNode.get(formerNode));
     const led = former !== 0 && former === group.replicaId;
     if (group.term > replica.knownTerm && (group.role === 'candidate' || replica.leads)) this.electionBegan(replica, formerNode);
     replica.knownLeader = group.leaderId;
@@ -965,7 +965,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       if (group.role === 'leader') {
         this.checkLeadership(replica, now);
         group.tick();
-      } else if (!replica.diverged && this.leases.mayCampaign(now)) {
+      } else if (!replica.diverged && this.leases.mayCampaign(replica, now)) {
         this.tryToReplaceLeader(replica, now);
         group.tick();
       }

@@ -22,8 +22,19 @@ export class Leases {
     this.votesFrom = votesFrom;
   }
 
-  mayCampaign(now: number): boolean {
-    return now >= this.votesFrom;
+  /** A candidate votes for itself: what binds its vote binds this too. */
+  mayCampaign(replica: Replica, now: number): boolean {
+    return now >= this.votesFrom && now >= replica.votesBoundUntil;
+  }
+
+  /**
+   * A replica no longer follows a leader on this peer. What was promised until now may be on its way with the old allegiance still,
+   * and count for that leadership when it arrives: so it binds the vote to its end, whoever is followed meanwhile.
+   */
+  left(replica: Replica, peer: Peer | undefined): void {
+    if (peer === undefined) return;
+    peer.left();
+    replica.votesBoundUntil = Math.max(replica.votesBoundUntil, peer.promisedUntil);
   }
 
   /** What our heartbeats ask for, and the most that we grant. Milliseconds. */
@@ -73,7 +84,7 @@ export class Leases {
   /** Votes are bound: by a promise to the leader's node, by a lease of our own, or by what a former life may have promised. */
   votesAreBound(replica: Replica): boolean {
     const now = this.node.monotonicMs();
-    if (now < this.votesFrom || replica.installing) return true;
+    if (now < this.votesFrom || now < replica.votesBoundUntil || replica.installing) return true;
     if (replica.leads) return this.hasLease(replica);
     const leader = replica.leaderNode;
     return leader !== 0 && now < (this.node.peerByNode(leader)?.promisedUntil ?? 0);

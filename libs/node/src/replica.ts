@@ -158,6 +158,8 @@ export class Replica {
   /** A snapshot is being installed: this replica neither votes, campaigns nor serves. */
   installing = false;
 
+  /** Monotonic instant until which what was promised to leaders that this replica has left binds its vote. */
+  votesBoundUntil = Number.NEGATIVE_INFINITY;
   /** Boot and allegiance of each peer replica when it last answered this leadership. */
   readonly answered = new Map<number, { boot: number; allegiance: number }>();
   /** Lease computed from answered heartbeats; both clocks must agree that it has not run out. */
