@@ -3,6 +3,8 @@ import { assert } from './assert.ts';
 /** Keeps a leading U+FEFF: it is part of the text, not a mark of its encoding. */
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const encoder = new TextEncoder();
+/** {@link ByteWriter.clear} keeps at most this many times the size of a slab. */
+const MOST_SLABS_KEPT = 16;
 
 /**
  * Growing buffer for our own binary formats. Integers are LEB128 varints (unsigned, up to 2^53 − 1) unless the name says otherwise.
@@ -123,6 +125,21 @@ export class ByteWriter {
 
   patchU32(position: number, value: number): void {
     this.view.setUint32(this.start + position, value, true);
+  }
+
+  /** What was written since the last `finish` or `clear`, as a view that any further call makes void. */
+  written(): Uint8Array {
+    return this.buffer.subarray(this.start, this.at);
+  }
+
+  /** Begins anew in the same memory, which voids all views handed out. What an exceptional message took is given back. */
+  clear(): void {
+    if (this.buffer.length > this.slabBytes * MOST_SLABS_KEPT) {
+      this.buffer = new Uint8Array(this.slabBytes);
+      this.view = new DataView(this.buffer.buffer);
+    }
+    this.start = 0;
+    this.at = 0;
   }
 
   /** What was written since the last `finish`: a view that the writer never touches again. */

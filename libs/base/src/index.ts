@@ -4,3 +4,4 @@ export * from './clock.ts';
 export * from './hlc.ts';
 export * from './ids.ts';
 export * from './rng.ts';
+export * from './row-batch.ts';

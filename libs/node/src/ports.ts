@@ -1,4 +1,4 @@
-import type { Clock, PartitionId, Rng } from '@kahuna/base';
+import type { Clock, PartitionId, Rng, RowBatch } from '@kahuna/base';
 import type { Configuration, Entry, HardState } from '@kahuna/raft';
 
 /**
@@ -77,7 +77,7 @@ export interface LogStore {
 
 // ---- state engine ----------------------------------------------------------------------------------------------------------
 
-/** One atomic batch; later rows win over earlier ones with the same key. `value` undefined deletes. */
+/** A row to be written; `value` undefined deletes. */
 export interface EngineRow {
   readonly key: Uint8Array;
   readonly value: Uint8Array | undefined;
@@ -114,7 +114,8 @@ export interface StateEngine {
     keys: readonly Uint8Array[],
     done: (error: Error | undefined, values: readonly (Uint8Array | undefined)[]) => void,
   ): void;
-  write(rows: readonly EngineRow[], done: (error: Error | undefined) => void): void;
+  /** One atomic batch. The engine takes its bytes during the call: the caller may clear it afterwards. */
+  write(rows: RowBatch, done: (error: Error | undefined) => void): void;
   /** Removes a whole interval; ordered with writes. */
   deleteRange(range: EngineRange, done: (error: Error | undefined) => void): void;
   scan(options: ScanOptions, done: (error: Error | undefined, page: ScanPage) => void): void;

@@ -1,8 +1,7 @@
-import { HybridClock } from '@kahuna/base';
+import { type BatchRow, HybridClock, RowBatch } from '@kahuna/base';
 import {
   createPartitionMachine,
   Durability,
-  type FlushBatch,
   HeadCache,
   type HistoryCommand,
   type OperationResult,
@@ -23,7 +22,7 @@ const PARTITION = 2;
 const MAX_NOTED = 10_000;
 
 /** Rows of a key that was written three times. */
-function rowsOfOneKey(): FlushBatch['rows'] {
+function rowsOfOneKey(): BatchRow[] {
   const machine = createPartitionMachine({
     partitionId: PARTITION,
     poolSize: 1,
@@ -45,7 +44,9 @@ function rowsOfOneKey(): FlushBatch['rows'] {
     machine.supply(machine.needs(batch).map(key => ({ key, value: undefined })));
     machine.apply(index, 1, batch);
   }
-  return machine.takeFlush()?.rows ?? [];
+  const rows = new RowBatch();
+  machine.takeFlush(rows);
+  return rows.toArray();
 }
 
 /** A leader whose every key has versions to remove, and that removes one with each command. */

@@ -1,4 +1,4 @@
-import type { PartitionId } from '@kahuna/base';
+import { type PartitionId, RowBatch } from '@kahuna/base';
 import type { FlushBatch } from '@kahuna/partition';
 import type { Configuration } from '@kahuna/raft';
 import type { NodeInternals } from './internals.ts';
@@ -19,6 +19,8 @@ export class StateKeeper {
   private readonly engine: StateEngine;
   private readonly log: LogStore;
   private readonly dirty = new Set<Replica>();
+  /** Of the flush that is being taken; always the same memory. */
+  private readonly rows = new RowBatch();
   private readonly waiting: (() => void)[] = [];
   private flushing = false;
   /** Monotonic instant of the next flush, 0 = nothing to flush. */
@@ -56,17 +58,17 @@ export class StateKeeper {
     }
     this.flushDue = 0;
     const batches: { replica: Replica; batch: FlushBatch }[] = [];
-    const rows: FlushBatch['rows'][number][] = [];
+    const { rows } = this;
+    rows.clear();
     for (const replica of this.dirty) {
       // Its old state is being replaced: nothing of it may be written any more.
       if (replica.installing) continue;
-      const batch = replica.machine.takeFlush();
+      const batch = replica.machine.takeFlush(rows);
       if (batch === undefined) continue;
       batches.push({ replica, batch });
-      for (const row of batch.rows) rows.push(row);
     }
     this.dirty.clear();
-    if (rows.length === 0) {
+    if (rows.count === 0) {
       done?.();
       return;
     }
@@ -89,7 +91,11 @@ export class StateKeeper {
     this.checkpointing = true;
     this.flush(() => {
       const flushed = new Map<PartitionId, number>();
-      for (const replica of this.node.replicas.values()) flushed.set(replica.partitionId, replica.flushedIndex);
+      const states = new Map<Replica, number>();
+      for (const replica of this.node.replicas.values()) {
+        flushed.set(replica.partitionId, replica.flushedIndex);
+        states.set(replica, replica.restorations);
+      }
       this.engine.sync(error => {
         this.checkpointing = false;
         if (this.node.failedEngine(error)) return;
@@ -97,6 +103,11 @@ export class StateKeeper {
         for (const [partitionId, index] of flushed) {
           const replica = this.node.replica(partitionId);
           if (replica === undefined || replica.installing) continue;
+          if (states.get(replica) !== replica.restorations) {
+            // A snapshot came in between, and may have led back.
+            flushed.set(partitionId, replica.durableIndex);
+            continue;
+          }
           replica.durableIndex = Math.max(replica.durableIndex, index);
           this.compact(replica);
         }

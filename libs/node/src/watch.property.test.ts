@@ -1,4 +1,4 @@
-import { compareHlc, FIRST_DATA_PARTITION, type Hlc, Rng } from '@kahuna/base';
+import { compareHlc, FIRST_DATA_PARTITION, type Hlc, Rng, RowBatch } from '@kahuna/base';
 import {
   createPartitionMachine,
   Durability,
@@ -130,10 +130,11 @@ class World {
   }
 
   flush(): Promise<void> {
-    const batch = this.machine.takeFlush();
+    const rows = new RowBatch();
+    const batch = this.machine.takeFlush(rows);
     if (batch === undefined) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.engine.write(batch.rows, error => {
+      this.engine.write(rows, error => {
         this.machine.flushed(batch);
         if (error === undefined) resolve();
         else reject(error);

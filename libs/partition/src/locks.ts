@@ -149,7 +149,7 @@ const LAPSED = 2;
 export const LOCK_ROWS: RowFormat<Lock> = {
   family: Family.Locks,
 
-  encode(writer: ByteWriter, lock: Lock): Uint8Array {
+  write(writer: ByteWriter, lock: Lock): void {
     writer.u8(FORMAT);
     writer.u8((lock.owner === undefined ? 0 : HAS_OWNER) | (lock.lapsed ? LAPSED : 0));
     writer.varint(lock.token);
@@ -158,7 +158,6 @@ export const LOCK_ROWS: RowFormat<Lock> = {
       writeHlc(writer, lock.expires);
       writer.raw(lock.owner);
     }
-    return writer.finish();
   },
 
   decode(row: Uint8Array): Lock {

@@ -1,4 +1,4 @@
-import { ByteWriter } from '@kahuna/base';
+import { ByteWriter, RowBatch } from '@kahuna/base';
 import { bench, describe } from 'vitest';
 import {
   type CommandBatch,
@@ -51,6 +51,8 @@ function apply(data: Uint8Array): void {
   machine.apply(machine.appliedIndex + 1, 1, batch);
 }
 
+const rows = new RowBatch();
+
 describe('64 sets of 256 bytes', () => {
   bench('encode', () => {
     encodeBatch(writer, nextBatch());
@@ -62,7 +64,8 @@ describe('64 sets of 256 bytes', () => {
 
   bench('encode, decode, apply and flush', () => {
     apply(encodeBatch(writer, nextBatch()));
-    const flush = machine.takeFlush();
+    rows.clear();
+    const flush = machine.takeFlush(rows);
     if (flush !== undefined) machine.flushed(flush);
   });
 });

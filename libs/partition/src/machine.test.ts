@@ -1,4 +1,4 @@
-import { AssertionError, type Hlc } from '@kahuna/base';
+import { AssertionError, type Hlc, RowBatch } from '@kahuna/base';
 import { describe, expect, test } from 'vitest';
 import { del, exists, extend, get, hex, PersistentBench, Replica, set } from '../test/replica.ts';
 import {
@@ -177,18 +177,21 @@ describe('flush', () => {
     const batch = batchAt(1000, set('a', '1'), set('a', '2'), set('a', '3'));
     machine.supply(replica.engine.fetch({ kind: 'rows', keys: machine.needs(batch) }));
     machine.apply(1, 1, batch);
-    expect(machine.takeFlush()?.rows.length).toBe(1 + 2 + 1);
+    const rows = new RowBatch();
+    machine.takeFlush(rows);
+    expect(rows.count).toBe(1 + 2 + 1);
   });
 
   test('nothing new, nothing to flush; an empty entry flushes the group row alone', () => {
     const { machine } = new Replica();
-    expect(machine.takeFlush()).toBeUndefined();
+    const rows = new RowBatch();
+    expect(machine.takeFlush(rows)).toBeUndefined();
     machine.applyEmpty(1, 1, configuration);
-    const flush = machine.takeFlush();
-    expect(flush?.rows.map(row => hex(row.key))).toEqual([hex(metaRowKey(2))]);
-    expect(() => machine.takeFlush()).toThrow(AssertionError);
+    const flush = machine.takeFlush(rows);
+    expect(rows.toArray().map(row => hex(row.key))).toEqual([hex(metaRowKey(2))]);
+    expect(() => machine.takeFlush(rows)).toThrow(AssertionError);
     machine.flushed(flush as NonNullable<typeof flush>);
-    expect(machine.takeFlush()).toBeUndefined();
+    expect(machine.takeFlush(rows)).toBeUndefined();
   });
 
   test('what was written while a flush was under way goes with the next one', () => {

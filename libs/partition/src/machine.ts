@@ -7,6 +7,7 @@ import {
   type LogIndex,
   META_PARTITION,
   type PartitionId,
+  type RowBatch,
   SYSTEM_PARTITION,
   stampAfter,
   type Term,
@@ -38,7 +39,7 @@ import { type ListingScan, TableListing } from './listing-scan.ts';
 import type { LockOperation } from './lock-operation.ts';
 import { LockTable, lockRow } from './lock-table.ts';
 import type { Lock } from './locks.ts';
-import { decodeMetaRow, emptyGroupState, encodeMetaRow, type GroupState } from './meta-row.ts';
+import { decodeMetaRow, emptyGroupState, type GroupState, writeMetaRow } from './meta-row.ts';
 import { Durability, type GetOperation, type OperationResult, ResponseType, type WriteOperation } from './operation.ts';
 import { Prunings, withoutPruned } from './prunings.ts';
 import type { NamedRow } from './row-table.ts';
@@ -56,13 +57,14 @@ import {
   type Interval,
   metaRowKey,
   revisionIn,
+  writeHeadKey,
+  writeHistoryKey,
 } from './stored-keys.ts';
 import type {
   Command,
   CommandBatch,
   CommandPolicy,
   DescribeMember,
-  EngineRows,
   EntryNeed,
   FetchedRow,
   FlushBatch,
@@ -77,7 +79,7 @@ import type {
   SystemState,
 } from './types.ts';
 import { FEATURE_LEVEL } from './types.ts';
-import { decodeVersion, encodeHead, encodePast, ownBytes, type Version } from './version.ts';
+import { decodeVersion, ownBytes, type Version, writeHead, writePast } from './version.ts';
 import { type CapturedKey, type ChangeObserver, copyOf, type PastVersion } from './watch.ts';
 
 /**
@@ -330,9 +332,10 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
   private applyLock(command: LockOperation, stamp: Hlc, policy: CommandPolicy | undefined): OperationResult {
     assert(policy !== undefined, 'an entry with lock commands carries its policy');
     if (this.locks === undefined || !this.takesLock(command)) return this.refuseName(isLockName(command), stamp);
-    const { answer, changed } = this.locks.execute(command, stamp, this.state.appliedTerm, policy.lockSkewMs);
+    const { answer, before, changed } = this.locks.execute(command, stamp, this.state.appliedTerm, policy.lockSkewMs);
     this.digestAnswer(answer, stamp);
     if (changed !== undefined) {
+      this.observer?.lockChanged(command.key, before, changed, stamp);
       this.digestWords(changed.token, changed.expires.l, changed.lapsed ? 1 : 0);
       this.digestWords(changed.owner === undefined ? 0 : this.hasher.hash(changed.owner), changed.term, changed.expires.c);
     }
@@ -345,7 +348,10 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     if (this.sequences === undefined || !this.takesSequence(command.key)) return this.refuseName(valid, stamp);
     const { answer, changed } = this.sequences.execute(command, stamp, policy);
     this.digestAnswer(answer, stamp);
-    if (changed !== undefined) this.digestSequence(changed);
+    if (changed !== undefined) {
+      this.digestSequence(changed);
+      this.observer?.sequenceChanged(command, changed, stamp);
+    }
     return answer;
   }
 
@@ -586,6 +592,13 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     return row;
   }
 
+  lock(name: string): NamedRow<Lock> | undefined {
+    if (this.locks === undefined || !isLockText(name) || !this.owns(name)) return undefined;
+    const row = this.locks.look(name);
+    this.cache.shrink(this.state.lastStamp.l);
+    return row;
+  }
+
   isHeld(operation: LockOperation, nowMs: number): boolean {
     return this.locks?.isHeld(operation, nowMs, this.state.appliedTerm) ?? false;
   }
@@ -739,18 +752,18 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
 
   // ---- engine --------------------------------------------------------------------------------------------------------------
 
-  takeFlush(): FlushBatch | undefined {
+  takeFlush(into: RowBatch): FlushBatch | undefined {
     assert(this.flush === undefined, 'one flush at a time');
     if (this.takenIndex === this.state.appliedIndex) return undefined;
-    const writer = this.writer();
-    const rows: EngineRows = [];
     const records = this.dirty;
-    for (const record of records) this.writeRecord(writer, record, rows);
-    this.prunings.takeFlush(writer, this.bucket, rows);
-    this.locks?.takeFlush(rows);
-    this.sequences?.takeFlush(rows);
-    rows.push({ key: metaRowKey(this.partitionId), value: encodeMetaRow(writer, this.state) });
-    const batch: FlushBatch = { rows, appliedIndex: this.state.appliedIndex };
+    for (const record of records) this.writeRecord(record, into);
+    this.prunings.takeFlush(this.bucket, into);
+    this.locks?.takeFlush(into);
+    this.sequences?.takeFlush(into);
+    into.key().raw(metaRowKey(this.partitionId));
+    writeMetaRow(into.value(), this.state);
+    into.end();
+    const batch: FlushBatch = { appliedIndex: this.state.appliedIndex };
     this.dirty = [];
     this.takenIndex = this.state.appliedIndex;
     this.flush = { batch, records };
@@ -758,15 +771,16 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
   }
 
   /** The head once, however often it was written, and every version it superseded since the last flush. */
-  private writeRecord(writer: ByteWriter, record: KeyRecord, rows: EngineRows): void {
+  private writeRecord(record: KeyRecord, into: RowBatch): void {
     const head = record.current as Version;
-    rows.push({ key: headKey(writer, this.bucket, record.key), value: encodeHead(writer, head) });
+    writeHeadKey(into.key(), this.bucket, record.key);
+    writeHead(into.value(), head);
+    into.end();
     let newer = head;
     for (let past = head.older; past !== undefined; past = past.older) {
-      rows.push({
-        key: historyKey(writer, this.bucket, record.key, past.revision),
-        value: encodePast(writer, past, newer.commit),
-      });
+      writeHistoryKey(into.key(), this.bucket, record.key, past.revision);
+      writePast(into.value(), past, newer.commit);
+      into.end();
       newer = past;
     }
     head.value = ownBytes(head.value);
@@ -850,7 +864,11 @@ function isSequence(command: Command): command is SequenceCommand {
 
 /** Names are ordinary texts, but they must survive a journey through UTF-8. */
 function isLockName(operation: LockOperation): boolean {
-  return operation.durability === Durability.Persistent && operation.key !== '' && isWellFormed(operation.key);
+  return operation.durability === Durability.Persistent && isLockText(operation.key);
+}
+
+function isLockText(name: string): boolean {
+  return name !== '' && isWellFormed(name);
 }
 
 function isSequenceName(name: string): boolean {

@@ -48,7 +48,7 @@ export function emptyGroupState(): GroupState {
   };
 }
 
-export function encodeMetaRow(writer: ByteWriter, state: GroupState): Uint8Array {
+export function writeMetaRow(writer: ByteWriter, state: GroupState): void {
   writer.u8(FORMAT);
   writer.u8(
     (state.configuration === undefined ? 0 : HAS_CONFIGURATION) |
@@ -66,7 +66,6 @@ export function encodeMetaRow(writer: ByteWriter, state: GroupState): Uint8Array
   if (state.system !== undefined) writeSystem(writer, state.system);
   if (state.meta !== undefined) writer.varint(state.meta.mapVersion);
   if (state.holds !== NO_HOLDS) writeHolds(writer, state.holds);
-  return writer.finish();
 }
 
 /** Throws {@link DecodeError} if the row is damaged or of a later format. */

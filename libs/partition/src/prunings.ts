@@ -1,7 +1,7 @@
-import type { ByteWriter } from '@kahuna/base';
+import type { RowBatch } from '@kahuna/base';
 import type { PrunedKey, PruneHistory } from './history-commands.ts';
 import type { FetchedRow, StoredKey } from './rows.ts';
-import { historyKey } from './stored-keys.ts';
+import { writeHistoryKey } from './stored-keys.ts';
 
 /**
  * Prunings that were applied and are not yet in the engine: their rows are still found there, and must not be seen. As everything that
@@ -31,16 +31,13 @@ export class Prunings {
     return all;
   }
 
-  takeFlush(
-    writer: ByteWriter,
-    bucket: number,
-    rows: { readonly key: StoredKey; readonly value: Uint8Array | undefined }[],
-  ): void {
+  takeFlush(bucket: number, into: RowBatch): void {
     this.flushing = this.waiting;
     this.waiting = new Map();
     for (const { key, from, below } of this.flushing.values()) {
       for (let revision = from; revision < below; revision++) {
-        rows.push({ key: historyKey(writer, bucket, key, revision), value: undefined });
+        writeHistoryKey(into.key(), bucket, key, revision);
+        into.deleted();
       }
     }
   }

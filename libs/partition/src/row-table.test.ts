@@ -1,8 +1,9 @@
+import { RowBatch } from '@kahuna/base';
 import { describe, expect, test } from 'vitest';
 import { HeadCache } from './head-cache.ts';
 import { LOCK_ROWS, type Lock } from './locks.ts';
 import { RowTable } from './row-table.ts';
-import type { EngineRows, StoredKey } from './rows.ts';
+import type { StoredKey } from './rows.ts';
 import { nameInterval } from './stored-keys.ts';
 
 const lock = (token: number): Lock => ({ owner: undefined, expires: { n: 0, l: 0, c: 0 }, term: 0, token, lapsed: false });
@@ -37,7 +38,7 @@ describe('rows in front of the engine', () => {
     table.forget();
     expect(table.get('a') === undefined).toBe(true);
     write(table, 'a', lock(7));
-    const rows: EngineRows = [];
+    const rows = new RowBatch();
     table.takeFlush(rows);
     table.flushed();
     crowdOut(table, cache);
@@ -45,7 +46,7 @@ describe('rows in front of the engine', () => {
     expect(late.asked).toBeDefined();
     table.supply({ key: early, value: undefined });
     expect(late.asked).toBeDefined();
-    table.supply({ key: late.asked as StoredKey, value: rows[0]?.value });
+    table.supply({ key: late.asked as StoredKey, value: rows.toArray()[0]?.value });
     expect(late.state).toEqual(lock(7));
   });
 
@@ -71,7 +72,7 @@ describe('rows in front of the engine', () => {
     const crowd = (): void => crowdOut(table, cache);
     crowd();
     expect(table.get('dirty')?.state).toEqual(lock(1));
-    const rows: EngineRows = [];
+    const rows = new RowBatch();
     table.takeFlush(rows);
     crowd();
     expect(table.get('dirty')?.state).toEqual(lock(1));
@@ -81,7 +82,7 @@ describe('rows in front of the engine', () => {
     crowd();
     expect(table.get('dirty')?.state).toEqual(lock(2));
     table.takeFlush(rows);
-    expect(rows.map(row => LOCK_ROWS.decode(row.value as Uint8Array).token)).toEqual([1, 2]);
+    expect(rows.toArray().map(row => LOCK_ROWS.decode(row.value as Uint8Array).token)).toEqual([1, 2]);
     table.flushed();
     crowd();
     expect(table.get('dirty') === undefined).toBe(true);

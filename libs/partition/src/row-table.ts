@@ -1,12 +1,12 @@
-import { assert, ByteWriter } from '@kahuna/base';
+import { assert, ByteWriter, type RowBatch } from '@kahuna/base';
 import { CachedRecord, type HeadCache, type RecordOwner } from './head-cache.ts';
-import type { EngineRows, FetchedRow, StoredKey } from './rows.ts';
-import { type NameFamily, nameIn, nameKey } from './stored-keys.ts';
+import type { FetchedRow, StoredKey } from './rows.ts';
+import { type NameFamily, nameIn, nameKey, writeNameKey } from './stored-keys.ts';
 
 /** How one kind of record is kept. */
 export interface RowFormat<S> {
   readonly family: NameFamily;
-  encode(writer: ByteWriter, state: S): Uint8Array;
+  write(writer: ByteWriter, state: S): void;
   /** Throws DecodeError. The state keeps no view into the row. */
   decode(row: Uint8Array): S;
   /** Estimated bytes in memory. */
@@ -128,12 +128,12 @@ export class RowTable<S> implements RecordOwner {
     if (!row.dirty && !row.flushing && !row.pinned) this.cache.release(row);
   }
 
-  takeFlush(into: EngineRows): void {
+  takeFlush(into: RowBatch): void {
     if (this.dirty.length === 0) return;
-    this.writerIfAny ??= new ByteWriter(SLAB_BYTES);
     for (const row of this.dirty) {
-      const key = nameKey(this.writerIfAny, this.format.family, this.bucket, row.key);
-      into.push({ key, value: this.format.encode(this.writerIfAny, row.state as S) });
+      writeNameKey(into.key(), this.format.family, this.bucket, row.key);
+      this.format.write(into.value(), row.state as S);
+      into.end();
       row.dirty = false;
       row.flushing = true;
     }

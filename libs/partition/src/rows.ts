@@ -20,9 +20,6 @@ export interface EntryNeed {
   readonly kind: 'entry';
 }
 
-/** To be written; undefined deletes. */
-export type EngineRows = { readonly key: Uint8Array; readonly value: Uint8Array | undefined }[];
-
 export interface FetchedRow {
   /**
    * For rows asked by key: the very object that was asked for. It tells the machine which question this answers; a head row that
@@ -33,8 +30,7 @@ export interface FetchedRow {
   readonly value: Uint8Array | undefined;
 }
 
+/** A flush under way: what it brings to the engine is the state after this entry. */
 export interface FlushBatch {
-  /** To be written to the engine in one atomic batch, together with those of other partitions. */
-  readonly rows: readonly { readonly key: Uint8Array; readonly value: Uint8Array | undefined }[];
   readonly appliedIndex: LogIndex;
 }

@@ -2,7 +2,7 @@ import { ByteWriter, type Hlc } from '@kahuna/base';
 import { bench, describe } from 'vitest';
 import { createPartitionMachine, Durability, HeadCache, type PartitionQuery } from './index.ts';
 import { compareBytes, headKey, historyKey } from './stored-keys.ts';
-import { encodeHead, encodePast, Version } from './version.ts';
+import { Version, writeHead, writePast } from './version.ts';
 
 /**
  * A whole scan of 100,000 heads with values of 256 bytes, in slices of 1,024 as a host feeds them, without the engine's own time:
@@ -28,8 +28,17 @@ for (let i = 0; i < KEYS; i++) {
   const first = new Version(0, value, OLD, ZERO, true, undefined);
   const overwritten = i % 10 === 0;
   const head = overwritten ? new Version(1, value, NEW, ZERO, true, undefined) : first;
-  heads.push({ key: headKey(writer, 0, key), value: encodeHead(writer, head) });
-  if (overwritten) history.set(text(historyKey(writer, 0, key, 0)), encodePast(writer, first, NEW));
+  heads.push({ key: headKey(writer, 0, key), value: encoded(() => writeHead(writer, head)) });
+  if (overwritten)
+    history.set(
+      text(historyKey(writer, 0, key, 0)),
+      encoded(() => writePast(writer, first, NEW)),
+    );
+}
+
+function encoded(write: () => void): Uint8Array {
+  write();
+  return writer.finish();
 }
 
 function text(bytes: Uint8Array): string {

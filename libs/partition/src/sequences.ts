@@ -310,7 +310,7 @@ const HAS_BLOCK_SIZE = 4;
 export const SEQUENCE_ROWS: RowFormat<SequenceRecord> = {
   family: Family.Sequences,
 
-  encode(writer: ByteWriter, record: SequenceRecord): Uint8Array {
+  write(writer: ByteWriter, record: SequenceRecord): void {
     const { live } = record;
     writer.u8(FORMAT);
     writer.u8(
@@ -321,7 +321,6 @@ export const SEQUENCE_ROWS: RowFormat<SequenceRecord> = {
     writer.varint(record.revision);
     writeHlc(writer, record.updatedAt);
     if (live !== undefined) writeLive(writer, live);
-    return writer.finish();
   },
 
   decode(row: Uint8Array): SequenceRecord {

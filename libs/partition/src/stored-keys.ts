@@ -178,22 +178,34 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 }
 
 export function headKey(writer: ByteWriter, bucket: number, key: string): StoredKey {
-  writeKeyPart(writer, Family.Heads, bucket, key);
+  writeHeadKey(writer, bucket, key);
   return writer.finish();
 }
 
+export function writeHeadKey(writer: ByteWriter, bucket: number, key: string): void {
+  writeKeyPart(writer, Family.Heads, bucket, key);
+}
+
 export function historyKey(writer: ByteWriter, bucket: number, key: string, revision: number): StoredKey {
+  writeHistoryKey(writer, bucket, key, revision);
+  return writer.finish();
+}
+
+export function writeHistoryKey(writer: ByteWriter, bucket: number, key: string, revision: number): void {
   writeKeyPart(writer, Family.History, bucket, key);
   writeBigEndian(writer, Math.floor(revision / 0x1_0000_0000));
   writeBigEndian(writer, revision >>> 0);
-  return writer.finish();
 }
 
 /** Row of a lock or a sequence. They are never read by key space, so the name is one text and rows stand in its order. */
 export function nameKey(writer: ByteWriter, family: NameFamily, bucket: number, name: string): StoredKey {
+  writeNameKey(writer, family, bucket, name);
+  return writer.finish();
+}
+
+export function writeNameKey(writer: ByteWriter, family: NameFamily, bucket: number, name: string): void {
   writePrefix(writer, family, bucket);
   writeText(writer, name);
-  return writer.finish();
 }
 
 /** Rows of names that begin with `prefix` and come after `after`, if there is one. Empty (from not below to) if no name can. */

@@ -1,4 +1,4 @@
-import type { Hlc, LogIndex, PartitionId, Term } from '@kahuna/base';
+import type { Hlc, LogIndex, PartitionId, RowBatch, Term } from '@kahuna/base';
 import type { Configuration } from '@kahuna/raft';
 import type { HistoryCommand } from './history-commands.ts';
 import type { HoldState } from './holds.ts';
@@ -169,6 +169,8 @@ export interface PartitionMachine {
   isHeld(operation: LockOperation, nowMs: number): boolean;
   /** The record of a sequence as applied, for the leader, which serves values of blocks from its own memory. undefined: not this partition's. */
   sequence(name: string): NamedRow<SequenceRecord> | undefined;
+  /** The record of a lock as applied. undefined: not this partition's. */
+  lock(name: string): NamedRow<Lock> | undefined;
   /** Begins a read of many keys at this instant; the host takes a view of the engine in the same step. undefined: not this partition's. */
   openScan(query: PartitionQuery, nowMs: number): PartitionScan | undefined;
   /** Expiry instant (ms) that made this key answer as expired at `nowMs`, or 0: such an answer needs a quorum's clocks at or above it. */
@@ -187,8 +189,11 @@ export interface PartitionMachine {
     ephemeral: Iterable<readonly [name: string, lock: Lock]>,
   ): ListingScan | undefined;
 
-  /** Effects since the last call, or undefined. The rows stay visible in memory until `flushed` is called with the same batch. One at a time. */
-  takeFlush(): FlushBatch | undefined;
+  /**
+   * Adds the effects since the last call to what goes to the engine in one atomic batch, together with those of other partitions;
+   * undefined if there are none. They stay visible in memory until `flushed` is called with the result. One at a time.
+   */
+  takeFlush(into: RowBatch): FlushBatch | undefined;
   flushed(batch: FlushBatch): void;
 
   /** Everything this partition owns in the engine: intervals for snapshot, install and destruction. */

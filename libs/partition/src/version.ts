@@ -46,19 +46,19 @@ const MODIFIED = 16;
 const HAS_END = 32;
 
 /** The head row of a key: format u8, shape u8, revision, commit, what the shape announces, then the value to the end. */
-export function encodeHead(writer: ByteWriter, version: Version): Uint8Array {
-  return encodeVersion(writer, version, undefined);
+export function writeHead(writer: ByteWriter, version: Version): void {
+  writeVersion(writer, version, undefined);
 }
 
 /**
  * A superseded version, or the marker of one that was not archived (shape without ARCHIVED: no value). `end`: commit of the version
  * that superseded it, so that pruning can tell from this row alone since when it is not current.
  */
-export function encodePast(writer: ByteWriter, version: Version, end: Hlc): Uint8Array {
-  return encodeVersion(writer, version, end);
+export function writePast(writer: ByteWriter, version: Version, end: Hlc): void {
+  writeVersion(writer, version, end);
 }
 
-function encodeVersion(writer: ByteWriter, version: Version, end: Hlc | undefined): Uint8Array {
+function writeVersion(writer: ByteWriter, version: Version, end: Hlc | undefined): void {
   const modified = version.lastModified !== version.commit;
   writer.u8(FORMAT);
   writer.u8(
@@ -76,7 +76,6 @@ function encodeVersion(writer: ByteWriter, version: Version, end: Hlc | undefine
   if (modified) writeHlc(writer, version.lastModified);
   if (end !== undefined) writeHlc(writer, end);
   if (version.value !== null) writer.raw(version.value);
-  return writer.finish();
 }
 
 /** Reads a row of either family; the value is a view into `row`. Throws {@link DecodeError}. */

@@ -1,4 +1,4 @@
-import { ByteWriter, type Hlc, type PartitionId, stampAfter } from '@kahuna/base';
+import { ByteWriter, type Hlc, type PartitionId, RowBatch, stampAfter } from '@kahuna/base';
 import {
   type Command,
   type CommandBatch,
@@ -33,10 +33,10 @@ export class MemoryRows {
     return this.rows.get(hex(key));
   }
 
-  write(batch: FlushBatch): void {
-    for (const row of batch.rows) {
-      if (row.value === undefined) this.rows.delete(hex(row.key));
-      else this.rows.set(hex(row.key), row.value.slice());
+  write(batch: RowBatch): void {
+    for (const { key, value } of batch.toArray()) {
+      if (value === undefined) this.rows.delete(hex(key));
+      else this.rows.set(hex(key), value);
     }
   }
 
@@ -82,6 +82,7 @@ export class Replica {
   machine: KeyValueMachine;
   cache: HeadCache;
   private flushing: FlushBatch | undefined;
+  private readonly rows = new RowBatch();
 
   constructor(options: ReplicaOptions = {}) {
     this.options = options;
@@ -144,12 +145,14 @@ export class Replica {
   }
 
   beginFlush(): void {
-    this.flushing ??= this.machine.takeFlush();
+    if (this.flushing !== undefined) return;
+    this.rows.clear();
+    this.flushing = this.machine.takeFlush(this.rows);
   }
 
   endFlush(): void {
     if (this.flushing === undefined) return;
-    this.engine.write(this.flushing);
+    this.engine.write(this.rows);
     this.machine.flushed(this.flushing);
     this.flushing = undefined;
     checkInvariants(this.machine);

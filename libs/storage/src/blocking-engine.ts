@@ -1,7 +1,5 @@
+import type { RowSink } from '@kahuna/base';
 import type { EngineRange, ScanOptions, ScanPage } from '@kahuna/node';
-
-/** A row of a batch, as it lies in the message: the bytes are only good during the call. */
-export type RowSink = (key: Uint8Array, value: Uint8Array | undefined) => void;
 
 /** Reads that may wait for the disk. */
 export interface BlockingReader {
@@ -12,7 +10,7 @@ export interface BlockingReader {
 
 /** A state engine whose calls block: it lives in a worker thread, behind {@link serveEngine}. Errors are thrown. */
 export interface BlockingEngine extends BlockingReader {
-  /** One atomic batch; `rows` hands them over in order. */
+  /** One atomic batch; `rows` hands them over in order. Their bytes are only good during the call. */
   write(rows: (sink: RowSink) => void): void;
   deleteRange(range: EngineRange): void;
   /** A frozen view of this moment. */

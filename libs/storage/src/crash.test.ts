@@ -76,10 +76,11 @@ describe('a process that does nothing but close its storage', () => {
     async name => {
       const directory = mkdtempSync(join(root, 'closing-'));
       const source = `
+      const { RowBatch } = await import('@kahuna/base');
       const storage = await import(${JSON.stringify(new URL('./index.ts', import.meta.url).href)});
       const opened = await storage.${name}({ directory: ${JSON.stringify(directory)}, segmentBytes: 65536 });
       const close = () => opened.close(() => console.log('closed'));
-      if (opened.recover) opened.recover(close); else opened.write([], close);`;
+      if (opened.recover) opened.recover(close); else opened.write(RowBatch.of([]), close);`;
       const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', source], {
         stdio: ['ignore', 'pipe', 'inherit'],
         cwd: new URL('..', import.meta.url),

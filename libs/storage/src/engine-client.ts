@@ -1,6 +1,6 @@
 import type { Worker } from 'node:worker_threads';
-import { ByteReader, ByteWriter } from '@kahuna/base';
-import type { EngineRange, EngineRow, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
+import { ByteReader, ByteWriter, type RowBatch } from '@kahuna/base';
+import type { EngineRange, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
 import { DeferredQueue } from './deferred-queue.ts';
 import {
   AnswerStatus,
@@ -9,7 +9,6 @@ import {
   EngineCall,
   encodeKeys,
   encodeRange,
-  encodeRows,
   encodeScan,
   takeMessage,
 } from './engine-protocol.ts';
@@ -50,8 +49,8 @@ export class EngineClient implements StateEngine {
     );
   }
 
-  write(rows: readonly EngineRow[], done: (error: Error | undefined) => void): void {
-    this.ask(EngineCall.Write, out => encodeRows(out, rows), done);
+  write(rows: RowBatch, done: (error: Error | undefined) => void): void {
+    this.ask(EngineCall.Write, out => out.raw(rows.bytes()), done);
   }
 
   deleteRange(range: EngineRange, done: (error: Error | undefined) => void): void {

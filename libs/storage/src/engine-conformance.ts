@@ -1,3 +1,4 @@
+import { RowBatch } from '@kahuna/base';
 import type { EngineRow, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -17,7 +18,7 @@ export function put(k: Uint8Array, value: number | Uint8Array): EngineRow {
 }
 
 export function write(engine: StateEngine, rows: EngineRow[]): Promise<void> {
-  return settled(done => engine.write(rows, done));
+  return settled(done => engine.write(RowBatch.of(rows), done));
 }
 
 export function sync(engine: StateEngine): Promise<void> {

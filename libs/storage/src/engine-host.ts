@@ -1,11 +1,10 @@
 import { parentPort } from 'node:worker_threads';
-import { assert, ByteReader, ByteWriter, DecodeError } from '@kahuna/base';
+import { assert, ByteReader, ByteWriter, DecodeError, decodeRows } from '@kahuna/base';
 import type { BlockingEngine, BlockingReader } from './blocking-engine.ts';
 import {
   AnswerStatus,
   decodeKeys,
   decodeRange,
-  decodeRows,
   decodeScan,
   EngineCall,
   encodePage,
@@ -65,12 +64,13 @@ class EngineHost {
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       status = AnswerStatus.Failed;
-      body.finish(); // what was answered before it failed
+      body.clear(); // what was answered before it failed
       body.string(code ?? '');
       body.string(message);
     }
     this.out.u8(status);
-    this.out.bytes(body.finish());
+    this.out.bytes(body.written());
+    body.clear();
   }
 
   private run(call: number, input: ByteReader, result: ByteWriter): void {
@@ -79,7 +79,7 @@ class EngineHost {
         readKeys(this.engine, input, result);
         return;
       case EngineCall.Write:
-        this.engine.write(sink => decodeRows(input, sink));
+        this.engine.write(sink => decodeRows(input.raw(input.remaining), sink));
         return;
       case EngineCall.DeleteRange:
         this.engine.deleteRange(decodeRange(input));

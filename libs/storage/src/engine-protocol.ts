@@ -1,6 +1,5 @@
 import type { ByteReader, ByteWriter } from '@kahuna/base';
-import type { EngineRange, EngineRow, ScanOptions, ScanPage } from '@kahuna/node';
-import type { RowSink } from './blocking-engine.ts';
+import type { EngineRange, ScanOptions, ScanPage } from '@kahuna/node';
 
 /**
  * Requests to an engine's thread and its answers. Each message is one transferred ArrayBuffer that holds all requests of an event-loop
@@ -23,7 +22,9 @@ export const AnswerStatus = { Done: 0, Failed: 1 } as const;
 
 /** The bytes of a writer's message in a buffer of their own, fit to be transferred. */
 export function takeMessage(out: ByteWriter): ArrayBuffer {
-  return new Uint8Array(out.finish()).buffer;
+  const message = new Uint8Array(out.written()).buffer;
+  out.clear();
+  return message;
 }
 
 export function encodeKeys(out: ByteWriter, keys: readonly Uint8Array[]): void {
@@ -52,21 +53,6 @@ function encodeValue(out: ByteWriter, value: Uint8Array | undefined): void {
 function decodeValue(input: ByteReader): Uint8Array | undefined {
   const length = input.varint();
   return length === 0 ? undefined : input.raw(length - 1);
-}
-
-export function encodeRows(out: ByteWriter, rows: readonly EngineRow[]): void {
-  out.varint(rows.length);
-  for (const row of rows) {
-    out.bytes(row.key);
-    encodeValue(out, row.value);
-  }
-}
-
-export function decodeRows(input: ByteReader, sink: RowSink): void {
-  for (let left = input.varint(); left > 0; left--) {
-    const key = input.bytes();
-    sink(key, decodeValue(input));
-  }
 }
 
 export function encodeRange(out: ByteWriter, range: EngineRange): void {

@@ -1,4 +1,5 @@
-import type { EngineRange, EngineRow, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
+import type { RowBatch } from '@kahuna/base';
+import type { EngineRange, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
 import BTreeModule from 'sorted-btree';
 import { DeferredQueue } from './deferred-queue.ts';
 
@@ -58,11 +59,11 @@ class MemoryEngine extends TreeReader implements StateEngine {
     super(tree, new DeferredQueue(), 'state engine');
   }
 
-  write(rows: readonly EngineRow[], done: (error: Error | undefined) => void): void {
-    for (const { key, value } of rows) {
+  write(rows: RowBatch, done: (error: Error | undefined) => void): void {
+    rows.forEach((key, value) => {
       if (value === undefined) this.tree?.delete(key);
-      else this.tree?.set(owned(key), owned(value));
-    }
+      else this.tree?.set(key.slice(), value.slice());
+    });
     this.answer(done);
   }
 
@@ -104,11 +105,6 @@ function readPage(tree: Tree, { from, to, reverse = false, maxRows, maxBytes }: 
     bytes += key.length + value.length;
   }
   return { rows, more: false };
-}
-
-/** Keys and values may view a network frame: keep the bytes, not the frame. */
-function owned(bytes: Uint8Array): Uint8Array {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }
 
 function compareKeys(a: Uint8Array, b: Uint8Array): number {

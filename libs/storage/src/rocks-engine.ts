@@ -1,4 +1,5 @@
-import type { EngineRange, EngineRow, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
+import type { RowBatch } from '@kahuna/base';
+import type { EngineRange, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
 import { RocksLevel } from '@nxtedition/rocksdb';
 import { EngineClient } from './engine-client.ts';
 import type { RocksEngineData } from './rocks-engine.worker.ts';
@@ -57,7 +58,7 @@ class RocksEngine implements StateEngine {
     });
   }
 
-  write(rows: readonly EngineRow[], done: (error: Error | undefined) => void): void {
+  write(rows: RowBatch, done: (error: Error | undefined) => void): void {
     this.client.write(rows, done);
   }
 

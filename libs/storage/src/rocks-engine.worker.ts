@@ -1,8 +1,8 @@
 import { workerData } from 'node:worker_threads';
-import { equalBytes } from '@kahuna/base';
+import { equalBytes, type RowSink } from '@kahuna/base';
 import type { EngineRange, ScanOptions, ScanPage } from '@kahuna/node';
 import { type RocksIterator, RocksLevel } from '@nxtedition/rocksdb';
-import { type BlockingEngine, type BlockingReader, PageBuilder, type RowSink } from './blocking-engine.ts';
+import { type BlockingEngine, type BlockingReader, PageBuilder } from './blocking-engine.ts';
 import { serveEngine } from './engine-host.ts';
 
 /** The database is opened and closed by the node's thread, which reads points by itself; everything else happens here. */

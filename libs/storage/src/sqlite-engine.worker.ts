@@ -1,9 +1,10 @@
 import { closeSync, fdatasyncSync, fsyncSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { workerData } from 'node:worker_threads';
+import type { RowSink } from '@kahuna/base';
 import type { EngineRange, ScanOptions, ScanPage } from '@kahuna/node';
 import Database from 'libsql';
-import { type BlockingEngine, type BlockingReader, PageBuilder, type RowSink } from './blocking-engine.ts';
+import { type BlockingEngine, type BlockingReader, PageBuilder } from './blocking-engine.ts';
 import { serveEngine } from './engine-host.ts';
 
 export interface SqliteEngineData {

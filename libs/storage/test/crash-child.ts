@@ -1,3 +1,4 @@
+import { RowBatch } from '@kahuna/base';
 /**
  * Writes as fast as it can until it is killed, and says on standard output what was acknowledged. Arguments: log | rocksdb | sqlite, directory.
  */
@@ -37,7 +38,7 @@ function writeFrom(engine: StateEngine, number: number): void {
     { key: Uint8Array.of(1, ...counter), value: new Uint8Array(number % 3000) },
     { key: Uint8Array.of(0), value: Uint8Array.from(counter) },
   ];
-  engine.write(rows, error => {
+  engine.write(RowBatch.of(rows), error => {
     if (error !== undefined) throw error;
     process.stdout.write(`${number}\n`);
     writeFrom(engine, number + 4);

@@ -1,4 +1,5 @@
-import type { EngineRange, EngineRow, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
+import type { RowBatch } from '@kahuna/base';
+import type { EngineRange, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
 import type { SimProcess } from './machine.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -176,9 +177,7 @@ export class SimEngine implements StateEngine {
   }
 
   write(batch: RowBatch, done: (error: Error | undefined) => void): void {
-    const rows: { key: string; value: Uint8Array | undefined }[] = [];
-    batch.forEach((key, value) => rows.push({ key: binary(key), value: value?.slice() }));
-    const change = { rows };
+    const change = { rows: batch.toArray().map(({ key, value }) => ({ key: binary(key), value })) };
     this.inOrder(() => this.disk.apply(change), done);
   }
 
