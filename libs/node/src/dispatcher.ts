@@ -261,7 +261,8 @@ export class Dispatcher implements RequestOrigin {
 
   refuse(request: PendingRequest, status: ForwardStatus): void {
     const now = this.host.clock.monotonicMs();
-    if (status !== ForwardStatus.NotLeader || now - request.startedAt >= this.limits.leaderMs) {
+    const isOver = now - request.startedAt >= this.limits.leaderMs || this.waiting >= this.limits.maxRequests;
+    if (status !== ForwardStatus.NotLeader || isOver) {
       request.answer(mustRetryOf(request.operation));
       return;
     }
@@ -352,7 +353,7 @@ export class Dispatcher implements RequestOrigin {
 }
 
 /** Locks and sequences are always placed by hash, whatever the range map says of a key space of that name (spec routing §1.3). */
-function partitionOf(table: RoutingTable, operation: ClientOperation): number {
+export function partitionOf(table: RoutingTable, operation: ClientOperation): number {
   const key = placementKeyOf(operation);
   return (isPlacedByHash(operation) ? table.lookupSpace(keySpaceOf(key)) : table.lookup(key)).partitionId;
 }

@@ -111,6 +111,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   readonly hlc: HybridClock;
   readonly events: EventRing;
   readonly limits: NodeSettings['limits'];
+  readonly maxWaitingReads: number;
   readonly replicas = new Map<PartitionId, Replica>();
   readonly peers = new Map<string, Peer>();
   readonly dispatcher: Dispatcher;
@@ -164,6 +165,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.options = options;
     this.settings = { ...DEFAULT_SETTINGS, ...options.settings };
     this.limits = this.settings.limits;
+    this.maxWaitingReads = this.settings.maxWaitingReads;
     this.policy = policyOf(this.settings.sequences);
     this.ports = ports;
     this.clock = ports.clock;

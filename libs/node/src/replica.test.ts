@@ -10,7 +10,7 @@ import { PendingRequest, type RequestOrigin } from './request.ts';
 const PARTITION = 2;
 
 /** A leader without lease, whose rounds nobody answers. */
-function unconfirmedLeader(): Replica {
+function unconfirmedLeader(bounds: { reads: number; bytes: number } = { reads: 100, bytes: 1e6 }): Replica {
   const clock = { monotonicMs: () => 1, wallMs: () => 1000 };
   const hlc = new HybridClock(1, clock);
   hlc.boundDurable(1e6);
@@ -22,12 +22,19 @@ function unconfirmedLeader(): Replica {
     meters: new Meters(),
     wake: () => undefined,
     hasLease: () => false,
+    maxWaitingReads: bounds.reads,
+    limits: { maxQueuedItems: 100, maxQueuedBytes: bounds.bytes },
     createEphemeralTable: () => new EphemeralTable({ partitionId: PARTITION, poolSize: 1, cache }),
   } as unknown as ReplicaHost;
   return new Replica(PARTITION, group, machine, { voters: [], outgoing: [], learners: [] }, host);
 }
 
-test('invariant 15: an ephemeral write that was done and not confirmed in time is not refused as undone', () => {
+interface Refusals {
+  readonly refused: [string, ForwardStatus][];
+  readonly ask: (operation: Operation) => void;
+}
+
+function refusalsOf(replica: Replica): Refusals {
   const refused: [string, ForwardStatus][] = [];
   const origin: RequestOrigin = {
     answer: () => undefined,
@@ -36,17 +43,46 @@ test('invariant 15: an ephemeral write that was done and not confirmed in time i
       refused.push([request.operation.kind, status]);
     },
   };
-  const replica = unconfirmedLeader();
   const ask = (operation: Operation): void => {
     replica.accept(new PendingRequest(operation, PARTITION, origin, undefined, 0, 1, 0, 1, 1, 1, HLC_ZERO, false));
     replica.serveReads();
   };
-  const written = { value: null, expiresMs: 0, flags: 0, compareValue: null, compareRevision: 0 };
-  const { Ephemeral, Persistent } = Durability;
+  return { refused, ask };
+}
+
+const { Ephemeral, Persistent } = Durability;
+const GET = { kind: 'get', key: 'a/b', durability: Persistent, revision: -1, readTimestamp: HLC_ZERO } as const;
+const WRITTEN = { value: null, expiresMs: 0, flags: 0, compareValue: null, compareRevision: 0 };
+const SET = { kind: 'set', key: 'a/b', durability: Ephemeral, ...WRITTEN } as const;
+
+test('invariant 13: reads that wait for confirmation are bounded in number; what comes on top is refused as not executed', () => {
+  const { refused, ask } = refusalsOf(unconfirmedLeader({ reads: 5, bytes: 1e6 }));
+  for (let i = 0; i < 5; i++) ask(GET);
+  expect(refused).toEqual([]);
+  for (let i = 0; i < 3; i++) ask(GET);
+  expect(refused).toEqual(Array.from({ length: 3 }, () => ['get', ForwardStatus.Overloaded]));
+});
+
+test('invariant 13: an ephemeral write beyond the bounds was done: its outcome is not known to those who asked', () => {
+  const { refused, ask } = refusalsOf(unconfirmedLeader({ reads: 2, bytes: 1e6 }));
+  for (let i = 0; i < 3; i++) ask(SET);
+  expect(refused).toEqual([['set', ForwardStatus.Unknown]]);
+});
+
+test('invariant 13: the values of ephemeral writes that wait are bounded in bytes', () => {
+  const { refused, ask } = refusalsOf(unconfirmedLeader({ reads: 100, bytes: 3000 }));
+  for (let i = 0; i < 5; i++) ask({ ...SET, value: new Uint8Array(1000) });
+  // The first is in the round; two more wait within the bound.
+  expect(refused).toEqual(Array.from({ length: 2 }, () => ['set', ForwardStatus.Unknown]));
+});
+
+test('invariant 15: an ephemeral write that was done and not confirmed in time is not refused as undone', () => {
+  const replica = unconfirmedLeader();
+  const { refused, ask } = refusalsOf(replica);
   // The first is in the round under way, the second waits for the next one.
-  ask({ kind: 'set', key: 'a/b', durability: Ephemeral, ...written });
+  ask(SET);
   ask({ kind: 'delete', key: 'a/b', durability: Ephemeral });
-  ask({ kind: 'get', key: 'a/b', durability: Persistent, revision: -1, readTimestamp: HLC_ZERO });
+  ask(GET);
   replica.expireWaiting(1);
   expect(refused).toHaveLength(3);
   expect(refused).toContainEqual(['set', ForwardStatus.Unknown]);

@@ -46,6 +46,8 @@ import type { Sequencer } from './sequencer.ts';
 export interface ReplicaHost {
   readonly hlc: HybridClock;
   readonly limits: ReplicaLimits;
+  /** Reads, and operations on what is in memory only, that wait for their leadership to be confirmed or for entries to be applied. */
+  readonly maxWaitingReads: number;
   readonly meters: Meters;
   /** This replica has something to do in the next flush. */
   wake(replica: Replica): void;
@@ -124,6 +126,8 @@ export class Replica {
   private round: { readonly context: number; readonly requests: PendingRequest[] } | undefined;
   private nextContext = 1;
   private readonly waitingForApply: { readonly index: LogIndex; readonly requests: PendingRequest[] }[] = [];
+  /** Requests in it. */
+  private waitingForApplyItems = 0;
 
   private gaveUp = false;
   private committed: Entry[] = [];
@@ -315,7 +319,8 @@ export class Replica {
    */
   private mayPropose(request: PendingRequest, batch: readonly PendingRequest[]): boolean {
     if (!this.group.leaderReady || this.machine.appliedTerm < this.group.term) {
-      this.queue.push(request);
+      if (this.queue.length < this.host.limits.maxQueuedItems) this.queue.push(request);
+      else request.refuse(ForwardStatus.Unknown);
       return false;
     }
     const same = (other: PendingRequest): boolean => sameId(other, request);
@@ -485,6 +490,7 @@ export class Replica {
 
   private waitForApply(index: LogIndex, requests: PendingRequest[]): void {
     this.waitingForApply.push({ index, requests });
+    this.waitingForApplyItems += requests.length;
   }
 
   /** Serves what may be served now. Called after applying, so that a read sees what was decided before it. */
@@ -495,7 +501,10 @@ export class Replica {
       return;
     }
     // Before the first entry of the term is applied nobody knows what older terms committed (dissertation §6.4, step 1).
-    if (!this.group.leaderReady || this.machine.appliedTerm < this.group.term) return;
+    if (!this.group.leaderReady || this.machine.appliedTerm < this.group.term) {
+      this.refuseExcess();
+      return;
+    }
     this.serveWaiting();
     if (this.reads.length === 0) return;
     const leased = this.host.hasLease(this);
@@ -516,11 +525,33 @@ export class Replica {
       else if (this.machine.appliedIndex >= this.group.commitIndex) this.evaluate(request);
       else {
         direct ??= [];
-        direct.push(request);
+        if (this.waitingForApplyItems + direct.length < this.host.maxWaitingReads) direct.push(request);
+        else request.refuse(ForwardStatus.Overloaded);
       }
     }
     if (direct !== undefined) this.waitForApply(this.group.commitIndex, direct);
     if (forRound.length > 0) this.startRound(forRound);
+    this.refuseExcess();
+  }
+
+  /** What could not be served may wait, but not without bound (invariant 13): those that came last are refused. */
+  private refuseExcess(): void {
+    if (this.reads.length === 0) return;
+    const { maxWaitingReads, limits } = this.host;
+    let items = (this.round?.requests.length ?? 0) + this.waitingForApplyItems;
+    let bytes = 0;
+    const kept: PendingRequest[] = [];
+    for (const request of this.reads) {
+      if (request.done) continue;
+      bytes += request.isWrite ? requestBytes(request.operation) : 0;
+      if (items < maxWaitingReads && bytes <= limits.maxQueuedBytes) {
+        items++;
+        kept.push(request);
+      } else {
+        request.refuse(isUntouched(request) ? ForwardStatus.Overloaded : ForwardStatus.Unknown);
+      }
+    }
+    this.reads = kept;
   }
 
   /**
@@ -598,6 +629,7 @@ export class Replica {
         continue;
       }
       this.waitingForApply.splice(i, 1);
+      this.waitingForApplyItems -= waiting.requests.length;
       for (const request of waiting.requests) if (!request.done) this.evaluate(request);
     }
   }
@@ -709,6 +741,7 @@ export class Replica {
     this.reads = [];
     for (const request of reads) request.refuse(ForwardStatus.NotLeader);
     const waiting = this.waitingForApply.splice(0);
+    this.waitingForApplyItems = 0;
     for (const { requests } of waiting) for (const request of requests) request.refuse(ForwardStatus.NotLeader);
   }
 
@@ -798,9 +831,13 @@ export class Replica {
 
 /** Of a request that waited for its leadership to be confirmed: what is certain without it. */
 function statusOfUnconfirmed(request: PendingRequest): ForwardStatus {
+  return isUntouched(request) ? ForwardStatus.NotLeader : ForwardStatus.Unknown;
+}
+
+/** Nothing was done yet that a second attempt would do again. */
+function isUntouched(request: PendingRequest): boolean {
   // A value of a sequence that was taken in vain is a gap, nothing more: the next leader may give another.
-  const untouched = request.evaluated === undefined || request.operation.kind === 'sequence-reserve';
-  return untouched ? ForwardStatus.NotLeader : ForwardStatus.Unknown;
+  return request.evaluated === undefined || request.operation.kind === 'sequence-reserve';
 }
 
 /** The name is not there, or what stood under it has run out: the numbers for keys and for locks. */

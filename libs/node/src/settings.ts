@@ -39,6 +39,8 @@ export interface NodeSettings {
   readonly leaderWaitMs: number;
   readonly outcomeWaitMs: number;
   readonly maxRequests: number;
+  /** Reads, and operations on what is in memory only, that wait on the leader of one partition; beyond it: MustRetry. */
+  readonly maxWaitingReads: number;
   readonly headCacheEntries: number;
   readonly headCacheBytes: number;
   /** Ephemeral records of all partitions that this node leads. */
@@ -72,6 +74,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   leaderWaitMs: 5000,
   outcomeWaitMs: 10_000,
   maxRequests: 131_072,
+  maxWaitingReads: 32_768,
   headCacheEntries: 200_000,
   headCacheBytes: 256 * 1024 * 1024,
   ephemeralEntries: 200_000,
