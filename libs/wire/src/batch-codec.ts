@@ -379,8 +379,8 @@ export function addOperationResponse(
   return frames.end(start, type, requestId);
 }
 
-/** Adds an answer whose payload is encoded already; false if it is too large for the stream and nothing was added. */
-export function addEncodedResponse(frames: EnvelopeFrames, type: number, requestId: number, payload: Uint8Array): boolean {
+/** Adds an envelope whose payload is encoded already; false if it is too large for the stream and nothing was added. */
+export function addEncoded(frames: EnvelopeFrames, type: number, requestId: number, payload: Uint8Array): boolean {
   const writer = frames.begin(payload.length);
   const start = writer.mark;
   writer.raw(payload);

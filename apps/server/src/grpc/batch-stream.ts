@@ -3,7 +3,7 @@ import { DecodeError } from '@kahuna/base';
 import type { KahunaNode, ResultSink } from '@kahuna/node';
 import { type OperationResult, ResponseType } from '@kahuna/partition';
 import {
-  addEncodedResponse,
+  addEncoded,
   EnvelopeFrames,
   type EnvelopeLayout,
   EnvelopeReader,
@@ -266,8 +266,7 @@ export abstract class BatchStream implements ResultSink {
   /** An answer that is encoded already. `tooLarge` goes in its place where the stream would not bear it. */
   protected answerEncoded(type: number, requestId: number, payload: Uint8Array, tooLarge: Uint8Array = EMPTY): void {
     if (this.ended) return;
-    if (!addEncodedResponse(this.frames(), type, requestId, payload))
-      addEncodedResponse(this.frames(), type, requestId, tooLarge);
+    if (!addEncoded(this.frames(), type, requestId, payload)) addEncoded(this.frames(), type, requestId, tooLarge);
     this.answered(payload.length);
   }
 

@@ -26,6 +26,7 @@ import {
   type WatchRequest,
   type WatchResponse,
 } from '../transport.ts';
+import { type BatchedRequest, BatcherStream, isBatchedMethod } from './batcher-stream.ts';
 import { KeyStream } from './key-stream.ts';
 import { isLockMethod, type LockRequest, LockStream } from './lock-stream.ts';
 import { RANGE_STREAM, RPCS, type UnaryMethod, WATCH_STREAM } from './methods.ts';
@@ -55,17 +56,24 @@ function faultOf(code: number): TransportFault {
   return code === status.RESOURCE_EXHAUSTED || code === status.INVALID_ARGUMENT ? 'request' : 'endpoint';
 }
 
-/** gRPC over HTTP/2: batch streams for keys and locks, one call each for everything else. */
+/** gRPC over HTTP/2: batch streams for keys, locks and sequences, one call each for everything else. */
 class GrpcConnection implements Connection {
   private readonly client: Client;
   private readonly keys: KeyStream;
+  private readonly batcher: BatcherStream;
+  /** Of servers without a batcher. */
   private readonly locks: LockStream;
+  private hasBatcher = true;
   private closed = false;
 
   constructor(client: Client, runtime: Runtime) {
     this.client = client;
     this.keys = new KeyStream(client, runtime);
     this.locks = new LockStream(client, runtime);
+    this.batcher = new BatcherStream(client, runtime, requests => {
+      this.hasBatcher = false;
+      for (const { request, reply } of requests) this.call(request.method, request.message, request.timeoutMs, reply);
+    });
   }
 
   operate(operation: RequestedOperation, reply: Reply<ReceivedResult>): void {
@@ -73,6 +81,10 @@ class GrpcConnection implements Connection {
   }
 
   call<M extends Method>(method: M, request: RequestOf<M>, timeoutMs: number, reply: Reply<ResponseOf<M>>): void {
+    if (this.hasBatcher && isBatchedMethod(method)) {
+      this.batcher.send({ method, message: request as BatchedRequest['message'], timeoutMs }, reply as Reply<unknown>);
+      return;
+    }
     if (isLockMethod(method)) {
       // Method and message belong together by the signature; the compiler loses sight of that behind the test.
       this.locks.send({ method, message: request } as LockRequest, reply as Reply<unknown>);
@@ -165,6 +177,7 @@ class GrpcConnection implements Connection {
   close(): void {
     this.closed = true;
     this.keys.close();
+    this.batcher.close();
     this.locks.close();
     this.client.close();
   }

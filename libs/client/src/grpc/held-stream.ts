@@ -1,4 +1,4 @@
-import type { Client, ClientDuplexStream, Metadata, StatusObject } from '@grpc/grpc-js';
+import { type Client, type ClientDuplexStream, type Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
 import type { Runtime, Timer } from '../runtime.ts';
 import { type Reply, TransportFailure } from '../transport.ts';
 
@@ -12,7 +12,8 @@ const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
-interface Waiting<Q, R> {
+/** A request that never left. */
+export interface Waiting<Q, R> {
   readonly request: Q;
   readonly reply: Reply<R>;
 }
@@ -135,8 +136,21 @@ export abstract class HeldStream<Q, R> {
       this.blocked = false;
       this.passWaiting();
     });
-    call.on('error', error => this.broken(call, error.message));
-    call.on('status', (status: StatusObject) => this.broken(call, status.details || 'the server ended the stream'));
+    call.on('error', (error: ServiceError) => {
+      if (call === this.call && error.code === status.UNIMPLEMENTED && !this.open) this.leaveToOthers();
+      this.broken(call, error.message);
+    });
+    call.on('status', ({ details }: StatusObject) => this.broken(call, details || 'the server ended the stream'));
+  }
+
+  /** Takes over requests that the server has no such stream for; undefined: they fail. */
+  protected readonly unserved: ((requests: readonly Waiting<Q, R>[]) => void) | undefined;
+
+  private leaveToOthers(): void {
+    if (this.unserved === undefined) return;
+    const { waiting } = this;
+    this.waiting = [];
+    this.unserved(waiting);
   }
 
   private passWaiting(): void {
