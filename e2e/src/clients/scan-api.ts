@@ -7,6 +7,7 @@ export interface ScanRow {
   readonly key: string;
   readonly value: Buffer | null;
   readonly revision: number;
+  readonly lastModified: Hlc;
 }
 
 export interface ScanPage {
@@ -43,9 +44,16 @@ export interface ScanApi {
   close(): void;
 }
 
+interface RawRow {
+  readonly key: string;
+  readonly value: string | null;
+  readonly revision: number;
+  readonly lastModified: Hlc;
+}
+
 interface RawPage {
   readonly type: number;
-  readonly items: readonly { readonly key: string; readonly value: string | null; readonly revision: number }[] | null;
+  readonly items: readonly RawRow[] | null;
   readonly hasMore?: boolean;
   readonly nextCursor?: string | null;
 }
@@ -60,10 +68,9 @@ export class RestScans implements ScanApi {
 
   private async ask(path: string, body: object): Promise<ScanPage> {
     const { type, items, hasMore = false, nextCursor = null } = await this.rest.post<RawPage>(path, body);
-    const rows = (items ?? []).map(({ key, value, revision }) => ({
-      key,
+    const rows = (items ?? []).map(({ key, value, revision, lastModified }) => ({
+      ...{ key, revision, lastModified },
       value: value === null ? null : Buffer.from(value, 'base64'),
-      revision,
     }));
     return { type, rows, hasMore, nextCursor };
   }
@@ -146,10 +153,11 @@ function pageOf(page: {
   readonly HasMore?: boolean;
   readonly NextCursor?: string | undefined;
 }): ScanPage {
-  const rows = page.Items.map(({ Key: key, Value: value, Revision: revision }) => ({
-    key,
-    value: value === undefined ? null : Buffer.from(value),
-    revision: Number(revision),
+  const rows = page.Items.map(item => ({
+    key: item.Key,
+    value: item.Value === undefined ? null : Buffer.from(item.Value),
+    revision: Number(item.Revision),
+    lastModified: { n: item.LastModifiedNode, l: Number(item.LastModifiedPhysical), c: item.LastModifiedCounter },
   }));
   return { type: page.Type, rows, hasMore: page.HasMore ?? false, nextCursor: page.NextCursor ?? null };
 }

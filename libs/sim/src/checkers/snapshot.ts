@@ -112,8 +112,10 @@ interface Timeline {
   readonly byRevision: Map<number, SeenVersion>;
   /** When a revision was deleted. */
   readonly deaths: Map<number, Hlc>;
-  /** Somebody asked to delete it and never learned what came of it. */
-  deathsUnknown: boolean;
+  /** When somebody asked to delete it and never learned what came of it. */
+  readonly unknownDeaths: number[];
+  /** When the writer of a revision had its answer. */
+  readonly answeredAt: Map<number, number>;
   /** Of a revision: the latest time at which it was seen alive, the earliest at which it was seen dead. */
   readonly alive: Map<number, Hlc>;
   readonly dead: Map<number, Hlc>;
@@ -128,8 +130,8 @@ class Timelines {
     let timeline = this.keys.get(key);
     if (timeline === undefined) {
       timeline = {
-        ...{ key, versions: [], byRevision: new Map(), deaths: new Map(), deathsUnknown: false },
-        ...{ alive: new Map(), dead: new Map(), acknowledged: [] },
+        ...{ key, versions: [], byRevision: new Map(), deaths: new Map(), unknownDeaths: [] },
+        ...{ answeredAt: new Map(), alive: new Map(), dead: new Map(), acknowledged: [] },
       };
       this.keys.set(key, timeline);
     }
@@ -161,12 +163,15 @@ class Timelines {
   private learnWrite({ kind, key, value, answer, invokedAt, completedAt }: SnapshotWrite): string | undefined {
     const timeline = this.of(key);
     if (answer === undefined) {
-      timeline.deathsUnknown ||= kind === 'delete';
+      if (kind === 'delete') timeline.unknownDeaths.push(invokedAt);
       return undefined;
     }
     const { revision, stamp } = answer;
     timeline.acknowledged.push({ completedAt, invokedAt, stamp });
-    if (kind === 'set') return learnVersion(timeline, { value, revision, stamp });
+    if (kind === 'set') {
+      timeline.answeredAt.set(revision, completedAt);
+      return learnVersion(timeline, { value, revision, stamp });
+    }
     if (timeline.deaths.has(revision)) return `SN1 ${key} r${revision} was deleted twice`;
     timeline.deaths.set(revision, stamp);
     return undefined;
@@ -243,17 +248,24 @@ function noteLife({ alive, dead }: Timeline, revision: number, at: Hlc, lives: b
 
 /** Why the key cannot have been like this at that time; undefined if it can. */
 function contradictionAt(timeline: Timeline, seen: SeenVersion | undefined, at: Hlc): string | undefined {
-  const { key, deaths, deathsUnknown } = timeline;
+  const { key, deaths } = timeline;
   const newest = newestAt(timeline, at);
   const death = newest === undefined ? undefined : deaths.get(newest.revision);
   if (seen === undefined) {
-    const mayBeDead = newest === undefined || (death === undefined ? deathsUnknown : compareHlc(death, at) <= 0);
+    const mayBeDead = newest === undefined || (death === undefined ? mayBeDeleted(timeline, newest) : compareHlc(death, at) <= 0);
     return mayBeDead ? undefined : `${key} is missing, it was ${show(newest as SeenVersion)}`;
   }
   if (compareHlc(seen.stamp, at) > 0) return `${key} shows ${show(seen)}, which is of a later time`;
   if (newest !== undefined && newest.revision !== seen.revision) return `${key} shows ${show(seen)}, it was ${show(newest)}`;
   if (death !== undefined && compareHlc(death, at) <= 0) return `${key} shows ${show(seen)}, deleted at ${stampText(death)}`;
   return undefined;
+}
+
+/** A delete of unknown outcome may have ended the version, unless that was superseded before somebody asked. */
+function mayBeDeleted({ versions, answeredAt, unknownDeaths }: Timeline, version: SeenVersion): boolean {
+  const next = versions[versions.indexOf(version) + 1];
+  const supersededAt = (next && answeredAt.get(next.revision)) ?? Number.POSITIVE_INFINITY;
+  return unknownDeaths.some(invokedAt => invokedAt < supersededAt);
 }
 
 function newestAt({ versions }: Timeline, at: Hlc): SeenVersion | undefined {

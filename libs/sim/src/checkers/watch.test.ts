@@ -5,13 +5,25 @@ const stamp = (l: number) => ({ n: 1, l, c: 0 });
 
 function set(key: string, revision: number, l: number, changes: Partial<ToldChange> = {}): ToldChange {
   const partition = key.startsWith('a') ? 2 : 3;
-  return { kind: 'set', key, value: `${key}=${revision}`, revision, stamp: stamp(l), partition, initial: false, ...changes };
+  return {
+    kind: 'set',
+    key,
+    value: `${key}=${revision}`,
+    revision,
+    stamp: stamp(l),
+    expires: 0,
+    partition,
+    initial: false,
+    ...changes,
+  };
 }
 const remove = (key: string, revision: number, l: number): ToldChange => ({
   ...set(key, revision, l),
   kind: 'delete',
   value: '',
 });
+
+const expire = (key: string, revision: number, l: number): ToldChange => ({ ...remove(key, revision, l), kind: 'expire' });
 
 /** The write that a told change stems from, acknowledged. */
 function write({ kind, key, value, revision, stamp: at }: ToldChange): WatchedWrite {
@@ -43,8 +55,7 @@ describe('watches that nothing is wrong with', () => {
     expect(checkWatches(WRITES, [watcher(...sessions)])).toBeUndefined();
   });
   it('an expiry ends a version, and the next set goes on', () => {
-    const told = [set('a1', 0, 10), { ...remove('a1', 0, 12), kind: 'expire' as const }, set('a1', 1, 13)];
-    expect(checkWatches([], [watcher(session(told))])).toContain('WA3 nobody wrote');
+    const told = [set('a1', 0, 10, { expires: 12 }), expire('a1', 0, 12), set('a1', 1, 13)];
     const writes = [told[0], told[2]].map(event => write(event as ToldChange));
     expect(checkWatches(writes, [watcher(session(told))])).toBeUndefined();
   });
@@ -73,6 +84,14 @@ describe('watches that something is wrong with', () => {
   });
   it('WA2 a key is deleted that is not there', () => {
     expect(wrong(...HISTORY.toSpliced(4, 0, remove('a1', 1, 14)))).toContain('WA2');
+  });
+  it('WA2 an expiry is left out, or told at another time', () => {
+    const [first, second] = [set('a1', 0, 10, { expires: 12 }), set('a1', 1, 14)];
+    const writes = [first, second].map(write);
+    const told = (...events: ToldChange[]): string | undefined => checkWatches(writes, [watcher(session(events))]);
+    expect(told(first, second)).toContain('WA2');
+    expect(told(first, remove('a1', 0, 13), second)).toContain('WA2');
+    expect(told(first, expire('a1', 0, 13), second)).toContain('WA2');
   });
   it('WA3 what nobody wrote', () => {
     expect(wrong(...HISTORY.with(4, { ...(HISTORY[4] as ToldChange), value: 'x' }))).toContain('WA3');

@@ -19,6 +19,8 @@ export interface ToldChange {
   readonly value: string;
   readonly revision: number;
   readonly stamp: Hlc;
+  /** When the version ends by itself, Unix milliseconds; 0: never. */
+  readonly expires: number;
   readonly partition: number;
   /** Present state, not a change. */
   readonly initial: boolean;
@@ -43,7 +45,8 @@ export interface WatcherHistory {
  * Promises of docs/decisions/0006-watch.md that clients can see, for watchers that were followed to the end (each waited for the last write):
  *
  * - WA1 in order: stamps never fall within a partition, nor stand still within a key;
- * - WA2 no gap and no repetition: each set of a key is of the next revision, each delete and expiry of the one that lived;
+ * - WA2 no gap and no repetition: each set of a key is of the next revision, each delete and expiry of the one that lived, and a version that
+ *   ran out does not end in any other way;
  * - WA3 what is told was written, and is told as the writer was answered;
  * - WA4 every acknowledged write is told, to every watcher of its key;
  * - WA5 a session that resumes tells again exactly what had followed its position, partition by partition.
@@ -127,11 +130,23 @@ function checkRevisions(log: readonly ToldChange[]): string | undefined {
     keys.set(event.key, event);
     // A watcher that began late does not know what was before.
     if (before === undefined) continue;
-    const lived = before.kind === 'set';
-    const follows = event.kind === 'set' ? event.revision === before.revision + 1 : lived && event.revision === before.revision;
-    if (!follows) return `WA2 ${show(event)} directly after ${show(before)}`;
+    if (!follows(before, event)) return `WA2 ${show(event)} directly after ${show(before)}`;
   }
   return undefined;
+}
+
+function follows(before: ToldChange, event: ToldChange): boolean {
+  const lived = before.kind === 'set';
+  // An expiry stands at the end of its millisecond (keyvalues §9).
+  const ranOut = lived && before.expires > 0 && before.expires < event.stamp.l;
+  switch (event.kind) {
+    case 'set':
+      return event.revision === before.revision + 1 && !ranOut;
+    case 'delete':
+      return event.revision === before.revision && lived && !ranOut;
+    case 'expire':
+      return event.revision === before.revision && lived && before.expires === event.stamp.l;
+  }
 }
 
 /** WA3. */
