@@ -21,11 +21,15 @@ export async function benchLocks(args: Arguments): Promise<void> {
     const redis = { name: 'redis', kind: 'redis-locks', retryMs } as const;
     const etcd = ofEtcd(stores, { name: 'etcd', kind: 'etcd-locks' });
     const patient = [ofKahuna(stores, leader, kahuna), ...etcd, ...ofRedis(stores, redis)];
+    const released = ofKahuna(stores, leader, { name: 'kahuna lock stream', kind: 'kahuna-lock-stream', retryMs });
     const eager = [
       ofKahuna(stores, leader, { ...kahuna, name: 'kahuna, no pause', retryMs: 0 }),
       ...ofRedis(stores, { ...redis, name: 'redis, no pause', retryMs: 0 }),
     ];
-    const measured = [...(await compare(patient, cycles, say)), ...(await compare([...patient, ...eager], handOvers, say))];
+    const measured = [
+      ...(await compare([...patient, released], cycles, say)),
+      ...(await compare([...patient, ...eager], handOvers, say)),
+    ];
     const goal = { ours: 'kahuna', theirs: 'etcd', atLeast: 4 };
     const goals = [
       ...goalsFor({ ...goal, what: 'acquire and release', operation: 'lock' }, cycles.workers),

@@ -12,6 +12,7 @@ export async function benchSequences(args: Arguments): Promise<void> {
     const leader = await createSequence(stores);
     const contestants = [
       ofKahuna(stores, leader, { name: 'kahuna', kind: 'kahuna-sequence' }),
+      ofKahuna(stores, leader, { name: 'kahuna unary', kind: 'kahuna-unary-sequence' }),
       ofKahuna(stores, leader, { name: 'kahuna http2', kind: 'kahuna-http2-sequence' }),
       ...ofEtcd(stores, { name: 'etcd', kind: 'etcd-sequence' }),
       ...ofRedis(stores, { name: 'redis', kind: 'redis-sequence' }),
@@ -21,7 +22,6 @@ export async function benchSequences(args: Arguments): Promise<void> {
     const goals = [
       ...goalsFor({ ...goal, theirs: 'etcd', atLeast: 10 }, plan.workers),
       ...goalsFor({ ...goal, theirs: 'redis', atLeast: 1 }, plan.workers),
-      ...goalsFor({ ...goal, ours: 'kahuna http2', theirs: 'redis', atLeast: 1 }, plan.workers),
     ];
     reportSideBySide('sequences', measured, goals, { plan });
   });

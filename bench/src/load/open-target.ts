@@ -1,10 +1,11 @@
 import { EtcdLocks } from '../locks/etcd-locks.ts';
+import { KahunaLockStream } from '../locks/kahuna-lock-stream.ts';
 import { KahunaLocks } from '../locks/kahuna-locks.ts';
 import { PollingLocks } from '../locks/lock-client.ts';
 import { RedisLocks } from '../locks/redis-locks.ts';
 import { EtcdPagesTarget, KahunaPagesTarget, KahunaStreamTarget } from '../scan/scan-targets.ts';
 import { EtcdSequenceTarget } from '../sequences/etcd-sequence.ts';
-import { KahunaHttp2SequenceTarget, KahunaSequenceTarget } from '../sequences/kahuna-sequence.ts';
+import { KahunaHttp2SequenceTarget, KahunaSequenceTarget, KahunaUnarySequenceTarget } from '../sequences/kahuna-sequence.ts';
 import { RedisSequenceTarget } from '../sequences/redis-sequence.ts';
 import { EtcdGrpcTarget } from './etcd-grpc.ts';
 import { EtcdHttp2Target } from './etcd-http2.ts';
@@ -29,12 +30,16 @@ export function openTarget({ kind, address, retryMs = 10, rows = 100_000 }: Targ
       return new RedisTarget(address);
     case 'kahuna-locks':
       return new LockTarget(new PollingLocks(new KahunaLocks(address), retryMs));
+    case 'kahuna-lock-stream':
+      return new LockTarget(new PollingLocks(new KahunaLockStream(address), retryMs));
     case 'etcd-locks':
       return new LockTarget(new EtcdLocks(address));
     case 'redis-locks':
       return new LockTarget(new PollingLocks(new RedisLocks(address), retryMs));
     case 'kahuna-sequence':
       return new KahunaSequenceTarget(address);
+    case 'kahuna-unary-sequence':
+      return new KahunaUnarySequenceTarget(address);
     case 'kahuna-http2-sequence':
       return new KahunaHttp2SequenceTarget(address);
     case 'etcd-sequence':

@@ -1,7 +1,8 @@
 import * as grpc from '@grpc/grpc-js';
 import { CHANNEL_OPTIONS } from '@kahuna/e2e';
-import { sequenceMessages as m } from '@kahuna/wire';
+import { batchMessages, sequenceMessages as m } from '@kahuna/wire';
 import { FRAME_HEADER_BYTES, Http2Calls } from '../load/http2-calls.ts';
+import { KahunaBatcher } from '../load/kahuna-batcher.ts';
 import type { Done, RepeatedOperation, RepeatingTarget } from '../load/target.ts';
 
 const PATH = '/Sequencer/NextSequenceValue';
@@ -16,8 +17,37 @@ const nextOf = (name: string): m.GrpcNextSequenceRequest => ({
 const encode = (request: m.GrpcNextSequenceRequest): Buffer => Buffer.from(m.GrpcNextSequenceRequest.encode(request).finish());
 const decode = (bytes: Buffer): m.GrpcSequenceAllocationResponse => m.GrpcSequenceAllocationResponse.decode(bytes);
 
-/** Our sequences: one unary call for each number, for the contract has no other (grpc §5.12). No idempotency key. */
+/** Our sequences in frames, which is how our client library asks for them. No idempotency key. */
 export class KahunaSequenceTarget implements RepeatingTarget {
+  private readonly batcher: KahunaBatcher;
+  private readonly messages = new Map<string, Buffer>();
+
+  constructor(address: string) {
+    this.batcher = new KahunaBatcher(address);
+  }
+
+  repeat(_operation: RepeatedOperation, name: string, _worker: number, done: Done): void {
+    let message = this.messages.get(name);
+    if (!message) {
+      message = encode(nextOf(name));
+      this.messages.set(name, message);
+    }
+    const payload = message;
+    const next = batchMessages.GrpcBatchType.BATCH_NEXT_SEQUENCE_VALUE;
+    this.batcher.send(
+      next,
+      writer => writer.raw(payload),
+      answer => done(answer?.tag() === ALLOCATION_TAG),
+    );
+  }
+
+  close(): void {
+    this.batcher.close();
+  }
+}
+
+/** One unary call for each number, which is what the released contract offers (grpc §5.12). */
+export class KahunaUnarySequenceTarget implements RepeatingTarget {
   private readonly client: grpc.Client;
 
   constructor(address: string) {
