@@ -1,9 +1,19 @@
-import type { PastVersion } from '@kahuna/partition';
+import type { Hlc } from '@kahuna/base';
 import { compareOrdinal } from '@kahuna/range-router';
 
-interface Pending {
+/** What will end by itself: a version of a key, the lease of a lock. */
+export interface Expiring {
+  /** With the time it tells one from the next under the same name. */
+  readonly revision: number;
+  /** Zero = never. */
+  readonly expires: Hlc;
+  /** Zero unless it has ended already. */
+  readonly deletedAt: Hlc;
+}
+
+interface Pending<V> {
   readonly key: string;
-  readonly version: PastVersion;
+  readonly version: V;
   /** Instant of the expiry; the version's own may have moved on. Milliseconds. */
   readonly atMs: number;
 }
@@ -12,9 +22,9 @@ interface Pending {
  * Expiries that lie ahead, by their time and within a millisecond by key: a binary heap whose outdated entries are passed over when
  * they come up.
  */
-export class Expiries {
-  private readonly current = new Map<string, Pending>();
-  private heap: Pending[] = [];
+export class Expiries<V extends Expiring> {
+  private readonly current = new Map<string, Pending<V>>();
+  private heap: Pending<V>[] = [];
 
   /** Keys that will expire. */
   get size(): number {
@@ -22,7 +32,7 @@ export class Expiries {
   }
 
   /** The newest version of the key is this one; if it does not expire, the key is forgotten. */
-  track(key: string, version: PastVersion): void {
+  track(key: string, version: V): void {
     if (version.expires.l === 0 || version.deletedAt.l !== 0) {
       this.forget(key);
       return;
@@ -48,7 +58,7 @@ export class Expiries {
   }
 
   /** Takes the earliest out if it lies before `ms`. */
-  takeBefore(ms: number): Pending | undefined {
+  takeBefore(ms: number): Pending<V> | undefined {
     this.dropOutdated();
     const first = this.heap[0];
     if (first === undefined || first.atMs >= ms) return undefined;
@@ -58,7 +68,7 @@ export class Expiries {
   }
 
   /** Every key and the version that will expire. */
-  *entries(): Iterable<readonly [key: string, version: PastVersion]> {
+  *entries(): Iterable<readonly [key: string, version: V]> {
     for (const { key, version } of this.current.values()) yield [key, version];
   }
 
@@ -75,7 +85,7 @@ export class Expiries {
     let at = from;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (byTime(heap[parent] as Pending, heap[at] as Pending) <= 0) return;
+      if (byTime(heap[parent] as Pending<V>, heap[at] as Pending<V>) <= 0) return;
       this.swap(at, parent);
       at = parent;
     }
@@ -90,20 +100,20 @@ export class Expiries {
       const left = 2 * at + 1;
       if (left >= heap.length) return;
       const right = left + 1;
-      const smaller = right < heap.length && byTime(heap[right] as Pending, heap[left] as Pending) < 0 ? right : left;
-      if (byTime(heap[at] as Pending, heap[smaller] as Pending) <= 0) return;
+      const smaller = right < heap.length && byTime(heap[right] as Pending<V>, heap[left] as Pending<V>) < 0 ? right : left;
+      if (byTime(heap[at] as Pending<V>, heap[smaller] as Pending<V>) <= 0) return;
       this.swap(at, smaller);
       at = smaller;
     }
   }
 
   private swap(a: number, b: number): void {
-    const kept = this.heap[a] as Pending;
-    this.heap[a] = this.heap[b] as Pending;
+    const kept = this.heap[a] as Pending<V>;
+    this.heap[a] = this.heap[b] as Pending<V>;
     this.heap[b] = kept;
   }
 }
 
-function byTime(a: Pending, b: Pending): number {
+function byTime(a: Pending<unknown>, b: Pending<unknown>): number {
   return a.atMs - b.atMs || compareOrdinal(a.key, b.key);
 }

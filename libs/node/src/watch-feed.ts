@@ -1,18 +1,22 @@
-import { FIRST_DATA_PARTITION, type Hlc, type PartitionId } from '@kahuna/base';
+import { compareHlc, FIRST_DATA_PARTITION, type Hlc, type PartitionId } from '@kahuna/base';
 import {
   type Change,
   type ChangeObserver,
   changeOf,
   comparePlaces,
   expiryOf,
+  type Lock,
   type PastVersion,
   placeAt,
+  type SequenceCommand,
+  type SequenceRecord,
   type WatchShape,
 } from '@kahuna/partition';
 import { keySpaceOf } from '@kahuna/range-router';
 import type { Replica } from './replica.ts';
-import type { KeyEvent, WatchEnd } from './watch-api.ts';
+import type { KeyEvent, LockSubject, SequenceSubject, WatchEnd } from './watch-api.ts';
 import { Expiries } from './watch-expiries.ts';
+import { type LockTopic, type NameListener, type SequenceTopic, Topics } from './watch-topics.ts';
 
 /** A part of a watch, as its feed sees it. */
 export interface Listener {
@@ -32,8 +36,11 @@ export class Feed implements ChangeObserver {
   private readonly spaces = new Map<string, Set<Listener>>();
   private readonly others = new Set<Listener>();
   private listeners = 0;
+  readonly topics: Topics;
+  /** Those that wait until the replica has applied what a watch had seen elsewhere. */
+  private readonly late = new Map<NameListener, { readonly stamp: Hlc; readonly resume: () => void }>();
   /** Of watched keys: all of them, for listeners that are up to date. */
-  expiries = new Expiries();
+  expiries = new Expiries<PastVersion>();
   /** Everything up to here was told. */
   stamp: Hlc;
   /** An entry without effect is on its way. */
@@ -42,6 +49,7 @@ export class Feed implements ChangeObserver {
   constructor(replica: Replica, onIdle: () => void) {
     this.replica = replica;
     this.onIdle = onIdle;
+    this.topics = new Topics(replica.partitionId);
     this.stamp = replica.machine.lastStamp;
     replica.machine.observer = this;
   }
@@ -67,9 +75,35 @@ export class Feed implements ChangeObserver {
     if (shape.kind === 'key') removeFrom(this.keys, shape.key, listener);
     else if (isBucket(shape)) removeFrom(this.spaces, shape.keySpace, listener);
     else this.others.delete(listener);
+    this.left();
+  }
+
+  private left(): void {
     if (--this.listeners > 0) return;
     this.replica.machine.observer = undefined;
     this.onIdle();
+  }
+
+  /** `listener` is told to begin as soon as the present state is known; see {@link Topics}. */
+  join(subject: LockSubject | SequenceSubject, listener: NameListener): LockTopic | SequenceTopic {
+    this.listeners++;
+    const { kind, name } = subject;
+    const topic = kind === 'lock' ? this.topics.lock(name) : this.topics.sequence(name);
+    topic.listeners.add(listener);
+    return topic;
+  }
+
+  leave(topic: LockTopic | SequenceTopic, listener: NameListener): void {
+    topic.listeners.delete(listener);
+    this.topics.release(topic);
+    this.late.get(listener)?.resume();
+    this.late.delete(listener);
+    this.left();
+  }
+
+  /** `resume` is called when everything up to `stamp` is applied, or the listener leaves. */
+  waitFor(listener: NameListener, stamp: Hlc, resume: () => void): void {
+    this.late.set(listener, { stamp, resume });
   }
 
   changed(kind: 'set' | 'delete' | 'extend', key: string, head: PastVersion, stamp: Hlc): void {
@@ -84,20 +118,44 @@ export class Feed implements ChangeObserver {
     this.tell(listeners, changeOf(kind, key, head, stamp));
   }
 
+  lockChanged(name: string, before: Lock | undefined, after: Lock, stamp: Hlc): void {
+    this.topics.expire(stamp);
+    this.topics.lockChanged(name, before, after, stamp);
+  }
+
+  sequenceChanged(command: SequenceCommand, record: SequenceRecord, stamp: Hlc): void {
+    this.topics.sequenceChanged(command, record, stamp);
+  }
+
   advanced(stamp: Hlc): void {
     this.expire(stamp);
+    this.topics.expire(stamp);
     this.stamp = stamp;
+    if (this.late.size > 0) this.releaseLate();
+  }
+
+  private releaseLate(): void {
+    for (const [listener, { stamp, resume }] of this.late) {
+      if (compareHlc(this.stamp, stamp) < 0) continue;
+      this.late.delete(listener);
+      resume();
+    }
   }
 
   replaced(): void {
     for (const listener of this.all()) listener.missed();
-    this.expiries = new Expiries();
+    this.expiries = new Expiries<PastVersion>();
     this.stamp = this.replica.machine.lastStamp;
+    this.releaseLate();
+    this.topics.restart();
   }
 
   waitsForEntry(nowMs: number): boolean {
-    const earliest = this.expiries.earliestMs();
-    return earliest !== undefined && earliest < nowMs && this.stamp.l <= earliest;
+    return this.isDue(this.expiries.earliestMs(), nowMs) || this.isDue(this.topics.earliestMs(), nowMs);
+  }
+
+  private isDue(earliestMs: number | undefined, nowMs: number): boolean {
+    return earliestMs !== undefined && earliestMs < nowMs && this.stamp.l <= earliestMs;
   }
 
   private expire(stamp: Hlc): void {

@@ -46,7 +46,7 @@ export interface HistoryRound {
   /** There are more behind the last one. */
   readonly truncated: boolean;
   /** What will expire behind the frozen state; not complete if truncated. */
-  readonly expiries: Expiries;
+  readonly expiries: Expiries<PastVersion>;
   /** Revisions that were asked for are gone. */
   readonly pruned: boolean;
 }
@@ -63,8 +63,8 @@ export async function presentState(
   state: FrozenState,
   shape: WatchShape,
   deliver: (change: Change) => void | Promise<void>,
-): Promise<Expiries> {
-  const expiries = new Expiries();
+): Promise<Expiries<PastVersion>> {
+  const expiries = new Expiries<PastVersion>();
   await eachKey(state, shape, (key, [head]) => {
     if (head === undefined || !isLiveAt(head, state.until.l)) return undefined;
     expiries.track(key, head);
@@ -75,7 +75,7 @@ export async function presentState(
 
 class Round {
   readonly oldest = new OldestChanges(ROUND_CHANGES, ROUND_BYTES);
-  readonly expiries = new Expiries();
+  readonly expiries = new Expiries<PastVersion>();
   pruned = false;
   private readonly state: FrozenState;
   private readonly query: HistoryQuery;

@@ -1,16 +1,29 @@
 import { HLC_ZERO, type PartitionId } from '@kahuna/base';
-import { isUsableKey, type WatchShape } from '@kahuna/partition';
+import {
+  Durability,
+  isUsableKey,
+  type LockOperation,
+  LockResponseType,
+  type OperationResult,
+  type SequenceGet,
+  type WatchShape,
+} from '@kahuna/partition';
 import { isReservedKey, isWellFormed, keySpaceOf } from '@kahuna/range-router';
-import type { Dispatcher } from './dispatcher.ts';
+import { type Dispatcher, partitionOf } from './dispatcher.ts';
 import type { NodeInternals } from './internals.ts';
+import { admitted } from './operation-input.ts';
 import type { StateEngine } from './ports.ts';
 import type { Replica } from './replica.ts';
-import type { KeyWatchQuery, Watch, WatchEnd, WatchQuery, WatchSubject } from './watch-api.ts';
+import type { KeyWatchQuery, LockSubject, SequenceSubject, Watch, WatchEnd, WatchQuery, WatchStart } from './watch-api.ts';
 import { Feed } from './watch-feed.ts';
+import { NameWatch } from './watch-name.ts';
 import { NodeWatch, type WatchHost } from './watch-part.ts';
 
 /** Watches open on this node, at most. */
 const MAX_WATCHES = 20_000;
+
+/** A leader that still honours a lease is asked again after this. Milliseconds. */
+const ASK_AGAIN_MS = 50;
 
 /** A prune of nothing: an entry without effect, whose stamp is above the expiries that wait for one. */
 const NOTHING = {
@@ -31,7 +44,7 @@ export class WatchHub implements WatchHost {
   readonly engine: StateEngine;
   private readonly dispatcher: Dispatcher;
   private readonly feeds = new Map<PartitionId, Feed>();
-  private readonly watches = new Set<NodeWatch>();
+  private readonly watches = new Set<Watch & { fail(end: WatchEnd): void }>();
 
   constructor(node: NodeInternals, engine: StateEngine, dispatcher: Dispatcher) {
     this.node = node;
@@ -40,12 +53,11 @@ export class WatchHub implements WatchHost {
   }
 
   open(query: WatchQuery, wake: () => void): Watch {
-    const watch = new NodeWatch(this, query as KeyWatchQuery, wake);
-    const refusal = this.refusalOf(query);
-    if (refusal !== undefined) {
-      watch.fail(refusal);
-      return watch;
-    }
+    const { shape, start } = query;
+    if (shape.kind === 'lock' || shape.kind === 'sequence') return this.openName(shape, start, wake);
+    const refusal = this.refusalOf({ shape, start });
+    if (refusal !== undefined) return this.refused(refusal, wake);
+    const watch = new NodeWatch(this, { shape, start }, wake);
     this.watches.add(watch);
     for (const partitionId of this.partitionsOf(watch.query.shape)) {
       const replica = this.node.replica(partitionId);
@@ -58,9 +70,32 @@ export class WatchHub implements WatchHost {
     return watch;
   }
 
-  private refusalOf({ shape, start }: WatchQuery): WatchEnd | undefined {
+  private openName(subject: LockSubject | SequenceSubject, start: WatchStart, wake: () => void): Watch {
+    const operation = admitted(lookOf(subject)) as NameLook | undefined;
+    if (operation === undefined || start.kind === 'time' || start.kind === 'revision') return this.refused('invalid', wake);
+    const table = this.node.routingTable();
+    const refusal = this.refusalNow();
+    if (refusal !== undefined || table === undefined) return this.refused(refusal ?? 'unavailable', wake);
+    const replica = this.node.replica(partitionOf(table, operation));
+    if (replica === undefined) return this.refused('unavailable', wake);
+    if (isEphemeral(subject)) return this.refused('invalid', wake);
+    const watch = new NameWatch(this, { ...subject, name: operation.key }, start, this.feedOf(replica), wake);
+    this.watches.add(watch);
+    return watch;
+  }
+
+  private refused(end: WatchEnd, wake: () => void): Watch {
+    this.node.soon(wake);
+    return { end, leaderUrl: '', take: () => [], position: () => undefined, close: () => undefined };
+  }
+
+  private refusalOf({ shape, start }: KeyWatchQuery): WatchEnd | undefined {
     if (!isWatchable(shape)) return 'invalid';
     if (start.kind === 'revision' && (shape.kind !== 'key' || start.revision < 0)) return 'invalid';
+    return this.refusalNow();
+  }
+
+  private refusalNow(): WatchEnd | undefined {
     if (!this.node.accepting || this.node.routingTable() === undefined) return 'unavailable';
     return this.watches.size >= MAX_WATCHES ? 'overloaded' : undefined;
   }
@@ -83,7 +118,7 @@ export class WatchHub implements WatchHost {
     return feed;
   }
 
-  closed(watch: NodeWatch): void {
+  closed(watch: NameWatch | NodeWatch): void {
     this.watches.delete(watch);
   }
 
@@ -92,6 +127,7 @@ export class WatchHub implements WatchHost {
     if (this.feeds.size === 0) return;
     const nowMs = this.node.hlc.current().l;
     for (const feed of this.feeds.values()) {
+      this.askAboutLeases(feed, nowMs);
       if (feed.ticking || !feed.waitsForEntry(nowMs)) continue;
       feed.ticking = true;
       const complete = (): void => {
@@ -101,17 +137,25 @@ export class WatchHub implements WatchHost {
     }
   }
 
+  /** The leader says of a lease that has run out that it has, and then it has for everybody: sooner than by the allowance for clocks. */
+  private askAboutLeases(feed: Feed, nowMs: number): void {
+    for (let name = feed.topics.takeEnded(nowMs); name !== undefined; name = feed.topics.takeEnded(nowMs)) {
+      const asked = name;
+      const complete = (_token: number, { type }: OperationResult): void => {
+        if (type === LockResponseType.Got) feed.topics.askAgain(asked, nowMs + ASK_AGAIN_MS);
+      };
+      this.dispatcher.submit(lookOf({ kind: 'lock', name, durability: Durability.Persistent }), { complete }, 0, 0);
+    }
+  }
+
   /** The node stops. */
   endAll(): void {
     for (const watch of [...this.watches]) watch.fail('unavailable');
   }
 }
 
-function isWatchable(shape: WatchSubject): boolean {
+function isWatchable(shape: WatchShape): boolean {
   switch (shape.kind) {
-    case 'lock':
-    case 'sequence':
-      return false;
     case 'key':
       return isUsableKey(shape.key);
     case 'prefix':
@@ -122,4 +166,18 @@ function isWatchable(shape: WatchSubject): boolean {
       return keySpace !== '' && !isReservedKey(keySpace) && [keySpace, ...bounds].every(isWellFormed);
     }
   }
+}
+
+type NameLook = LockOperation | SequenceGet;
+
+/** The operation that shows the present state. */
+function lookOf(subject: LockSubject | SequenceSubject): NameLook {
+  if (subject.kind === 'sequence') return { kind: 'sequence-get', key: subject.name };
+  return { kind: 'lock-info', key: subject.name, owner: NO_OWNER, expiresMs: 0, durability: subject.durability };
+}
+
+const NO_OWNER = new Uint8Array(0);
+
+function isEphemeral(subject: LockSubject | SequenceSubject): boolean {
+  return subject.kind === 'lock' && subject.durability === Durability.Ephemeral;
 }

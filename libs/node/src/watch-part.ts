@@ -5,6 +5,7 @@ import {
   comparePlaces,
   expiryOf,
   FIRST_PLACE,
+  type PastVersion,
   type Place,
   placeAt,
   type WatchShape,
@@ -30,7 +31,7 @@ const INSTALL_PAUSE_MS = 50;
 export interface WatchHost {
   readonly node: NodeInternals;
   readonly engine: StateEngine;
-  closed(watch: NodeWatch): void;
+  closed(watch: Watch): void;
 }
 
 /** One watch, over as many partitions as its keys may lie in. */
@@ -265,7 +266,7 @@ class WatchPart implements Listener {
     const captured = machine.captureForWatch(this.watched);
     const view = await this.takeView();
     const frozen: FrozenState = { view, bucket: this.feed.bucket, captured, until };
-    let expiries: Expiries | undefined;
+    let expiries: Expiries<PastVersion> | undefined;
     try {
       expiries = this.initial ? await this.readPresent(frozen) : await this.readHistory(frozen);
     } finally {
@@ -288,7 +289,7 @@ class WatchPart implements Listener {
   }
 
   /** undefined: there is more, or the watch has ended. */
-  private async readHistory(frozen: FrozenState): Promise<Expiries | undefined> {
+  private async readHistory(frozen: FrozenState): Promise<Expiries<PastVersion> | undefined> {
     const query = { shape: this.shape, after: this.after, fromRevision: this.fromRevision };
     const round = await changesSince(frozen, query);
     if (this.watch.isClosed) return undefined;
@@ -302,7 +303,7 @@ class WatchPart implements Listener {
     return undefined;
   }
 
-  private async readPresent(frozen: FrozenState): Promise<Expiries | undefined> {
+  private async readPresent(frozen: FrozenState): Promise<Expiries<PastVersion> | undefined> {
     const { partitionId } = this.feed;
     const expiries = await presentState(frozen, this.shape, change => {
       this.watch.push(keyEvent(partitionId, change, true));
@@ -314,7 +315,7 @@ class WatchPart implements Listener {
   }
 
   /** Queues what was applied while history was read, with the expiries in between, of which the feed did not know. */
-  private goLive(expiries: Expiries): void {
+  private goLive(expiries: Expiries<PastVersion>): void {
     this.state = 'live';
     for (const event of this.buffer) {
       const { change } = event;
@@ -330,7 +331,7 @@ class WatchPart implements Listener {
     this.watch.notify();
   }
 
-  private expire(expiries: Expiries, beforeMs: number): void {
+  private expire(expiries: Expiries<PastVersion>, beforeMs: number): void {
     for (let due = expiries.takeBefore(beforeMs); due !== undefined; due = expiries.takeBefore(beforeMs)) {
       this.emit(expiryOf(due.key, due.version));
     }
@@ -338,7 +339,7 @@ class WatchPart implements Listener {
 }
 
 /** As much of a version as its expiry needs. */
-function versionOf(change: Change) {
+function versionOf(change: Change): PastVersion {
   const { kind, revision, expires, place } = change;
   return {
     revision,

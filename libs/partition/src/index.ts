@@ -26,6 +26,7 @@ export {
   writeSequenceUpdate,
 } from './lock-sequence-codec.ts';
 export { LOCK_CLOCK_SKEW_MS } from './lock-table.ts';
+export type { Lock } from './locks.ts';
 export { checkInvariants, createPartitionMachine, KeyValueMachine, type PartitionMachineOptions } from './machine.ts';
 export { decodeMetaRow, type GroupState } from './meta-row.ts';
 export * from './name-watch.ts';
@@ -65,6 +66,7 @@ export {
   type LiveSequence,
   replayAnswer,
   type SequenceAllocate,
+  type SequenceCommand,
   type SequencePolicy,
   type SequenceRecord,
   sequenceAnswer,

@@ -14,6 +14,7 @@ const NEEDS_ENTRY: EntryNeed = Object.freeze({ kind: 'entry' });
 
 export interface AppliedLock {
   readonly answer: OperationResult;
+  readonly before: Lock | undefined;
   /** The state after the command, if it changed. */
   readonly changed: Lock | undefined;
 }
@@ -27,11 +28,12 @@ export class LockTable extends RowTable<Lock> {
   /** Evaluates a command of the log; its row is pinned and here. */
   execute(operation: LockOperation, stamp: Hlc, term: Term, skewMs: number): AppliedLock {
     const row = this.pinnedRow(operation.key);
-    const outcome = evaluateLock(row.state, operation, { now: stamp, term, skewMs, tokenFloor: -1 });
+    const before = row.state;
+    const outcome = evaluateLock(before, operation, { now: stamp, term, skewMs, tokenFloor: -1 });
     row.used = true;
-    if (outcome.lock === row.state || outcome.lock === undefined) return { answer: outcome.answer, changed: undefined };
+    if (outcome.lock === before || outcome.lock === undefined) return { answer: outcome.answer, before, changed: undefined };
     this.changed(row, outcome.lock);
-    return { answer: outcome.answer, changed: outcome.lock };
+    return { answer: outcome.answer, before, changed: outcome.lock };
   }
 
   /**

@@ -37,6 +37,8 @@ export interface SequenceChange extends NamedChange {
   readonly entry: SequenceEntry | undefined;
 }
 
+const FREE = { owner: undefined, expires: HLC_ZERO } as const;
+
 /** Commands that change a sequence, as {@link SequenceChange} calls what they do. */
 const SEQUENCE_KINDS = {
   'sequence-create': 'created',
@@ -49,17 +51,14 @@ const SEQUENCE_KINDS = {
  * The lease may still be honoured by somebody who evaluates a command stamped above `stamp`. A later leader grants an allowance for the
  * clock that set its end, so only what was seen to have run out, or lies behind the allowance, is over for certain.
  */
-export function mayBeHeld(lock: Lock | undefined, stamp: Hlc, skewMs: number = LOCK_CLOCK_SKEW_MS): lock is Lock {
-  return lock?.owner !== undefined && !lock.lapsed && lock.expires.l + skewMs >= stamp.l;
+export function mayBeHeld(lock: Lock | undefined, stamp: Hlc): boolean {
+  return lock?.owner !== undefined && !lock.lapsed && lock.expires.l + LOCK_CLOCK_SKEW_MS >= stamp.l;
 }
 
-/** The state of a lock after everything up to `stamp`. */
-export function lockSnapshot(name: string, lock: Lock | undefined, stamp: Hlc, skewMs?: number): LockChange {
-  const token = lock?.token ?? -1;
-  if (!mayBeHeld(lock, stamp, skewMs)) {
-    return { kind: 'snapshot', name, stamp, held: false, owner: undefined, expires: HLC_ZERO, token };
-  }
-  return { kind: 'snapshot', name, stamp, held: true, owner: lock.owner, expires: lock.expires, token };
+/** The state of a lock after everything up to `stamp`. `lease`: if it is held. `token`: the last one granted. */
+export function lockSnapshot(name: string, lease: Lock | undefined, token: number, stamp: Hlc): LockChange {
+  const { owner, expires } = lease ?? FREE;
+  return { kind: 'snapshot', name, stamp, held: lease !== undefined, owner, expires, token };
 }
 
 /**
@@ -85,20 +84,16 @@ export function lockEnd(kind: 'released' | 'expired', name: string, lock: Lock, 
   return { kind, name, stamp, held: false, owner: lock.owner, expires: lock.expires, token: lock.token };
 }
 
-export function sequenceSnapshot(name: string, record: SequenceRecord | undefined, stamp: Hlc): SequenceChange {
-  return { kind: 'snapshot', name, stamp, entry: entryIn(name, record) };
-}
-
 export function sequenceChange(
   name: string,
   command: keyof typeof SEQUENCE_KINDS,
   record: SequenceRecord,
   stamp: Hlc,
 ): SequenceChange {
-  return { kind: SEQUENCE_KINDS[command], name, stamp, entry: entryIn(name, record) };
+  return { kind: SEQUENCE_KINDS[command], name, stamp, entry: sequenceEntryIn(name, record) };
 }
 
 /** A copy: the record goes on changing. */
-function entryIn(name: string, record: SequenceRecord | undefined): SequenceEntry | undefined {
+export function sequenceEntryIn(name: string, record: SequenceRecord | undefined): SequenceEntry | undefined {
   return record?.live === undefined ? undefined : entryOf(name, record, record.live);
 }

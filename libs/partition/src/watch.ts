@@ -1,7 +1,9 @@
 import { ByteWriter, compareHlc, HLC_MAX_COUNTER, HLC_ZERO, type Hlc } from '@kahuna/base';
 import { compareOrdinal } from '@kahuna/range-router';
 import { isLiveAt, type VersionTimes } from '@kahuna/txn';
+import type { Lock } from './locks.ts';
 import { covers, type PrefixShape, type SpaceShape } from './scan.ts';
+import type { SequenceCommand, SequenceRecord } from './sequences.ts';
 import {
   bucketInterval,
   decodeStoredKey,
@@ -62,6 +64,10 @@ export interface PastVersion extends VersionTimes {
 export interface ChangeObserver {
   /** A command stamped `stamp` had this effect on a key, whose newest version is `head` now. */
   changed(kind: 'set' | 'delete' | 'extend', key: string, head: PastVersion, stamp: Hlc): void;
+  /** A command stamped `stamp` replaced the state of a lock. */
+  lockChanged(name: string, before: Lock | undefined, after: Lock, stamp: Hlc): void;
+  /** A command stamped `stamp` changed a sequence, whose record is now this one; it goes on changing. */
+  sequenceChanged(command: SequenceCommand, record: SequenceRecord, stamp: Hlc): void;
   /** Everything stamped at or below has been told. */
   advanced(stamp: Hlc): void;
   /** Another state replaced this one: changes in between were not told. */
