@@ -205,7 +205,10 @@ class Run {
     this.clients.stop();
     this.lockClients?.stop();
     this.sequenceClients?.stop();
-    this.simulation.run(this.simulation.nowMs + this.plan.clients.patienceMs);
+    // A call without an answer counts once its client has gone away.
+    const { clients, locks, sequences } = this.plan;
+    const patienceMs = Math.max(clients.patienceMs, locks?.patienceMs ?? 0, sequences?.patienceMs ?? 0);
+    this.simulation.run(this.simulation.nowMs + patienceMs);
     return failure ?? this.broken();
   }
 

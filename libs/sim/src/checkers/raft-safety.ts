@@ -45,6 +45,8 @@ interface PartitionFacts {
 
 /** What the checker remembers of one replica in one life of its node. */
 interface Seen {
+  /** Node, incarnation and partition, for messages. */
+  readonly key: string;
   term: number;
   role: string;
   commitIndex: number;
@@ -95,7 +97,8 @@ export class RaftSafety {
   checks = 0;
   private readonly watchChecksums: boolean;
   private readonly partitions = new Map<number, PartitionFacts>();
-  private readonly seen = new Map<string, Seen>();
+  /** By replica: what it knows in memory begins anew with each life of its node. */
+  private readonly seen = new WeakMap<ReplicaView, Seen>();
   private readonly hardStates = new Map<string, HardState>();
   private readonly writes = new Map<string, Position[]>();
 
@@ -161,16 +164,18 @@ export class RaftSafety {
 
   // ---- turns ---------------------------------------------------------------------------------------------------------------
 
-  /** `life` names node and incarnation: what a replica knows in memory begins anew with each. */
+  /** `life` names node and incarnation. */
   afterTurn<R extends ReplicaView>(life: string, replicas: Iterable<R>, hasLease: (replica: R) => boolean): void {
     for (const replica of replicas) {
-      const key = `${life}/${replica.partitionId}`;
-      let seen = this.seen.get(key);
       const { group } = replica;
+      let seen = this.seen.get(replica);
       if (seen === undefined) {
-        seen = { term: 0, role: 'follower', commitIndex: group.commitIndex, appliedIndex: -1, ledTerm: 0, diverged: false };
-        this.seen.set(key, seen);
+        const key = `${life}/${replica.partitionId}`;
+        const { commitIndex } = group;
+        seen = { key, term: 0, role: 'follower', commitIndex, appliedIndex: -1, ledTerm: 0, diverged: false };
+        this.seen.set(replica, seen);
       }
+      const { key } = seen;
       if (group.term !== seen.term || group.role !== seen.role) this.checkRole(key, replica, seen);
       if (group.commitIndex !== seen.commitIndex) this.checkCommit(key, replica, seen);
       if (replica.machine.appliedIndex !== seen.appliedIndex) this.checkApplied(key, replica, seen);
