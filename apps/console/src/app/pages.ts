@@ -4,6 +4,7 @@ import {
   IconHistory,
   IconKey,
   IconLayoutGrid,
+  IconListCheck,
   IconListNumbers,
   IconLock,
   IconServer2,
@@ -19,6 +20,7 @@ export const PAGES = [
   { to: '/sequences', label: 'Sequences', icon: IconListNumbers, key: 's' },
   { to: '/partitions', label: 'Partitions', icon: IconAffiliate, key: 'p' },
   { to: '/nodes', label: 'Nodes', icon: IconServer2, key: 'n' },
+  { to: '/operations', label: 'Operations', icon: IconListCheck, key: 'a' },
   { to: '/events', label: 'Events', icon: IconHistory, key: 'e' },
   { to: '/settings', label: 'Settings', icon: IconSettings, key: ',' },
 ] as const;

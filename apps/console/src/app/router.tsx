@@ -6,6 +6,7 @@ import {
   validateKeys,
   validateLocks,
   validateMap,
+  validateOperations,
   validateOverview,
   validatePartitions,
   validateSequences,
@@ -78,6 +79,14 @@ const node = createRoute({
   component: lazyRouteComponent(() => import('../features/nodes/node-page.tsx'), 'NodePage'),
 });
 
+const operations = createRoute({
+  getParentRoute: () => root,
+  path: '/operations',
+  component: lazyRouteComponent(() => import('../features/operations/operations-page.tsx'), 'OperationsPage'),
+  validateSearch: validateOperations,
+});
+const operation = createRoute({ getParentRoute: () => operations, path: '$' });
+
 const events = createRoute({
   getParentRoute: () => root,
   path: '/events',
@@ -108,6 +117,7 @@ export const router = createRouter({
     partition,
     nodes,
     node,
+    operations.addChildren([operation]),
     events,
     settings,
     settingsTab,

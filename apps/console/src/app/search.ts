@@ -16,7 +16,8 @@ type RawSearch = Readonly<
       | 'from'
       | 'asOf'
       | 'tab'
-      | 'state',
+      | 'state'
+      | 'show',
       unknown
     >
   >
@@ -63,6 +64,16 @@ export function validatePartitions(search: RawSearch): PartitionsSearch {
     sort: text(search.sort),
     dir: search.dir === 'desc' ? ('desc' as const) : undefined,
   }) as PartitionsSearch;
+}
+
+export interface OperationsSearch {
+  readonly q?: string;
+  readonly show?: 'running' | 'ended';
+}
+
+export function validateOperations(search: RawSearch): OperationsSearch {
+  const show = oneOf(search.show, ['all', 'running', 'ended']);
+  return compact({ q: text(search.q), show: show === 'all' ? undefined : show }) as OperationsSearch;
 }
 
 export interface EventsSearch {

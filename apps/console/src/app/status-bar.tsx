@@ -1,6 +1,10 @@
+import { Link } from '@tanstack/react-router';
 import { ageText } from '../format/time.ts';
 import { useConnection, useFeed, useFreshness, useRows } from '../live/use-live.ts';
+import { OPERATION_TITLE } from '../operations/kinds.ts';
+import { Progress } from '../operations/operation-state.tsx';
 import type { SourceAge } from '../protocol/messages.ts';
+import { Mark } from '../ui/marks.tsx';
 
 /** Whose view this is, and how old its newest and oldest facts are (console §3). */
 export function StatusBar() {
@@ -10,11 +14,32 @@ export function StatusBar() {
       {welcome !== undefined && (
         <span className="optional">{welcome.user.level} level · anyone who reaches this port has it, and the API is open</span>
       )}
+      <RunningOperations />
       <span className="space" />
       {welcome !== undefined && <span>view from {welcome.node.name}</span>}
       <SourceAges sources={sources} />
       {welcome !== undefined && <span className="optional">Kahuna {welcome.serverVersion}</span>}
     </footer>
+  );
+}
+
+const SHOWN_OPERATIONS = 3;
+
+/** What somebody started and is not over yet, the newest three (console §3). */
+function RunningOperations() {
+  const running = useRows(useFeed('operations'))
+    .filter(o => o.state === 'running')
+    .sort((a, b) => b.startedMs - a.startedMs);
+  if (running.length === 0) return null;
+  return (
+    <span className="operations-running">
+      {running.slice(0, SHOWN_OPERATIONS).map(report => (
+        <Link key={report.operationId} to="/operations/$" params={{ _splat: report.operationId }}>
+          <Mark tone="moving" size={10} /> {OPERATION_TITLE[report.kind]} {report.subject} <Progress report={report} />
+        </Link>
+      ))}
+      {running.length > SHOWN_OPERATIONS && <span>+{running.length - SHOWN_OPERATIONS}</span>}
+    </span>
   );
 }
 

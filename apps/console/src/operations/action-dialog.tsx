@@ -1,20 +1,18 @@
 import './operations.css';
 import { Modal, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { useConnection, useMay } from '../live/use-live.ts';
-import { OPERATION_LEVEL, type OperationReport, type OperationRequest, type Outcome } from '../protocol/messages.ts';
+import { OPERATION_LEVEL, type OperationReport, type OperationRequest } from '../protocol/messages.ts';
 import { CopyButton } from '../ui/copy-button.tsx';
-import { Mark, type Tone } from '../ui/marks.tsx';
+import { Mark } from '../ui/marks.tsx';
 import { newIdempotencyKey, preflight, start } from './api.ts';
+import { OUTCOME_TONE } from './kinds.ts';
+import { Progress } from './operation-state.tsx';
+import { StopButton } from './stop-button.tsx';
+import { useOperation } from './use-operation.ts';
 
-const OUTCOME_TONE: Readonly<Record<Outcome, Tone>> = {
-  done: 'good',
-  refused: 'warning',
-  failed: 'critical',
-  unknown: 'unknown',
-  cancelled: 'info',
-};
 /** A confirmation that was not read is none. Milliseconds. */
 const READ_MS = 500;
 
@@ -60,7 +58,7 @@ export function ActionDialog({ title, verb, request, children, onClose }: Action
       <div className="action">
         {children}
         {report !== undefined ? (
-          <Ended report={report} />
+          <Followed report={report} />
         ) : (
           <>
             {look.isPending && <p className="muted">Asking {welcome?.node.name ?? 'the node'} what this would do…</p>}
@@ -133,21 +131,29 @@ export function ActionDialog({ title, verb, request, children, onClose }: Action
   );
 }
 
-function Ended({ report }: { report: OperationReport }) {
+/** What became of it, followed while it runs: closing the window stops nothing. */
+function Followed({ report: first }: { report: OperationReport }) {
+  const report = useOperation(first);
+  const link = (
+    <Link className="small" to="/operations/$" params={{ _splat: report.operationId }}>
+      {report.operationId}
+    </Link>
+  );
   if (report.outcome === null) {
     return (
-      <p role="status">
-        <Mark tone="moving" /> Still running as {report.operationId}. Closing this window stops nothing.
-      </p>
+      <div role="status" className="running">
+        <p>
+          <Mark tone="moving" /> Running as {link}. Closing this window stops nothing.
+        </p>
+        <Progress report={report} />
+        {report.canCancel && <StopButton report={report} />}
+      </div>
     );
   }
   return (
     <p role="status" className="ended" data-outcome={report.outcome}>
-      <Mark tone={OUTCOME_TONE[report.outcome]} /> <strong>{report.outcome}</strong> {report.text}{' '}
-      <span className="muted small">
-        {report.operationId}
-        {report.statusText !== null && ` · ${report.statusText}`}
-      </span>
+      <Mark tone={OUTCOME_TONE[report.outcome]} /> <strong>{report.outcome}</strong> {report.text} {link}
+      {report.statusText !== null && <span className="muted small"> · {report.statusText}</span>}
     </p>
   );
 }

@@ -29,6 +29,11 @@ export async function start(request: OperationRequest, idempotencyKey: string): 
   );
 }
 
+/** Asks a running operation to stop. */
+export async function cancel(operationId: string): Promise<OperationReport> {
+  return answerOf(await fetch(`${PATH}/${operationId}/cancel`, { method: 'POST' }));
+}
+
 export async function readHistory(key: string, durability: string, before: string | null): Promise<HistoryPage> {
   const query = new URLSearchParams({ key, durability, count: '20' });
   if (before !== null) query.set('before', before);

@@ -309,6 +309,7 @@ export interface TopicRows {
   lock: LockDetailRow;
   sequences: SequenceRow;
   sequence: SequenceRow;
+  operations: OperationReport;
 }
 export type Topic = keyof TopicRows;
 /** Parameters of the topics; each topic knows some of them (console §5.5). */
@@ -366,6 +367,11 @@ export interface OperationRequests {
     readonly params: { readonly key: string; readonly durability: DurabilityName };
     readonly expect: { readonly revision: string };
   };
+  /** Every live key whose name begins with the text. */
+  'delete-prefix': {
+    readonly params: { readonly prefix: string; readonly durability: DurabilityName };
+    readonly expect: Readonly<Record<string, never>>;
+  };
   'extend-key': {
     readonly params: { readonly key: string; readonly durability: DurabilityName; readonly expiresMs: number };
     readonly expect: { readonly revision: string };
@@ -413,6 +419,7 @@ export type OperationRequest = {
 export const OPERATION_LEVEL: Readonly<Record<OperationKind, Level>> = {
   'set-key': 'editor',
   'delete-key': 'editor',
+  'delete-prefix': 'operator',
   'extend-key': 'editor',
   'release-lock': 'operator',
   'create-sequence': 'editor',
@@ -443,18 +450,34 @@ export interface Preflight {
 
 export type Outcome = 'done' | 'refused' | 'failed' | 'unknown' | 'cancelled';
 
-/** Answer of `POST /v1/console/operations` and of `GET /v1/console/operations/{id}`. */
+/**
+ * What became of an operation: answer of `POST /v1/console/operations` and of `GET /v1/console/operations/{id}`, and a row of the topic
+ * `operations`. Without values: whoever may look at the console may look at this.
+ */
 export interface OperationReport {
   readonly operationId: string;
   readonly kind: OperationKind;
+  /** The key, lock or sequence it is about. */
+  readonly subject: string;
+  /** null: durability means nothing here. */
+  readonly durability: DurabilityName | null;
+  /** Address of the browser that started it. */
+  readonly from: string;
   readonly state: 'running' | 'ended';
+  /** How far it is; null where that is not told. `total` null: not known. */
+  readonly progress: { readonly done: number; readonly total: number | null } | null;
+  readonly canCancel: boolean;
   readonly outcome: Outcome | null;
   /** What happened, and what to do about it. */
   readonly text: string | null;
   /** The type the node answered, in the words of its API. */
   readonly statusText: string | null;
+  /** What was looked at before it began. */
+  readonly checks: readonly OperationCheck[];
   readonly startedMs: number;
   readonly endedMs: number | null;
+  /** The node that executes it and remembers it. */
+  readonly source: number;
 }
 
 /** One revision in `GET /v1/console/history`. */

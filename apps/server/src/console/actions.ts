@@ -1,30 +1,78 @@
-import type { LockDetailRow, OperationCheck, OperationRequest, Outcome, Preflight, SequenceRow } from '@kahuna/console/protocol';
+import type {
+  DurabilityName,
+  LockDetailRow,
+  OperationCheck,
+  OperationRequest,
+  Outcome,
+  Preflight,
+  SequenceRow,
+} from '@kahuna/console/protocol';
 import type { KahunaNode } from '@kahuna/node';
 import { LockResponseType, type OperationResult, ResponseType, SequenceResponseType, SetFlag } from '@kahuna/partition';
+import { deletePrefix } from './delete-prefix.ts';
+import type { ConsoleCalls } from './node-calls.ts';
 import { readable } from './readable.ts';
 import { type ConsoleReads, durabilityOf, refusalText } from './reads.ts';
 
 /** What an action finds before it does anything; `problem`: nothing could be read. */
 export type Facts =
   | { readonly kind: 'problem'; readonly problem: string }
+  | {
+      readonly kind: 'keys';
+      readonly count: number /** There are more. */;
+      readonly more: boolean;
+      readonly sample: readonly string[];
+    }
   | { readonly kind: 'key'; readonly live: boolean; readonly revision: number; readonly bytes: number }
   | { readonly kind: 'lock'; readonly lock: LockDetailRow | undefined }
   | { readonly kind: 'sequence'; readonly sequence: SequenceRow | undefined };
 
-export interface Action {
+/** How an action ended, in one of the five words. */
+export interface Ending {
+  readonly outcome: Outcome;
+  readonly text: string;
+  readonly statusText: string | null;
+}
+
+interface AnyAction {
   /** What it is about: to be typed where the risk is high. */
   readonly subject: string;
-  readonly operation: Parameters<KahunaNode['submit']>[0];
+  /** null: durability means nothing here. */
+  readonly durability: DurabilityName | null;
   /** null: the command line has no form for exactly this. */
   readonly cli: string | null;
   readonly curl: string;
-  look(reads: ConsoleReads): Promise<Facts>;
+  look(reads: ConsoleReads, node: KahunaNode, mono: () => number): Promise<Facts>;
   /** Against what the user saw: a check that fails means that something else is there now. */
   checks(facts: Facts, nowMs: number): readonly OperationCheck[];
   effects(facts: Facts): readonly string[];
   risk(facts: Facts, nowMs: number): Preflight['risk'];
-  end(result: OperationResult): { readonly outcome: Outcome; readonly text: string; readonly statusText: string };
 }
+
+/** One operation of the node's own interface. */
+export interface ShortAction extends AnyAction {
+  readonly operation: Parameters<KahunaNode['submit']>[0];
+  end(result: OperationResult): Ending;
+}
+
+/** What work that takes its time is given. */
+export interface LongWork {
+  readonly node: KahunaNode;
+  readonly reads: ConsoleReads;
+  readonly calls: ConsoleCalls;
+  /** Aborted: the user wants it stopped. */
+  readonly signal: AbortSignal;
+  /** `total` null: not known. */
+  progress(done: number, total: number | null): void;
+  mono(): number;
+}
+
+/** Work that takes its time, tells how far it is and can be stopped. */
+export interface LongAction extends AnyAction {
+  run(facts: Facts, work: LongWork): Promise<Ending>;
+}
+
+export type Action = ShortAction | LongAction;
 
 export function actionFor(request: OperationRequest): Action {
   switch (request.kind) {
@@ -32,6 +80,8 @@ export function actionFor(request: OperationRequest): Action {
       return setKey(request);
     case 'delete-key':
       return deleteKey(request);
+    case 'delete-prefix':
+      return deletePrefix(request);
     case 'extend-key':
       return extendKey(request);
     case 'release-lock':
@@ -49,7 +99,7 @@ export function actionFor(request: OperationRequest): Action {
 
 type Request<K extends OperationRequest['kind']> = Extract<OperationRequest, { kind: K }>;
 
-const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function curl(path: string, body: object): string {
   return `curl -X POST "$KAHUNA${path}" -H 'content-type: application/json' -d ${quoted(JSON.stringify(body))}`;
@@ -80,11 +130,11 @@ function revisionCheck(facts: Facts, seen: string | null): readonly OperationChe
   return [{ id: 'revision', ok, text: ok ? `Still ${was}, as you saw it.` : `It is ${now} now; you saw ${was}.` }];
 }
 
-function unreadable(facts: Facts & { kind: 'problem' }): OperationCheck {
+export function unreadable(facts: Facts & { kind: 'problem' }): OperationCheck {
   return { id: 'readable', ok: false, text: `The present state could not be read: ${facts.problem}.` };
 }
 
-function setKey({ params, expect }: Request<'set-key'>): Action {
+function setKey({ params, expect }: Request<'set-key'>): ShortAction {
   const value = params.valueB64 === null ? null : Buffer.from(params.valueB64, 'base64');
   const condition = expect.revision === null ? SetFlag.IfNotExists : SetFlag.IfEqualToRevision;
   const flags = SetFlag.Set | condition | (params.noRevision ? SetFlag.NoRevision : 0);
@@ -93,6 +143,7 @@ function setKey({ params, expect }: Request<'set-key'>): Action {
   const durability = durabilityOf(params.durability);
   return {
     subject: key,
+    durability: params.durability,
     operation: { kind: 'set', key, value, expiresMs, flags, compareValue: null, compareRevision, durability },
     cli: null,
     curl: curl('/v1/kv/try-set', { key, value: params.valueB64, expiresMs, flags, compareRevision, durability }),
@@ -114,11 +165,12 @@ function setKey({ params, expect }: Request<'set-key'>): Action {
   };
 }
 
-function deleteKey({ params, expect }: Request<'delete-key'>): Action {
+function deleteKey({ params, expect }: Request<'delete-key'>): ShortAction {
   const { key } = params;
   const durability = durabilityOf(params.durability);
   return {
     subject: key,
+    durability: params.durability,
     operation: { kind: 'delete', key, durability },
     cli: null,
     curl: curl('/v1/kv/try-delete', { key, durability }),
@@ -137,11 +189,12 @@ function deleteKey({ params, expect }: Request<'delete-key'>): Action {
   };
 }
 
-function extendKey({ params, expect }: Request<'extend-key'>): Action {
+function extendKey({ params, expect }: Request<'extend-key'>): ShortAction {
   const { key, expiresMs } = params;
   const durability = durabilityOf(params.durability);
   return {
     subject: key,
+    durability: params.durability,
     operation: { kind: 'extend', key, expiresMs, durability },
     cli: null,
     curl: curl('/v1/kv/try-extend', { key, expiresMs, durability }),
@@ -159,13 +212,14 @@ function extendKey({ params, expect }: Request<'extend-key'>): Action {
 
 // ---- locks ------------------------------------------------------------------------------------------------------------------
 
-function releaseLock({ params, expect }: Request<'release-lock'>): Action {
+function releaseLock({ params, expect }: Request<'release-lock'>): ShortAction {
   const { resource } = params;
   const durability = durabilityOf(params.durability);
   const owner = Buffer.from(expect.ownerB64, 'base64');
   const name = readable(owner);
   return {
     subject: resource,
+    durability: params.durability,
     operation: { kind: 'lock-release', key: resource, owner, expiresMs: 0, durability },
     cli:
       isText(owner) && params.durability === 'persistent'
@@ -244,7 +298,7 @@ function incarnationCheck(facts: Facts, seen: string | null): readonly Operation
   return [{ id: 'incarnation', ok, text }];
 }
 
-function endOfSequence(text: (result: OperationResult) => string): Action['end'] {
+function endOfSequence(text: (result: OperationResult) => string): ShortAction['end'] {
   return result => {
     switch (result.type) {
       case SequenceResponseType.Success:
@@ -261,11 +315,12 @@ function endOfSequence(text: (result: OperationResult) => string): Action['end']
   };
 }
 
-function createSequence({ params }: Request<'create-sequence'>): Action {
+function createSequence({ params }: Request<'create-sequence'>): ShortAction {
   const { name, initialValue, increment, maxValue, blockSize } = params;
   const first = BigInt(initialValue) + BigInt(increment);
   return {
     subject: name,
+    durability: null,
     operation: {
       kind: 'sequence-create',
       key: name,
@@ -286,7 +341,7 @@ function createSequence({ params }: Request<'create-sequence'>): Action {
   };
 }
 
-function updateSequence({ params, expect }: Request<'update-sequence'>): Action {
+function updateSequence({ params, expect }: Request<'update-sequence'>): ShortAction {
   const { name } = params;
   const lowers = (facts: Facts) =>
     facts.kind === 'sequence' &&
@@ -295,6 +350,7 @@ function updateSequence({ params, expect }: Request<'update-sequence'>): Action 
     BigInt(params.currentValue) < BigInt(facts.sequence.currentValue);
   return {
     subject: name,
+    durability: null,
     operation: {
       kind: 'sequence-update',
       key: name,
@@ -319,10 +375,11 @@ function updateSequence({ params, expect }: Request<'update-sequence'>): Action 
   };
 }
 
-function reserveSequence({ params, expect }: Request<'reserve-sequence'>): Action {
+function reserveSequence({ params, expect }: Request<'reserve-sequence'>): ShortAction {
   const { name, count } = params;
   return {
     subject: name,
+    durability: null,
     operation: { kind: 'sequence-reserve', key: name, count, idempotencyKey: '' },
     cli: `kahuna-cli --reserve-sequence ${quoted(name)} --count ${count}`,
     curl: curl('/v1/sequences/reserve', { name, count, durability: 1 }),
@@ -336,10 +393,11 @@ function reserveSequence({ params, expect }: Request<'reserve-sequence'>): Actio
   };
 }
 
-function deleteSequence({ params, expect }: Request<'delete-sequence'>): Action {
+function deleteSequence({ params, expect }: Request<'delete-sequence'>): ShortAction {
   const { name } = params;
   return {
     subject: name,
+    durability: null,
     operation: { kind: 'sequence-delete', key: name },
     cli: `kahuna-cli --delete-sequence ${quoted(name)}`,
     curl: curl('/v1/sequences/delete', { name, durability: 1 }),
@@ -364,7 +422,7 @@ function refused(text: string, statusText: string) {
   return { outcome: 'refused', text, statusText } as const;
 }
 
-function otherwise(type: number, names: Readonly<Record<string, number>>): ReturnType<Action['end']> {
+function otherwise(type: number, names: Readonly<Record<string, number>>): ReturnType<ShortAction['end']> {
   const statusText = Object.keys(names).find(name => names[name] === type) ?? String(type);
   if (type === ResponseType.MustRetry) {
     return {

@@ -22,6 +22,7 @@ import { Counter, Gauge } from './fact-names.ts';
 import { AppendFeed, type Feed, FRAME_BYTES, LOG_MS, StateFeed } from './feed.ts';
 import { isAtLeast, topicLevel } from './levels.ts';
 import { LiveRead } from './live-read.ts';
+import { Operations } from './operations.ts';
 import {
   DEFAULT_THRESHOLDS,
   type FirstSeen,
@@ -158,12 +159,16 @@ export class ConsoleHub implements FeedSource {
   private readonly settings: ConsoleSettings;
   private readonly every: Every;
   readonly reads: ConsoleReads;
+  readonly operations: Operations;
 
   constructor(node: KahunaNode, settings: ConsoleSettings, every: Every = everyUnref) {
     this.node = node;
     this.settings = settings;
     this.every = every;
     this.reads = new ConsoleReads(node, settings.clock, settings.level);
+    this.operations = new Operations(node, this.reads, settings.clock, settings.level, () => {
+      this.hurry = true;
+    });
   }
 
   get connections(): number {
@@ -516,6 +521,8 @@ export class ConsoleHub implements FeedSource {
         const row = partitionDetail(view, picture.input.sources, Number(params.partitionId));
         return row === undefined ? [] : keyed([roundLoad(row)], p => String(p.partitionId), {});
       }
+      case 'operations':
+        return keyed(this.operations.all(), o => o.operationId, params);
       case 'spaces':
         return keyed(spaceRows(this.node.routing(undefined), view.selfId), s => s.keySpace, params);
       default:
@@ -632,6 +639,7 @@ const PARAMS: Readonly<Record<Topic, readonly string[]>> = {
   lock: ['resource', 'durability'],
   sequences: ['prefix', 'from', 'count'],
   sequence: ['name'],
+  operations: ['filter'],
 };
 const REQUIRED: Partial<Record<Topic, keyof TopicParams>> = { keys: 'prefix', key: 'key', lock: 'resource', sequence: 'name' };
 const TEXTS = ['prefix', 'from', 'key', 'resource', 'name'] as const;

@@ -34,7 +34,7 @@ export function registerConsoleStream(app: FastifyInstance, node: KahunaNode, se
     addStream(scope, hub, settings);
     addReads(scope, hub, node);
     addKeyReads(scope, hub.reads, settings.level);
-    addOperations(scope, node, hub.reads, settings);
+    addOperations(scope, hub.operations, settings);
   });
 }
 

@@ -35,6 +35,7 @@ const SHAPES: Readonly<Record<OperationKind, Shape>> = {
     expect: { revision: orNull(int64) },
   },
   'delete-key': { params: { key: text, durability }, expect: { revision: int64 } },
+  'delete-prefix': { params: { prefix: text, durability }, expect: {} },
   'extend-key': { params: { key: text, durability, expiresMs: int32 }, expect: { revision: int64 } },
   'release-lock': { params: { resource: text, durability }, expect: { ownerB64: base64, token: int64 } },
   'create-sequence': {

@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MemoryNode } from '../testing/memory-node.ts';
 import { addOperations } from './operation-routes.ts';
+import { Operations } from './operations.ts';
 import { ConsoleReads } from './reads.ts';
 
 let app: FastifyInstance;
@@ -14,7 +15,8 @@ function open(level: Level = 'admin'): MemoryNode {
   const node = new MemoryNode();
   const clock = new ManualClock();
   app = fastify();
-  addOperations(app, node, new ConsoleReads(node, clock, level), { allowedOrigins: ['https://ops.example'], level, clock });
+  const operations = new Operations(node, new ConsoleReads(node, clock, level), clock, level, () => undefined);
+  addOperations(app, operations, { allowedOrigins: ['https://ops.example'], level, clock });
   return node;
 }
 

@@ -6,11 +6,10 @@ import {
   type OperationKind,
   type OperationReport,
   type OperationRequest,
-  type Outcome,
   type Preflight,
 } from '@kahuna/console/protocol';
 import type { KahunaNode } from '@kahuna/node';
-import { type Action, actionFor, type Facts } from './actions.ts';
+import { type Action, actionFor, type Ending, type Facts, type LongWork } from './actions.ts';
 import { isAtLeast } from './levels.ts';
 import { ConsoleCalls } from './node-calls.ts';
 import type { ConsoleReads } from './reads.ts';
@@ -35,26 +34,37 @@ export class Refusal extends Error {
 export class Operations {
   private readonly journal = new Map<string, OperationReport>();
   private readonly byIdempotencyKey = new Map<string, Promise<OperationReport>>();
+  private readonly stops = new Map<string, AbortController>();
   private startedAtMs: number[] = [];
+  private readonly node: KahunaNode;
   private readonly reads: ConsoleReads;
   private readonly calls: ConsoleCalls;
   private readonly clock: Clock;
   private readonly level: Level;
+  private readonly changed: () => void;
 
-  constructor(node: KahunaNode, reads: ConsoleReads, clock: Clock, level: Level) {
+  /** `changed`: an operation began or ended. Progress is not news: it is found by whoever looks. */
+  constructor(node: KahunaNode, reads: ConsoleReads, clock: Clock, level: Level, changed: () => void) {
+    this.node = node;
     this.reads = reads;
     this.calls = new ConsoleCalls(node);
     this.clock = clock;
     this.level = level;
+    this.changed = changed;
   }
 
   find(id: string): OperationReport | undefined {
     return this.journal.get(id);
   }
 
+  /** Everything that is remembered, oldest first. */
+  all(): readonly OperationReport[] {
+    return [...this.journal.values()];
+  }
+
   async preflight(request: OperationRequest): Promise<Preflight> {
     const action = actionFor(request);
-    const facts = await action.look(this.reads);
+    const facts = await action.look(this.reads, this.node, this.mono);
     const nowMs = this.clock.wallMs();
     const checks = [this.levelCheck(request.kind), ...action.checks(facts, nowMs)];
     const risk = action.risk(facts, nowMs);
@@ -69,41 +79,102 @@ export class Operations {
     };
   }
 
-  /** The same key again is the same operation: a double click or a resend starts nothing twice. */
-  start(request: OperationRequest, idempotencyKey: string | undefined): Promise<OperationReport> {
+  /** The same key again is the same operation: a double click or a resend starts nothing twice. `from`: who asks, for the journal. */
+  start(request: OperationRequest, idempotencyKey: string | undefined, from: string): Promise<OperationReport> {
     this.requireLevel(request.kind);
     const known = idempotencyKey === undefined ? undefined : this.byIdempotencyKey.get(idempotencyKey);
     if (known !== undefined) return known;
     this.throttle();
-    const id = `op-${randomBytes(4).toString('hex')}`;
-    const running = this.run(id, request, actionFor(request));
+    const running = this.begin(request, actionFor(request), from);
     if (idempotencyKey !== undefined) remember(this.byIdempotencyKey, idempotencyKey, running);
     return running;
   }
 
-  private async run(id: string, request: OperationRequest, action: Action): Promise<OperationReport> {
-    const base = { operationId: id, kind: request.kind, startedMs: Math.round(this.clock.wallMs()) };
-    const running: OperationReport = { ...base, state: 'running', outcome: null, text: null, statusText: null, endedMs: null };
-    remember(this.journal, id, running);
-    const ended = this.execute(action).then(end => {
-      const report: OperationReport = { ...base, state: 'ended', ...end, endedMs: Math.round(this.clock.wallMs()) };
-      remember(this.journal, id, report);
-      return report;
-    });
-    return Promise.race([ended, after(ANSWER_WITHIN_MS, running)]);
+  /** Asks a running operation to stop; it ends in its own time. undefined: this node knows no such operation. */
+  cancel(id: string): OperationReport | undefined {
+    const report = this.journal.get(id);
+    if (report === undefined) return undefined;
+    this.requireLevel(report.kind);
+    const stop = this.stops.get(id);
+    if (stop === undefined) throw new Refusal(409, 'it has ended, or cannot be stopped');
+    stop.abort();
+    return this.revise(id, { canCancel: false });
   }
 
-  private async execute(action: Action): Promise<{ outcome: Outcome; text: string; statusText: string | null }> {
+  private begin(request: OperationRequest, action: Action, from: string): Promise<OperationReport> {
+    const id = `op-${randomBytes(4).toString('hex')}`;
+    const stop = 'run' in action ? new AbortController() : undefined;
+    if (stop !== undefined) this.stops.set(id, stop);
+    const running: OperationReport = {
+      operationId: id,
+      kind: request.kind,
+      subject: action.subject,
+      durability: action.durability,
+      from,
+      state: 'running',
+      progress: null,
+      canCancel: stop !== undefined,
+      outcome: null,
+      text: null,
+      statusText: null,
+      checks: [],
+      startedMs: this.wall(),
+      endedMs: null,
+      source: this.node.facts().nodeId,
+    };
+    this.journal.set(id, running);
+    this.forgetOldest();
+    this.changed();
+    const ended = this.execute(id, action, stop?.signal).then(end => {
+      this.stops.delete(id);
+      return this.revise(id, { ...end, state: 'ended', canCancel: false, endedMs: this.wall() });
+    });
+    return Promise.race([ended, after(ANSWER_WITHIN_MS).then(() => this.journal.get(id) ?? running)]);
+  }
+
+  /** What runs is never forgotten. */
+  private forgetOldest(): void {
+    if (this.journal.size <= JOURNAL) return;
+    const oldest = [...this.journal.values()].find(report => report.state === 'ended');
+    if (oldest !== undefined) this.journal.delete(oldest.operationId);
+  }
+
+  private revise(id: string, change: Partial<OperationReport>): OperationReport {
+    const report = { ...(this.journal.get(id) as OperationReport), ...change };
+    this.journal.set(id, report);
+    if (change.progress === undefined) this.changed();
+    return report;
+  }
+
+  private async execute(id: string, action: Action, signal: AbortSignal | undefined): Promise<Ending> {
     try {
-      const facts: Facts = await action.look(this.reads);
-      const failed = action.checks(facts, this.clock.wallMs()).find(check => !check.ok);
+      const facts: Facts = await action.look(this.reads, this.node, this.mono);
+      const checks = action.checks(facts, this.clock.wallMs());
+      this.revise(id, { checks });
+      const failed = checks.find(check => !check.ok);
       if (failed !== undefined) return { outcome: 'refused', text: `${failed.text} Nothing was changed.`, statusText: null };
-      const deadline = this.clock.monotonicMs() + OPERATION_WITHIN_MS;
-      const result = await this.calls.run(action.operation, deadline);
-      return action.end(result);
+      if ('run' in action) return await action.run(facts, this.longWork(id, signal as AbortSignal));
+      return action.end(await this.calls.run(action.operation, this.clock.monotonicMs() + OPERATION_WITHIN_MS));
     } catch (error) {
       return { outcome: 'failed', text: `This node failed: ${String(error)}.`, statusText: null };
     }
+  }
+
+  private longWork(id: string, signal: AbortSignal): LongWork {
+    return {
+      node: this.node,
+      reads: this.reads,
+      calls: this.calls,
+      signal,
+      progress: (done, total) => this.revise(id, { progress: { done, total } }),
+      mono: this.mono,
+    };
+  }
+
+  private readonly mono = (): number => this.clock.monotonicMs();
+
+  private wall(): number {
+    return Math.round(this.clock.wallMs());
   }
 
   private levelCheck(kind: OperationKind): { id: string; ok: boolean; text: string } {
@@ -137,6 +208,6 @@ function remember<T>(map: Map<string, T>, key: string, value: T): void {
   if (oldest !== undefined) map.delete(oldest);
 }
 
-function after<T>(ms: number, value: T): Promise<T> {
-  return new Promise(resolve => setTimeout(() => resolve(value), ms).unref());
+function after(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms).unref());
 }

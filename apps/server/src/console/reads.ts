@@ -77,7 +77,8 @@ export class ConsoleReads {
     this.level = level;
   }
 
-  private deadline(): number {
+  /** Monotonic instant at which a read that begins now gives up. */
+  deadline(): number {
     return this.clock.monotonicMs() + READ_WITHIN_MS;
   }
 

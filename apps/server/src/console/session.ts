@@ -53,7 +53,15 @@ interface Subscription {
 }
 
 /** Urgent topics first (console §5.7). */
-const PRIORITY: Readonly<Record<string, number>> = { problems: 0, overview: 1, nodes: 2, partitions: 3, partition: 3, events: 4 };
+const PRIORITY: Readonly<Record<string, number>> = {
+  operations: 0,
+  problems: 0,
+  overview: 1,
+  nodes: 2,
+  partitions: 3,
+  partition: 3,
+  events: 4,
+};
 
 /**
  * One browser's connection: its subscriptions, and how much it can take.

@@ -2,7 +2,7 @@ import { Link } from '@tanstack/react-router';
 import { validateKeys } from '../../app/search.ts';
 import { subjectToPath } from '../../app/subject.ts';
 import { bytes, plural } from '../../format/numbers.ts';
-import { useFeed, useFreshness, usePhase, useRows, useWindow } from '../../live/use-live.ts';
+import { useFeed, useFreshness, useMay, usePhase, useRows, useWindow } from '../../live/use-live.ts';
 import type { DurabilityName, KeyListRow } from '../../protocol/messages.ts';
 import { Instant } from '../../ui/ages.tsx';
 import { Countdown } from '../../ui/countdown.tsx';
@@ -20,6 +20,7 @@ interface KeyListProps {
   readonly from: string | undefined;
   readonly asOf: number | undefined;
   readonly chosen: string | undefined;
+  readonly onDeleteAll: (prefix: string) => void;
   /** Another window; undefined: the first. */
   readonly onPage: (from: string | undefined) => void;
 }
@@ -36,7 +37,7 @@ export function KeyList({ space, ...rest }: KeyListProps) {
 }
 
 /** One window of a key space, in the order of the keys, live. */
-function SpaceKeys({ durability, space, from, asOf, chosen, onPage }: KeyListProps & { readonly space: string }) {
+function SpaceKeys({ durability, space, from, asOf, chosen, onDeleteAll, onPage }: KeyListProps & { readonly space: string }) {
   const feed = useFeed('keys', {
     prefix: space,
     durability,
@@ -48,6 +49,7 @@ function SpaceKeys({ durability, space, from, asOf, chosen, onPage }: KeyListPro
   const phase = usePhase(feed);
   const window = useWindow(feed);
   const next = window?.next ?? null;
+  const mayDelete = useMay('operator');
   const title =
     phase === 'ready' ? `${next !== null && from === undefined ? 'first ' : ''}${plural(rows.length, 'key')}` : 'Keys';
   return (
@@ -55,15 +57,23 @@ function SpaceKeys({ durability, space, from, asOf, chosen, onPage }: KeyListPro
       title={title}
       className="key-list"
       aside={
-        <span className="muted small">
-          in <code>{space === '' ? '(empty)' : space}</code>
-          {from !== undefined && (
-            <>
-              {' '}
-              after <code>{from}</code>
-            </>
+        <>
+          <span className="muted small">
+            in <code>{space === '' ? '(empty)' : space}</code>
+            {from !== undefined && (
+              <>
+                {' '}
+                after <code>{from}</code>
+              </>
+            )}
+          </span>
+          <span className="space" />
+          {asOf === undefined && (
+            <button type="button" className="text-button danger" disabled={!mayDelete} onClick={() => onDeleteAll(`${space}/`)}>
+              Delete all…
+            </button>
           )}
-        </span>
+        </>
       }
     >
       {phase === 'loading' ? (

@@ -10,6 +10,7 @@ import { useIsBelow, useMay } from '../../live/use-live.ts';
 import type { DurabilityName } from '../../protocol/messages.ts';
 import { Mark } from '../../ui/marks.tsx';
 import { AsOfPicker } from './as-of-picker.tsx';
+import { DeletePrefix } from './delete-prefix.tsx';
 import { KeyEditor } from './key-editor.tsx';
 import { KeyList } from './key-list.tsx';
 import { KeyPanel } from './key-panel.tsx';
@@ -27,6 +28,7 @@ export function KeysPage() {
   const mayEdit = useMay('editor');
   const [creating, setCreating] = useState(false);
   const [picking, setPicking] = useState(false);
+  const [deleting, setDeleting] = useState<string>();
   const durability: DurabilityName = search.d === 'e' ? 'ephemeral' : 'persistent';
   const space = search.space ?? (chosen === undefined ? undefined : keySpaceOf(chosen));
   const here = subjectRoute(chosen);
@@ -89,6 +91,7 @@ export function KeysPage() {
             from={search.from}
             asOf={search.asOf}
             chosen={chosen}
+            onDeleteAll={setDeleting}
             onPage={from => change(({ from: _from, ...kept }) => (from === undefined ? kept : { ...kept, from }))}
           />
           {chosen !== undefined && (
@@ -117,6 +120,9 @@ export function KeysPage() {
             if (written !== undefined) open(written);
           }}
         />
+      )}
+      {deleting !== undefined && (
+        <DeletePrefix prefix={deleting} durability={durability} onClose={() => setDeleting(undefined)} />
       )}
       {picking && (
         <AsOfPicker
