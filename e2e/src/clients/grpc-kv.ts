@@ -1,7 +1,19 @@
 import * as grpc from '@grpc/grpc-js';
 import { keyValueMessages as m, type ReceivedResult, type RequestedOperation, routingMessages } from '@kahuna/wire';
 import { BatchStream, CHANNEL_OPTIONS } from './batch-stream.ts';
-import { type Answer, Flag, type Hlc, type KvApi, type ReadItem, type Route, type Row, type SetRequest, ZERO } from './kv-api.ts';
+import {
+  type Answer,
+  Flag,
+  type Hlc,
+  type KeyRequest,
+  type KvApi,
+  type ReadItem,
+  type Route,
+  type Row,
+  type SetRequest,
+  ZERO,
+} from './kv-api.ts';
+import { KEY_VALUE_STREAM, PayloadStream } from './payload-stream.ts';
 
 /** What the generated code offers for a message type. */
 interface Codec<T> {
@@ -135,7 +147,7 @@ export class GrpcKv implements KvApi {
       '/KeyValuer/TrySetManyKeyValue',
       m.GrpcTrySetManyKeyValueRequest,
       m.GrpcTrySetManyKeyValueResponse,
-      { Items: items.map(item => message(m.GrpcTrySetManyKeyValueRequestItem, setFields(item))) },
+      setManyFields(items),
     );
     return answer.Items.map(row => rowOf(row, answer.Routes));
   }
@@ -163,16 +175,12 @@ export class GrpcKv implements KvApi {
     return answer.Items.map(row => rowOf(row, answer.Routes));
   }
 
-  async deleteMany(items: Parameters<KvApi['deleteMany']>[0]): Promise<readonly Row[]> {
+  async deleteMany(items: readonly KeyRequest[]): Promise<readonly Row[]> {
     const answer = await this.grpc.call(
       '/KeyValuer/TryDeleteManyKeyValue',
       m.GrpcTryDeleteManyKeyValueRequest,
       m.GrpcTryDeleteManyKeyValueResponse,
-      {
-        Items: items.map(item =>
-          message(m.GrpcTryDeleteManyKeyValueRequestItem, { Key: item.key, Durability: durability(item.durability) }),
-        ),
-      },
+      deleteManyFields(items),
     );
     return answer.Items.map(row => rowOf(row, answer.Routes));
   }
@@ -182,14 +190,16 @@ export class GrpcKv implements KvApi {
   }
 }
 
-/** The batch stream of one node for single keys, as the .NET client uses it; many-calls go unary. */
+/** The batch stream of one node as the .NET client uses it: only reads of many keys go unary (grpc §8.7). */
 export class BatchKv extends GrpcKv {
   override readonly name = 'gRPC batch stream';
   private readonly stream: BatchStream;
+  private readonly manyStream: PayloadStream;
 
   constructor(address: string) {
     super(address);
     this.stream = new BatchStream(address);
+    this.manyStream = new PayloadStream(address, KEY_VALUE_STREAM);
   }
 
   private send(operation: RequestedOperation): Promise<Answer> {
@@ -232,8 +242,21 @@ export class BatchKv extends GrpcKv {
     return this.send({ kind: 'extend', key: item.key, expiresMs: item.expiresMs, durability: item.durability });
   }
 
+  override async setMany(items: readonly SetRequest[]): Promise<readonly Row[]> {
+    const request = message(m.GrpcTrySetManyKeyValueRequest, setManyFields(items));
+    const answer = await this.manyStream.ask<m.GrpcTrySetManyKeyValueResponse>('TrySetManyKeyValue', request);
+    return answer.Items.map(row => rowOf(row, answer.Routes));
+  }
+
+  override async deleteMany(items: readonly KeyRequest[]): Promise<readonly Row[]> {
+    const request = message(m.GrpcTryDeleteManyKeyValueRequest, deleteManyFields(items));
+    const answer = await this.manyStream.ask<m.GrpcTryDeleteManyKeyValueResponse>('TryDeleteManyKeyValue', request);
+    return answer.Items.map(row => rowOf(row, answer.Routes));
+  }
+
   override close(): void {
     this.stream.close();
+    this.manyStream.close();
     super.close();
   }
 }
@@ -252,6 +275,16 @@ function setFields(item: SetRequest): Partial<m.GrpcTrySetKeyValueRequest> {
     Durability: durability(item.durability),
   };
 }
+
+const setManyFields = (items: readonly SetRequest[]): Partial<m.GrpcTrySetManyKeyValueRequest> => ({
+  Items: items.map(item => message(m.GrpcTrySetManyKeyValueRequestItem, setFields(item))),
+});
+
+const deleteManyFields = (items: readonly KeyRequest[]): Partial<m.GrpcTryDeleteManyKeyValueRequest> => ({
+  Items: items.map(({ key, durability: number }) =>
+    message(m.GrpcTryDeleteManyKeyValueRequestItem, { Key: key, Durability: durability(number) }),
+  ),
+});
 
 const timestamp = (t: Hlc): TimestampFields => ({
   ReadTimestampNode: t.n,

@@ -1,5 +1,5 @@
 import * as grpc from '@grpc/grpc-js';
-import { batchMessages as batches, lockMessages as locks } from '@kahuna/wire';
+import { batchMessages as batches, keyValueMessages as keyValues, lockMessages as locks } from '@kahuna/wire';
 import { CHANNEL_OPTIONS } from './batch-stream.ts';
 
 /** A request or an answer on a batch stream as the generated code has it. */
@@ -27,6 +27,16 @@ export const LOCK_STREAM: Stream = {
   frameType: undefined,
   encode: envelope => locks.GrpcBatchClientLockRequest.encode(envelope as locks.GrpcBatchClientLockRequest).finish(),
   decode: bytes => locks.GrpcBatchClientLockResponse.decode(bytes),
+};
+
+/** Calls of many keys on the key/value stream, each in an envelope of its own (grpc §8.7). */
+export const KEY_VALUE_STREAM: Stream = {
+  path: '/KeyValuer/BatchClientKeyValueRequests',
+  types: { TrySetManyKeyValue: 2, GetByBucket: 9, ScanByPrefix: 10, TryDeleteManyKeyValue: 14 },
+  frameType: undefined,
+  encode: envelope =>
+    keyValues.GrpcBatchClientKeyValueRequest.encode(envelope as keyValues.GrpcBatchClientKeyValueRequest).finish(),
+  decode: bytes => keyValues.GrpcBatchClientKeyValueResponse.decode(bytes),
 };
 
 /** Locks and sequences in frames (proto/batches.proto). */
