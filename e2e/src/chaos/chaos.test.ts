@@ -18,4 +18,6 @@ test(`${CASES} forty seconds of kills, pauses, isolations and full disks`, async
   expect(report.faults.length, told).toBeGreaterThanOrEqual(4);
   expect(report.operations, told).toBeGreaterThan(1000);
   for (const [name, operations] of Object.entries(report.beside)) expect(operations, name).toBeGreaterThan(200);
+  expect(report.snapshots?.heldReadsOfThePast, told).toBeGreaterThanOrEqual(25);
+  expect(report.watchesResumed, told).toBeGreaterThan(10);
 }, 180_000);

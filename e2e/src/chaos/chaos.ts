@@ -1,13 +1,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Rng } from '@kahuna/base';
-import { checkRegisters } from '@kahuna/sim';
+import { checkRegisters, type SnapshotReport } from '@kahuna/sim';
 import { BatchKv, GrpcKv } from '../clients/grpc-kv.ts';
+import { GrpcHolds, RestHolds } from '../clients/hold-api.ts';
 import type { KvApi } from '../clients/kv-api.ts';
 import { Type } from '../clients/kv-api.ts';
 import { GrpcLocks, RestLocks } from '../clients/lock-api.ts';
 import { RestKv } from '../clients/rest-kv.ts';
+import { GrpcScans, RestScans } from '../clients/scan-api.ts';
 import { GrpcSequences, RestSequences } from '../clients/sequence-api.ts';
+import { GrpcWatches } from '../clients/watch-api.ts';
 import { Cluster, type ClusterOptions } from '../harness/cluster.ts';
 import { DiskFull } from './disk-full.ts';
 import { DEAFEN, DELAY, type Fault, FaultInjector, ISOLATE, KILL, MUTE, PAUSE } from './faults.ts';
@@ -15,6 +18,8 @@ import { Workload } from './history.ts';
 import { LockWorkload } from './lock-workload.ts';
 import { SequenceWorkload } from './sequence-workload.ts';
 import type { SideWorkload } from './side-workload.ts';
+import { type SnapshotApis, SnapshotWorkload } from './snapshot-workload.ts';
+import { WatchWorkload } from './watch-workload.ts';
 
 export interface ChaosOptions {
   readonly seconds: number;
@@ -39,6 +44,10 @@ export interface ChaosReport {
   readonly keys: number;
   /** Operations of the other workloads by name, answered or not. */
   readonly beside: Readonly<Record<string, number>>;
+  /** What the reads of the past came to; undefined if the run broke off. */
+  readonly snapshots: SnapshotReport | undefined;
+  /** How often a watch was taken up again. */
+  readonly watchesResumed: number;
 }
 
 /** After the last repair every key must be readable through every node within this time. */
@@ -48,17 +57,17 @@ const RECOVERY_MS = 30_000;
 export async function runChaos(options: ChaosOptions, say: (line: string) => void): Promise<ChaosReport> {
   const rng = new Rng(options.seed);
   const disk = await DiskFull.create();
-  const cluster = await Cluster.start({ ...options.cluster, dataDirectory: node => disk.directoryOf(node) });
+  const retentionMs = retentionFor(options.seconds);
+  const cluster = await Cluster.start({
+    ...options.cluster,
+    args: [...(options.cluster?.args ?? []), ...pruning(retentionMs)],
+    dataDirectory: node => disk.directoryOf(node),
+  });
   const apis = clientsOf(cluster, options.clientsPerNode);
   const workload = new Workload({ seed: options.seed, thinkMs: 10, keys: 10, epochMs: 10_000 });
-  const lockApis = cluster.nodes.map((node, i) => (i % 2 ? new RestLocks(node.url) : GrpcLocks.inFrames(node.options.grpcAddress)));
-  const sequenceApis = cluster.nodes.map((node, i) =>
-    i % 2 ? GrpcSequences.inFrames(node.options.grpcAddress) : new RestSequences(node.url),
-  );
-  const beside: readonly SideWorkload[] = [
-    new LockWorkload(options.seed, lockApis),
-    new SequenceWorkload(options.seed, sequenceApis),
-  ];
+  const snapshots = new SnapshotWorkload({ seed: options.seed, retentionMs }, snapshotApis(cluster));
+  const watches = watchWorkload(cluster, options.seed, retentionMs);
+  const beside: readonly SideWorkload[] = [...lockAndSequenceWorkloads(cluster, options.seed), snapshots, watches];
   const stop = (): Promise<unknown> => Promise.all([workload.stop(), ...beside.map(side => side.stop())]);
   const faults = [KILL, PAUSE, ISOLATE, MUTE, DEAFEN, DELAY, ...disk.faults()];
   const chosen = options.only ? faults.filter(fault => options.only?.some(name => fault.kind.includes(name))) : faults;
@@ -82,7 +91,8 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
     if (violation !== undefined || options.keep) {
       keepEvidence(cluster, workload, beside, options.evidence, violation, injector.done);
     }
-    for (const api of [...apis, ...lockApis, ...sequenceApis]) api.close();
+    for (const api of apis) api.close();
+    for (const side of beside) await side.close();
     await cluster.close();
     await disk.remove();
   }
@@ -97,7 +107,44 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
     perSecond: answered / seconds,
     keys: workload.keys().length,
     beside: Object.fromEntries(beside.map(side => [side.name, side.events.length])),
+    snapshots: snapshots.report,
+    watchesResumed: watches.resumes,
   };
+}
+
+/** History is pruned, so that holds have something to protect; watchers that are away for a fault come back in time. Milliseconds. */
+function retentionFor(seconds: number): number {
+  return seconds >= 120 ? 20_000 : 10_000;
+}
+
+function pruning(retentionMs: number): readonly string[] {
+  const seconds = String(retentionMs / 1000);
+  return ['--persistent-revision-retention-age', seconds, '--persistent-revision-cleanup-interval', '5'];
+}
+
+function lockAndSequenceWorkloads({ nodes }: Cluster, seed: number): SideWorkload[] {
+  const locks = nodes.map((node, i) => (i % 2 ? new RestLocks(node.url) : GrpcLocks.inFrames(node.options.grpcAddress)));
+  const sequences = nodes.map((node, i) =>
+    i % 2 ? GrpcSequences.inFrames(node.options.grpcAddress) : new RestSequences(node.url),
+  );
+  return [new LockWorkload(seed, locks), new SequenceWorkload(seed, sequences)];
+}
+
+function snapshotApis({ nodes }: Cluster): SnapshotApis[] {
+  return nodes.map(({ url, options: { grpcAddress } }, i) =>
+    i % 2
+      ? { url, kv: new RestKv(url), scans: new GrpcScans(grpcAddress), holds: new RestHolds(url) }
+      : { url, kv: new GrpcKv(grpcAddress), scans: new RestScans(url), holds: new GrpcHolds(grpcAddress) },
+  );
+}
+
+function watchWorkload({ nodes }: Cluster, seed: number, retentionMs: number): WatchWorkload {
+  const apis = nodes.map(node => new BatchKv(node.options.grpcAddress));
+  return new WatchWorkload(
+    { seed, retentionMs },
+    apis,
+    nodes.map(node => new GrpcWatches(node.options.grpcAddress)),
+  );
 }
 
 /** Long runs let faults last longer than a lease and an election; a short one needs to get through all of them. */
@@ -145,7 +192,8 @@ function named(side: SideWorkload, violation: string | undefined): string | unde
 
 /** One JSON object per line. */
 function jsonLines(events: readonly object[]): string {
-  const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
+  const plain = (_: string, value: unknown): unknown =>
+    typeof value === 'bigint' ? String(value) : value instanceof Map ? Object.fromEntries(value) : value;
   return events.map(event => JSON.stringify(event, plain)).join('\n');
 }
 

@@ -41,6 +41,10 @@ export class LockWorkload implements SideWorkload {
     await Promise.all(this.clients);
   }
 
+  async close(): Promise<void> {
+    for (const api of this.apis) api.close();
+  }
+
   /** Every lock is granted once more through every node. */
   async settle(deadlineMs: number): Promise<string | undefined> {
     const deadline = performance.now() + deadlineMs;

@@ -41,6 +41,10 @@ export class SequenceWorkload implements SideWorkload {
     await Promise.all(this.clients);
   }
 
+  async close(): Promise<void> {
+    for (const api of this.apis) api.close();
+  }
+
   /** Every sequence gives a value and its mark, and the last keys are replayed, through every node. */
   async settle(deadlineMs: number): Promise<string | undefined> {
     const deadline = performance.now() + deadlineMs;
