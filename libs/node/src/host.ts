@@ -387,6 +387,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private refuseUndecided(): void {
     this.scans.refuseAll();
     this.listings.refuseAll();
+    this.snapshots.endAll();
     for (const replica of this.replicas.values()) replica.giveUp();
     // Last: it takes what the replicas give back.
     this.dispatcher.refuseAll();

@@ -137,9 +137,11 @@ export class Listings {
   takeItem(kind: number, peer: Peer, reader: ByteReader): void {
     if (kind === ItemKind.Listing) {
       const { number, query, ids } = readQuery(reader);
+      const { boot } = peer;
       for (const partitionId of ids) {
         this.read(partitionId, query, part => {
-          if (peer.connected) writePart(this.node.writeTo(peer), number, partitionId, part);
+          // A process counts its calls from one: its successor would take this for an answer to one of its own.
+          if (peer.connected && peer.boot === boot) writePart(this.node.writeTo(peer), number, partitionId, part);
         });
       }
       return;
@@ -159,7 +161,7 @@ const NOTHING: ListingAnswer = Object.freeze({
 });
 
 function openListing(replica: Replica, query: ListingQuery): ReturnType<Replica['openListing']> {
-  return replica.servesAsLeader ? replica.openListing(query) : undefined;
+  return replica.servesAsLeader && replica.mayServe ? replica.openListing(query) : undefined;
 }
 
 /** Shares that end early bound the page: what lies behind their end is not known of them. */

@@ -29,6 +29,8 @@ import type { RetentionSettings } from './settings.ts';
 const MAX_WRITTEN = 10_000;
 /** Written keys wait this long, so that a key written often is looked at once. Milliseconds. */
 const WRITTEN_DELAY_MS = 1000;
+/** The floor of holds that a sweep goes by may be so old: there may be thousands of holds, and a sweep asks for every key. Milliseconds. */
+const FLOOR_AGE_MS = 500;
 const PAGE_BYTES = 1024 * 1024;
 const PAGE_ROWS = 1000;
 /** A sweep looks at so many history rows at once to find keys. */
@@ -48,6 +50,8 @@ export class Pruner {
   readonly dispatcher: Dispatcher;
   readonly settings: RetentionSettings;
   private readonly jobs = new Map<Replica, PruneJob>();
+  private floor: Hlc = HLC_ZERO;
+  private floorUntil = 0;
   readonly counters = { prunedVersions: 0, pruneCommands: 0, pruneSweeps: 0 };
 
   constructor(node: NodeInternals, engine: StateEngine, dispatcher: Dispatcher) {
@@ -86,7 +90,17 @@ export class Pruner {
     replica.machine.onSuperseded = undefined;
   }
 
-  /** As far as this node knows holds go; P1 has the last word. Zero: nothing is held. */
+  /** As {@link knownFloor}, looked up rarely: for what P1 decides anyway. */
+  recentFloor(): Hlc {
+    const now = this.node.monotonicMs();
+    if (now >= this.floorUntil) {
+      this.floorUntil = now + FLOOR_AGE_MS;
+      this.floor = this.knownFloor();
+    }
+    return this.floor;
+  }
+
+  /** As far as this node knows holds go; P1 has the last word. Zero: nothing is held. Looks at each hold. */
   knownFloor(): Hlc {
     return effectiveFloor(this.holds());
   }
@@ -259,7 +273,7 @@ class PruneJob implements RequestOrigin {
 
   /** No hold that this node knows of keeps all of it: saves P1 a question. */
   private isFree(part: Prunable): boolean {
-    const floor = this.pruner.knownFloor();
+    const floor = this.pruner.recentFloor();
     return isZeroHlc(floor) || clip(part, floor) !== undefined;
   }
 

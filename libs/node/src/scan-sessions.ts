@@ -218,12 +218,13 @@ export class ScanSession implements ReadTask, RequestOrigin {
       });
     } else {
       engine.snapshot((error, view) => {
-        if (node.failedEngine(error) || view === undefined) return;
-        if (this.stage === 'over') view.close();
-        else {
-          this.view = view;
-          this.drive();
+        if (node.failedEngine(error) || view === undefined || this.stage === 'over') {
+          // Nobody else knows of a view that comes too late.
+          view?.close();
+          return;
         }
+        this.view = view;
+        this.drive();
       });
     }
   }

@@ -75,6 +75,8 @@ export class SnapshotTransfers {
   private readonly marks = new Map<PartitionId, SnapshotHead>();
   private readonly knownDiverged = new Set<PartitionId>();
   private readonly failedAt = new Map<Replica, number>();
+  /** Transfers (partition and member) for which a view of the engine is being asked for. */
+  private readonly opening = new Set<string>();
   private nextId = 1;
   private sessions = 0;
 
@@ -89,20 +91,22 @@ export class SnapshotTransfers {
   send(replica: Replica, member: Member): void {
     const peer = this.node.peerByNode(member.nodeId);
     const toPartition = this.sending.get(replica.partitionId);
+    const name = `${replica.partitionId}/${member.replicaId}`;
     const now = this.node.monotonicMs();
     const waits = now - (this.failedAt.get(replica) ?? Number.NEGATIVE_INFINITY) < RETRY_MS;
-    if (toPartition?.has(member.replicaId)) return;
+    if (toPartition?.has(member.replicaId) || this.opening.has(name)) return;
     // A state that a quorum does not have is given to nobody.
     if (peer?.connected !== true || replica.diverged || this.sessions >= MAX_SESSIONS || waits) {
       this.node.after(RETRY_MS, () => this.giveUp(replica, member.replicaId));
       return;
     }
     this.sessions++;
+    this.opening.add(name);
     // What is applied and not yet in the engine must be in the snapshot as far as the log may be compacted.
     this.keeper.flush(() => {
       this.engine.snapshot((error, view) => {
-        if (this.node.failedEngine(error) || view === undefined) return;
-        this.open(replica, member, peer, view);
+        if (this.node.failedEngine(error) || view === undefined) view?.close();
+        else this.open(replica, member, peer, view, () => this.opening.delete(name));
       });
     });
   }
@@ -113,9 +117,13 @@ export class SnapshotTransfers {
     this.node.wake(replica);
   }
 
-  private open(replica: Replica, member: Member, peer: Peer, view: EngineSnapshot): void {
+  private open(replica: Replica, member: Member, peer: Peer, view: EngineSnapshot, opened: () => void): void {
     view.getMany([metaRowKey(replica.partitionId)], (error, rows) => {
-      if (this.node.failedEngine(error)) return;
+      opened();
+      if (this.node.failedEngine(error)) {
+        view.close();
+        return;
+      }
       const row = rows[0];
       if (row === undefined || !replica.mayServe || !peer.connected) {
         view.close();
@@ -420,25 +428,28 @@ export class SnapshotTransfers {
     }
   }
 
-  linkLost(peer: Peer): void {
+  private giveUpWhere(lost: (sending: Sending) => boolean): void {
     for (const toPartition of this.sending.values()) {
       for (const sending of [...toPartition.values()]) {
-        if (sending.peer !== peer) continue;
+        if (!lost(sending)) continue;
         this.end(sending);
         this.giveUp(sending.replica, sending.member.replicaId);
       }
     }
+  }
+
+  /** The node stops or has failed: no view of the engine stays open. */
+  endAll(): void {
+    for (const toPartition of this.sending.values()) for (const sending of [...toPartition.values()]) this.end(sending);
+  }
+
+  linkLost(peer: Peer): void {
+    this.giveUpWhere(sending => sending.peer === peer);
     for (const session of [...this.receiving.values()]) if (session.peer === peer) this.drop(session);
   }
 
   tick(now: number): void {
-    for (const toPartition of this.sending.values()) {
-      for (const sending of [...toPartition.values()]) {
-        if (sending.replica.mayServe && now - sending.progressAt <= STALL_MS) continue;
-        this.end(sending);
-        this.giveUp(sending.replica, sending.member.replicaId);
-      }
-    }
+    this.giveUpWhere(sending => !sending.replica.mayServe || now - sending.progressAt > STALL_MS);
     for (const session of [...this.receiving.values()]) if (now - session.progressAt > STALL_MS) this.drop(session);
   }
 }
