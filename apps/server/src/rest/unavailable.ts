@@ -76,6 +76,5 @@ export const UNAVAILABLE: readonly Unavailable[] = [
   notBuilt('GET', '/v1/dashboard/metrics', 'The dashboard metric table'),
   notBuilt('POST', '/v1/console/session', 'Signing in'),
   notBuilt('DELETE', '/v1/console/session', 'Signing out'),
-  notBuilt('POST', '/v1/console/operations/:id/cancel', 'Cancelling an operation of the console'),
   notBuilt('GET', '/v1/console/heat/cell', 'The heat map'),
 ];
