@@ -20,6 +20,8 @@ const LONG_MS = 60_000;
 /** A lease that an owner outlives by waiting, and what is waited then. The server may allow for clocks that differ by 500 ms. */
 const SHORT_MS = 100;
 const AFTER_SHORT_MS = 300;
+/** A lease long enough to be extended in time on a busy machine, and short enough to be outlived. */
+const EXTENDED_MS = 2000;
 
 export function lockBench(api: LockApi, durability: number, prefix: string): LockBench {
   const resource = (name: string): string => `${prefix}${name}`;
@@ -124,6 +126,9 @@ const input: readonly LockCase[] = [
     title: 'locks:I11 an unknown durability',
     run: async ({ api, resource }) => {
       await expectLock(api.acquire(resource('r'), A, LONG_MS, 5), 'InvalidInput');
+      await expectLock(api.extend(resource('r'), A, LONG_MS, 5), 'InvalidInput');
+      await expectLock(api.unlock(resource('r'), A, 5), 'InvalidInput');
+      await expectLock(api.info(resource('r'), 5), 'InvalidInput');
     },
   },
 ];
@@ -250,8 +255,9 @@ const acquiring: readonly LockCase[] = [
     run: async b => {
       const began = performance.now();
       await expectLock(b.acquire(A, 1000), 'Locked f0');
+      const asked = performance.now();
       let answer = await b.acquire(B);
-      while (answer.type === LockType.Busy) {
+      while (answer.type === LockType.Busy && performance.now() - asked < 3000) {
         await sleep(50);
         answer = await b.acquire(B);
       }
@@ -284,10 +290,12 @@ const extending: readonly LockCase[] = [
   {
     title: 'locks:E2 an extended lease outlives the first one',
     run: async b => {
-      await expectLock(b.acquire(A, LONG_MS), 'Locked f0');
-      await expectLock(b.extend(A, 2 * LONG_MS), 'Extended f0');
+      await expectLock(b.acquire(A, EXTENDED_MS), 'Locked f0');
+      await expectLock(b.extend(A, LONG_MS), 'Extended f0');
+      await sleep(EXTENDED_MS);
       const info = await expectLock(b.info(), 'Got f0');
       expect(info.owner).toEqual(A);
+      await expectLock(b.acquire(B), 'Busy');
     },
   },
   {

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Ephemeral, Persistent } from '../clients/kv-api.ts';
-import { anyLockNode, GrpcLocks, type LockApi, RestLocks } from '../clients/lock-api.ts';
+import { anyLockNode, GrpcLocks, type LockApi, LockType, RestLocks, seenLockTypes } from '../clients/lock-api.ts';
 import { putText, RestKv } from '../clients/rest-kv.ts';
 import { Cluster } from '../harness/cluster.ts';
+import { sleep } from '../harness/processes.ts';
 import { expectRead } from './case.ts';
-import { A, expectLock, LOCK_CASES, lockBench } from './lock-cases.ts';
+import { A, B, expectLock, LOCK_CASES, lockBench, lockSaid } from './lock-cases.ts';
 
 const TRANSPORTS = ['REST', 'gRPC', 'the lock stream', 'the batcher'] as const;
 const DURABILITIES = [
@@ -41,23 +42,42 @@ describe.each([1, 3])('locks on %i node(s), any of them', nodes => {
     });
   });
 
-  test('locks:I10 a key of the same name is another thing', async () => {
+  test.each(TRANSPORTS)('locks:I10 a key of the same name is another thing (%s)', async transport => {
     const keys = new RestKv(cluster.node(1).url);
-    await putText(keys, 'both/door', 'wood');
-    const locks = apis.get('gRPC') as LockApi;
-    await expectLock(locks.acquire('both/door', A, 60_000, Persistent), 'Locked f0');
-    await expectRead(keys.get({ key: 'both/door', durability: Persistent }), 'Get r0 "wood"');
+    const name = `${transport}/door`;
+    await putText(keys, name, 'wood');
+    for (const { durability } of DURABILITIES) {
+      await expectLock((apis.get(transport) as LockApi).acquire(name, A, 60_000, durability), 'Locked f0');
+    }
+    await expectRead(keys.get({ key: name, durability: Persistent }), 'Get r0 "wood"');
     keys.close();
   });
 
   test('locks:F16 a read at a time to come ends no lease early', async () => {
     const keys = new RestKv(cluster.node(1).url);
     const locks = lockBench(apis.get('gRPC') as LockApi, Persistent, 'f16/');
+    // Key and lock of one key space live in one partition.
     const { lastModified } = await putText(keys, 'f16/k', 'v');
-    await expectLock(locks.acquire(A, 60_000), 'Locked f0');
-    const { expires } = await locks.info();
-    await keys.get({ key: 'f16/k', durability: Persistent, readTimestamp: { ...lastModified, l: Date.now() + 4000 } });
-    expect(await locks.info()).toMatchObject({ type: 4, owner: A, expires });
+    const acquired = performance.now();
+    await expectLock(locks.acquire(A, 3000), 'Locked f0');
+    const readTimestamp = { ...lastModified, l: Date.now() + 4000 };
+    const reading = keys.get({ key: 'f16/k', durability: Persistent, readTimestamp });
+    let busy = 0;
+    let answer = await locks.acquire(B);
+    for (; answer.type === LockType.Busy; answer = await locks.acquire(B)) {
+      busy += 1;
+      await sleep(20);
+    }
+    expect(lockSaid(answer)).toBe('Locked f1');
+    expect(busy).toBeGreaterThan(0);
+    expect(performance.now() - acquired).toBeGreaterThanOrEqual(3000);
+    await expectRead(reading, 'Get r0 "v"');
     keys.close();
   });
+
+  test('locks:F15 no answer says that it waits for replication', () => {
+    expect([...seenLockTypes].filter(type => !KNOWN_TYPES.has(type))).toEqual([]);
+  });
 });
+
+const KNOWN_TYPES: ReadonlySet<number> = new Set(Object.values(LockType));

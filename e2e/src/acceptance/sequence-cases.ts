@@ -250,22 +250,6 @@ const allocating: readonly SequenceCase[] = [
     },
   },
   {
-    title: 'sequences:N10 64 clients over all nodes: every value once, each client in order',
-    run: async b => {
-      await b.create();
-      const clients = Array.from({ length: 64 }, async () => {
-        const mine: bigint[] = [];
-        for (let i = 0; i < 50; i++) mine.push((await b.next()).start);
-        return mine;
-      });
-      const all = await Promise.all(clients);
-      for (const mine of all) expect(mine.every((value, i) => i === 0 || value > (mine[i - 1] as bigint))).toBe(true);
-      const values = all.flat();
-      expect(new Set(values).size).toBe(3200);
-      expect(values.every(value => value >= 1n)).toBe(true);
-    },
-  },
-  {
     title: 'sequences:N11 runs and single values never overlap',
     run: async b => {
       await b.create();

@@ -18,6 +18,14 @@ export const LockType = {
   InvalidOwner: 103,
 } as const;
 
+/** Every type that any of the clients below was answered with, for locks:F15. */
+export const seenLockTypes: Set<number> = new Set();
+
+function seen<T extends LockAnswer>(answer: T): T {
+  seenLockTypes.add(answer.type);
+  return answer;
+}
+
 export interface LockAnswer {
   readonly type: number;
   readonly token: bigint;
@@ -103,31 +111,31 @@ export class GrpcLocks implements LockApi {
       ExpiresMs: expiresMs,
       Durability: durability as m.GrpcLockDurability,
     });
-    return { type: answer.Type, token: answer.FencingToken, partitionId: answer.Route?.PartitionId ?? 0 };
+    return seen({ type: answer.Type, token: answer.FencingToken, partitionId: answer.Route?.PartitionId ?? 0 });
   }
 
   async extend(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {
     const fields = { Resource: resource, Owner: owner, ExpiresMs: expiresMs, Durability: durability as m.GrpcLockDurability };
     const answer = await this.messenger.extendLock(fields);
-    return { type: answer.Type, token: answer.FencingToken, partitionId: answer.Route?.PartitionId ?? 0 };
+    return seen({ type: answer.Type, token: answer.FencingToken, partitionId: answer.Route?.PartitionId ?? 0 });
   }
 
   async unlock(resource: string, owner: Buffer | undefined, durability: number): Promise<LockAnswer> {
     const fields = { Resource: resource, Owner: owner, Durability: durability as m.GrpcLockDurability };
     const answer = await this.messenger.unlock(fields);
     // No token travels here: an unlock never has one.
-    return { type: answer.Type, token: 0n, partitionId: answer.Route?.PartitionId ?? 0 };
+    return seen({ type: answer.Type, token: 0n, partitionId: answer.Route?.PartitionId ?? 0 });
   }
 
   async info(resource: string, durability: number): Promise<LockInfo> {
     const answer = await this.messenger.getLock({ Resource: resource, durability: durability as m.GrpcLockDurability });
-    return {
+    return seen({
       type: answer.Type,
       token: answer.FencingToken,
       partitionId: answer.Route?.PartitionId ?? 0,
       owner: answer.Owner === undefined ? null : Buffer.from(answer.Owner),
       expires: { n: answer.ExpiresNode, l: Number(answer.ExpiresPhysical), c: answer.ExpiresCounter },
-    };
+    });
   }
 
   close(): void {
@@ -154,13 +162,13 @@ export class RestLocks implements LockApi {
   private async ask(path: string, body: object): Promise<LockInfo> {
     const raw = await this.rest.post<RawLock>(path, body);
     const owner = raw.owner === undefined || raw.owner === null ? null : Buffer.from(raw.owner, 'base64');
-    return {
+    return seen({
       type: raw.type,
       token: BigInt(raw.fencingToken),
       partitionId: raw.route?.partitionId ?? 0,
       owner,
       expires: raw.expires ?? ZERO,
-    };
+    });
   }
 
   acquire(resource: string, owner: Buffer | undefined, expiresMs: number, durability: number): Promise<LockAnswer> {
