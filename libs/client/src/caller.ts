@@ -202,6 +202,11 @@ export class Caller implements Carrier {
     return endpoint;
   }
 
+  /** undefined: none that this client was given. */
+  endpointAt(url: string): Endpoint | undefined {
+    return this.endpoints.find(url);
+  }
+
   walkFailed(endpoint: Endpoint): void {
     this.endpoints.failed(endpoint, this.runtime.monotonicMs());
     this.routes?.forget(endpoint);

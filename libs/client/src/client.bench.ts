@@ -46,6 +46,7 @@ const connection: Connection = {
   operate: (operation, reply) => send(operation.kind, reply),
   call: unused,
   pages: unused,
+  watch: unused,
   close: () => undefined,
 };
 const transport: Transport = { name: 'immediate', connect: () => connection };

@@ -43,7 +43,7 @@ export class KahunaClient implements AsyncDisposable {
   /** The lock service call by call, for tools. */
   readonly locks: LockCalls;
   readonly cluster: Cluster;
-  /** What happens to keys, as it happens. */
+  /** What happens to keys, locks and sequences, as it happens. */
   readonly watch: Watches;
   private readonly runtime: Runtime;
   private readonly caller: Caller;
@@ -66,7 +66,7 @@ export class KahunaClient implements AsyncDisposable {
     this.keys = new StoredKeys(this.caller, bytes, { durability });
     this.snapshots = new SnapshotService(this.caller);
     this.cluster = new ClusterService(this.caller);
-    this.watch = new WatchService(this.caller);
+    this.watch = new WatchService(this.caller, durability);
     this.service = new LockService(this.caller, durability);
     this.locks = this.service;
     this.keeper = new LockKeeper(runtime, this.service);

@@ -10,7 +10,8 @@ import type { KahunaOptions } from './options.ts';
 
 export { grpcTransport } from './grpc/grpc-transport.ts';
 export * from './public.ts';
-export { restTransport } from './rest/rest-transport.ts';
+export { type RestOptions, restTransport } from './rest/rest-transport.ts';
+export type { WebSocketClass, WebSocketLike } from './rest/watch-socket.ts';
 
 /** One cluster, as a program sees it. Make one per process and share it: it multiplexes all calls on one connection per node. */
 export class Kahuna extends KahunaClient {

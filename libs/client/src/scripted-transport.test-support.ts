@@ -3,6 +3,7 @@ import type { ReceivedResult, RequestedOperation } from '@kahuna/wire';
 import {
   type Connection,
   type Method,
+  type OpenWatch,
   type RangePage,
   type RangeRequest,
   type Reply,
@@ -10,6 +11,8 @@ import {
   type ResponseOf,
   type Transport,
   TransportFailure,
+  type WatchRequest,
+  type WatchSink,
 } from './transport.ts';
 
 /** One request on its way, to be answered by the test or its script. */
@@ -48,6 +51,9 @@ export class ScriptedTransport implements Transport {
   pagesOf: (endpoint: string, request: RangeRequest) => AsyncIterable<RangePage> = () => {
     throw new Error('this script has no pages');
   };
+  watchOf: (endpoint: string, request: WatchRequest, alone: boolean, sink: WatchSink) => OpenWatch = () => {
+    throw new Error('this script has no watches');
+  };
 
   connect(endpoint: string): Connection {
     return {
@@ -55,6 +61,7 @@ export class ScriptedTransport implements Transport {
       call: <M extends Method>(method: M, request: RequestOf<M>, _timeoutMs: number, reply: Reply<ResponseOf<M>>) =>
         this.record(endpoint, method, request, reply),
       pages: request => this.pagesOf(endpoint, request),
+      watch: (request, alone, sink) => this.watchOf(endpoint, request, alone, sink),
       close: () => undefined,
     };
   }

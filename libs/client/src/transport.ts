@@ -9,6 +9,7 @@ import type {
   watchMessages,
 } from '@kahuna/wire';
 import type { TlsOptions } from './tls.ts';
+import type { Told } from './watch-told.ts';
 
 interface Exchange<Request, Response> {
   readonly request: Request;
@@ -46,7 +47,7 @@ export type Method = keyof Methods;
 export type RequestOf<M extends Method> = Methods[M]['request'];
 export type ResponseOf<M extends Method> = Methods[M]['response'];
 
-export type TransportFault = 'endpoint' | 'request' | 'protocol' | 'pruned';
+export type TransportFault = 'endpoint' | 'request' | 'protocol' | 'pruned' | 'not-leader';
 
 /** Why a request has no answer. */
 export class TransportFailure extends Error {
@@ -57,6 +58,7 @@ export class TransportFailure extends Error {
    * - `endpoint`: others may do better; this one is left alone for a while.
    * - `request`: no endpoint will take this request, for example because it is too large.
    * - `pruned`: a watch asks for history that is gone.
+   * - `not-leader`: a watch that another node serves; see {@link NotLeaderFailure}.
    * - `protocol`: the other side does not speak this contract.
    */
   readonly fault: TransportFault;
@@ -68,6 +70,18 @@ export class TransportFailure extends Error {
   }
 }
 
+/** What was asked for is on the leader of its partition only. */
+export class NotLeaderFailure extends TransportFailure {
+  override name = 'NotLeaderFailure';
+  /** URL of that node; '' where it is not known. */
+  readonly leaderUrl: string;
+
+  constructor(message: string, leaderUrl: string, options?: ErrorOptions) {
+    super(message, false, 'not-leader', options);
+    this.leaderUrl = leaderUrl;
+  }
+}
+
 /** Who waits for an answer. Exactly one of the two is called per request, once, and never inside the call that sent it. */
 export interface Reply<R> {
   answered(response: R): void;
@@ -75,7 +89,22 @@ export interface Reply<R> {
 }
 
 export type WatchRequest = watchMessages.GrpcWatchRequest;
-export type WatchResponse = watchMessages.GrpcWatchResponse;
+
+/** Who is told what a watch sees. Never called inside the call that began the watch, nor after its end. */
+export interface WatchSink {
+  told(message: Told): void;
+  ended(failure: TransportFailure): void;
+}
+
+/** A watch under way. */
+export interface OpenWatch {
+  /** Holds the server back until `resume`. undefined: this watch shares its way with others, which must not wait for it. */
+  readonly pause?: (() => void) | undefined;
+  resume(): void;
+  /** The sink hears nothing more. Idempotent. */
+  close(): void;
+}
+
 export type RangeRequest = keyValueMessages.GrpcGetByRangeRequest;
 export type RangePage = keyValueMessages.GrpcGetByRangePageResponse;
 
@@ -87,8 +116,8 @@ export interface Connection {
   call<M extends Method>(method: M, request: RequestOf<M>, timeoutMs: number, reply: Reply<ResponseOf<M>>): void;
   /** Pages of one walk at one moment. Throws a {@link TransportFailure}; leaving the loop ends the walk. */
   pages(request: RangeRequest, signal: AbortSignal | undefined): AsyncIterable<RangePage>;
-  /** Messages of one watch, until the signal or the loop ends it. Throws a {@link TransportFailure}. Not every transport can. */
-  watch?(request: WatchRequest, signal: AbortSignal): AsyncIterable<WatchResponse>;
+  /** `alone`: where it can be done, the watch gets a way of its own, on which the server can be held back. */
+  watch(request: WatchRequest, alone: boolean, sink: WatchSink): OpenWatch;
   /** Fails what is under way. */
   close(): void;
 }

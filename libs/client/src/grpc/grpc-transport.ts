@@ -6,7 +6,6 @@ import {
   credentials,
   Metadata,
   type ServiceError,
-  status,
 } from '@grpc/grpc-js';
 import type { ReceivedResult, RequestedOperation } from '@kahuna/wire';
 import { InvalidInputError } from '../errors.ts';
@@ -15,6 +14,7 @@ import type { TlsOptions } from '../tls.ts';
 import {
   type Connection,
   type Method,
+  type OpenWatch,
   type RangePage,
   type RangeRequest,
   type Reply,
@@ -22,14 +22,15 @@ import {
   type ResponseOf,
   type Transport,
   TransportFailure,
-  type TransportFault,
   type WatchRequest,
-  type WatchResponse,
+  type WatchSink,
 } from '../transport.ts';
 import { type BatchedRequest, BatcherStream, isBatchedMethod } from './batcher-stream.ts';
+import { failureOf } from './failures.ts';
 import { KeyStream } from './key-stream.ts';
 import { isLockMethod, type LockRequest, LockStream } from './lock-stream.ts';
-import { RANGE_STREAM, RPCS, type UnaryMethod, WATCH_STREAM } from './methods.ts';
+import { RANGE_STREAM, RPCS, type UnaryMethod } from './methods.ts';
+import { Watches } from './watches.ts';
 
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 /** A connection is given this long to come up before a request goes elsewhere. Milliseconds. */
@@ -50,12 +51,6 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.enable_retries': 0,
 };
 
-function faultOf(code: number): TransportFault {
-  if (code === status.UNIMPLEMENTED) return 'protocol';
-  if (code === status.OUT_OF_RANGE) return 'pruned';
-  return code === status.RESOURCE_EXHAUSTED || code === status.INVALID_ARGUMENT ? 'request' : 'endpoint';
-}
-
 /** gRPC over HTTP/2: batch streams for keys, locks and sequences, one call each for everything else. */
 class GrpcConnection implements Connection {
   private readonly client: Client;
@@ -63,6 +58,7 @@ class GrpcConnection implements Connection {
   private readonly batcher: BatcherStream;
   /** Of servers without a batcher. */
   private readonly locks: LockStream;
+  private readonly watches: Watches;
   private hasBatcher = true;
   private closed = false;
 
@@ -70,6 +66,7 @@ class GrpcConnection implements Connection {
     this.client = client;
     this.keys = new KeyStream(client, runtime);
     this.locks = new LockStream(client, runtime);
+    this.watches = new Watches(client, (then, otherwise) => this.whenConnected(CONNECT_LIMIT_MS, then, otherwise));
     this.batcher = new BatcherStream(client, runtime, requests => {
       this.hasBatcher = false;
       for (const { request, reply } of requests) this.call(request.method, request.message, request.timeoutMs, reply);
@@ -154,24 +151,8 @@ class GrpcConnection implements Connection {
     }
   }
 
-  async *watch(request: WatchRequest, signal: AbortSignal): AsyncGenerator<WatchResponse, void, void> {
-    signal.throwIfAborted();
-    await new Promise<void>((resolve, reject) => {
-      this.whenConnected(CONNECT_LIMIT_MS, resolve, reason => reject(new TransportFailure(reason, false)));
-    });
-    const { path, encode, decode } = WATCH_STREAM;
-    const call: ClientReadableStream<WatchResponse> = this.client.makeServerStreamRequest(path, encode, decode, request);
-    const abort = (): void => call.cancel();
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      for await (const response of call) yield response as WatchResponse;
-    } catch (error) {
-      signal.throwIfAborted();
-      throw failureOf(error as ServiceError);
-    } finally {
-      signal.removeEventListener('abort', abort);
-      call.cancel();
-    }
+  watch(request: WatchRequest, alone: boolean, sink: WatchSink): OpenWatch {
+    return this.watches.open(request, alone, sink);
   }
 
   close(): void {
@@ -179,15 +160,9 @@ class GrpcConnection implements Connection {
     this.keys.close();
     this.batcher.close();
     this.locks.close();
+    this.watches.close();
     this.client.close();
   }
-}
-
-function failureOf(error: ServiceError | null): TransportFailure {
-  const code = error?.code ?? status.UNKNOWN;
-  const fault = faultOf(code);
-  // What is refused for its size or its form was not executed; of everything else nobody knows.
-  return new TransportFailure(error?.details || error?.message || 'no answer', fault === 'endpoint', fault, { cause: error });
 }
 
 function credentialsFor(url: URL, tls: TlsOptions | undefined) {

@@ -24,6 +24,11 @@ export class JsonObject {
     this.members = value as Record<string, unknown>;
   }
 
+  /** It is there, and not null. */
+  has(name: string): boolean {
+    return (this.members[name] ?? undefined) !== undefined;
+  }
+
   /** The same for a member that is an object; undefined for null. */
   object(name: string): JsonObject | undefined {
     const value = this.members[name] ?? undefined;

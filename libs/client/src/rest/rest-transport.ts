@@ -1,9 +1,11 @@
 import { DecodeError } from '@kahuna/base';
 import { keyValueMessages, type ReceivedResult, type RequestedOperation, routingMessages } from '@kahuna/wire';
 import { InvalidInputError } from '../errors.ts';
+import { systemRuntime } from '../runtime.ts';
 import {
   type Connection,
   type Method,
+  type OpenWatch,
   type RangePage,
   type RangeRequest,
   type Reply,
@@ -11,15 +13,20 @@ import {
   type ResponseOf,
   type Transport,
   TransportFailure,
+  type WatchRequest,
+  type WatchSink,
 } from '../transport.ts';
 import { toBase64 } from './base64.ts';
 import { JsonObject, parseExact, toJson } from './json.ts';
 import { hintOf, pageOf, ROUTES } from './methods.ts';
+import { WatchSocket, type WebSocketClass } from './watch-socket.ts';
 
 /** The server answers within half a minute, or not at all (rest §4.1). Milliseconds. */
 const REQUEST_LIMIT_MS = 30_000;
 /** A page that the server could not read is asked for this often. */
 const PAGE_ATTEMPTS = 5;
+
+const NO_WEB_SOCKET = 'this platform has no WebSocket: give restTransport() a class that makes them';
 
 const MUST_RETRY = keyValueMessages.GrpcKeyValueResponseType.TYPE_MUST_RETRY;
 const { GrpcRouteHint } = routingMessages;
@@ -64,10 +71,13 @@ function resultOf(json: JsonObject): ReceivedResult {
 /** REST over `fetch`: one request each, in any browser. */
 class RestConnection implements Connection {
   private readonly endpoint: string;
+  private readonly webSocket: WebSocketClass | undefined;
   private readonly controller = new AbortController();
+  private watches: WatchSocket | undefined;
 
-  constructor(endpoint: string) {
+  constructor(endpoint: string, webSocket: WebSocketClass | undefined) {
     this.endpoint = endpoint;
+    this.webSocket = webSocket;
   }
 
   operate(operation: RequestedOperation, reply: Reply<ReceivedResult>): void {
@@ -107,6 +117,17 @@ class RestConnection implements Connection {
     }
   }
 
+  watch(request: WatchRequest, _alone: boolean, sink: WatchSink): OpenWatch {
+    if (this.webSocket === undefined) {
+      queueMicrotask(() => sink.ended(new TransportFailure(NO_WEB_SOCKET, false, 'request')));
+      return { resume: () => undefined, close: () => undefined };
+    }
+    if (this.watches === undefined || this.watches.isOver) {
+      this.watches = new WatchSocket(this.endpoint, this.webSocket, systemRuntime);
+    }
+    return this.watches.open(request, sink);
+  }
+
   /** Throws a {@link TransportFailure} for everything but an answer of the contract. */
   private async fetchJson(verb: 'GET' | 'POST', path: string, body: object | undefined, limitMs: number): Promise<JsonObject> {
     const signal = AbortSignal.any([this.controller.signal, AbortSignal.timeout(Math.ceil(limitMs))]);
@@ -128,6 +149,7 @@ class RestConnection implements Connection {
   }
 
   close(): void {
+    this.watches?.fail('the connection is closed');
     this.controller.abort();
   }
 }
@@ -156,18 +178,24 @@ function reading<T>(read: () => T): T {
   }
 }
 
+export interface RestOptions {
+  /** With which watches are made. Default: that of the platform, which browsers have, and Node.js from version 22 on. */
+  readonly WebSocket?: WebSocketClass | undefined;
+}
+
 /**
- * REST over HTTP, for browsers and wherever HTTP/2 does not get through. Certificates are the platform's business: `fetch` trusts
- * what it trusts (in Node.js `NODE_EXTRA_CA_CERTS` adds to that).
+ * REST over HTTP, and watches over a WebSocket, for browsers and wherever HTTP/2 does not get through. Certificates are the platform's
+ * business: `fetch` trusts what it trusts (in Node.js `NODE_EXTRA_CA_CERTS` adds to that).
  */
-export function restTransport(): Transport {
+export function restTransport(options: RestOptions = {}): Transport {
+  const webSocket = options.WebSocket ?? (globalThis as { readonly WebSocket?: WebSocketClass }).WebSocket;
   return {
     name: 'rest',
     connect(endpoint, tls) {
       if (tls?.ca !== undefined || tls?.cert !== undefined || tls?.key !== undefined) {
         throw new InvalidInputError('REST has no certificates of its own: use gRPC, or NODE_EXTRA_CA_CERTS');
       }
-      return new RestConnection(endpoint);
+      return new RestConnection(endpoint, webSocket);
     },
   };
 }
