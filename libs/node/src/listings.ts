@@ -5,6 +5,7 @@ import {
   type ListingAnswer,
   type ListingPart,
   type ListingQuery,
+  type LockContender,
   type LockRow,
   nameOf,
   ResponseType,
@@ -94,7 +95,7 @@ export class Listings {
     const step = (): void => {
       const need = listing.need();
       if (need === undefined) {
-        done(listing.finish());
+        done(replica === undefined ? undefined : withContenders(listing.finish(), replica));
         return;
       }
       this.engine.scan({ ...need, maxRows: query.limit + 1, maxBytes: SCAN_BYTES }, (error, page) => {
@@ -162,6 +163,10 @@ const NOTHING: ListingAnswer = Object.freeze({
 
 function openListing(replica: Replica, query: ListingQuery): ReturnType<Replica['openListing']> {
   return replica.servesAsLeader && replica.mayServe ? replica.openListing(query) : undefined;
+}
+
+function withContenders(part: ListingPart, replica: Replica): ListingPart {
+  return { ...part, rows: part.rows.map(row => ('entry' in row ? row : replica.withContenders(row))) };
 }
 
 /** Shares that end early bound the page: what lies behind their end is not known of them. */
@@ -236,6 +241,7 @@ function readPart(reader: ByteReader, partitionId: PartitionId): ListingPart {
 const IS_LOCK = 1;
 const HELD = 2;
 const HAS_OWNER = 4;
+const HAS_CONTENDERS = 8;
 
 function writeRow(writer: ByteWriter, row: ListedRow): void {
   if ('entry' in row) {
@@ -243,12 +249,27 @@ function writeRow(writer: ByteWriter, row: ListedRow): void {
     writeSequenceEntry(writer, row.entry);
     return;
   }
-  writer.u8(IS_LOCK | (row.held ? HELD : 0) | (row.owner === null ? 0 : HAS_OWNER));
+  const { contenders } = row;
+  const marks = (row.held ? HELD : 0) | (row.owner === null ? 0 : HAS_OWNER) | (contenders === undefined ? 0 : HAS_CONTENDERS);
+  writer.u8(IS_LOCK | marks);
   writer.string(row.name);
   writer.u8(row.durability);
   writer.varint(row.token);
   writeHlc(writer, row.expires);
   if (row.owner !== null) writer.bytes(row.owner);
+  if (contenders === undefined) return;
+  writer.varint(contenders.length);
+  for (const { owner, asks, lastMs } of contenders) {
+    writer.bytes(owner);
+    writer.varint(asks);
+    writer.varint(lastMs);
+  }
+}
+
+function readContenders(reader: ByteReader): readonly LockContender[] {
+  const count = reader.varint();
+  if (count > reader.remaining) throw new DecodeError('more contenders than bytes');
+  return Array.from({ length: count }, () => ({ owner: new Uint8Array(reader.bytes()), asks: reader.varint(), lastMs: reader.varint() }));
 }
 
 function readRow(reader: ByteReader, partitionId: PartitionId): ListedRow {
@@ -259,7 +280,8 @@ function readRow(reader: ByteReader, partitionId: PartitionId): ListedRow {
   const token = reader.varint();
   const expires = readHlc(reader);
   const owner = (shape & HAS_OWNER) === 0 ? null : reader.bytes().slice();
-  return { name, durability, held: (shape & HELD) !== 0, owner, expires, token, partitionId };
+  const row = { name, durability, held: (shape & HELD) !== 0, owner, expires, token, partitionId };
+  return (shape & HAS_CONTENDERS) === 0 ? row : { ...row, contenders: readContenders(reader) };
 }
 
 function writeText(writer: ByteWriter, text: string | undefined): void {

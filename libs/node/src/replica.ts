@@ -21,6 +21,7 @@ import {
   type ListingQuery,
   type ListingScan,
   LockResponseType,
+  type LockRow,
   type Operation,
   type OperationResult,
   type PartitionMachine,
@@ -37,6 +38,7 @@ import {
   type Ready,
 } from '@kahuna/raft';
 import { KeysAhead } from './keys-ahead.ts';
+import { LockContention } from './lock-contention.ts';
 import type { Meters } from './meters.ts';
 import { ForwardStatus } from './peer-frame.ts';
 import { type PendingRequest, requestBytes } from './request.ts';
@@ -48,6 +50,8 @@ export interface ReplicaHost {
   readonly limits: ReplicaLimits;
   /** Reads, and operations on what is in memory only, that wait for their leadership to be confirmed or for entries to be applied. */
   readonly maxWaitingReads: number;
+  /** Reads of the node for which rows are under way. */
+  readonly readsInFetch: number;
   readonly meters: Meters;
   /** This replica has something to do in the next flush. */
   wake(replica: Replica): void;
@@ -105,8 +109,8 @@ const READ_AHEAD_MS = 5000;
  *     accept -> reads -> lease, or a round of ReadIndex -> applied far enough -> evaluate -> answer
  *     accept -> reads -> evaluate in memory (ephemeral, values of sequences) -> lease, or a round -> answer
  *
- * R1 A request is in exactly one place: queue, in flight, reads, round, waiting for an index, with the sequencer, or given back to
- *    its origin.
+ * R1 A request is in exactly one place: queue, in flight, reads, round, waiting for an index or for the clock, under way to the engine,
+ *    with the sequencer, or given back to its origin. Each place is bounded.
  * R2 A proposed request is refused as "not executed" only when another term's entry is committed at its index.
  * R3 A read is evaluated only while this replica leads, after the first entry of its term is applied, and after leadership was
  *    confirmed for an instant at or after the read's arrival.
@@ -128,6 +132,8 @@ export class Replica {
   private readonly waitingForApply: { readonly index: LogIndex; readonly requests: PendingRequest[] }[] = [];
   /** Requests in it. */
   private waitingForApplyItems = 0;
+  /** Reads as of a time that is a little ahead. */
+  private readonly waitingForClock = new Set<PendingRequest>();
 
   private gaveUp = false;
   private committed: Entry[] = [];
@@ -137,6 +143,7 @@ export class Replica {
   private ephemeralLocks: EphemeralLocks | undefined;
   private sequencer: Sequencer | undefined;
   private readonly locksAhead = new KeysAhead();
+  private readonly contention = new LockContention();
   private readonly writer = new ByteWriter(256 * 1024);
 
   /** In the host's dirty list. */
@@ -319,7 +326,7 @@ export class Replica {
    */
   private mayPropose(request: PendingRequest, batch: readonly PendingRequest[]): boolean {
     if (!this.group.leaderReady || this.machine.appliedTerm < this.group.term) {
-      if (this.queue.length < this.host.limits.maxQueuedItems) this.queue.push(request);
+      if (this.queue.length < this.host.limits.maxQueuedItems) this.enqueue(request);
       else request.refuse(ForwardStatus.Unknown);
       return false;
     }
@@ -472,7 +479,12 @@ export class Replica {
     }
     if (mine.term === term && results !== undefined) {
       meters.outcomes.success += requests.length;
-      for (let i = 0; i < requests.length; i++) (requests[i] as PendingRequest).answer(results[i] as OperationResult);
+      for (let i = 0; i < requests.length; i++) {
+        const request = requests[i] as PendingRequest;
+        const result = results[i] as OperationResult;
+        if (request.isLock) this.noteRefusal(request, result);
+        request.answer(result);
+      }
       return;
     }
     meters.outcomes.transient += requests.length;
@@ -572,7 +584,9 @@ export class Replica {
   private evaluateEphemeral(request: PendingRequest): OperationResult {
     if (request.isLock) {
       this.ephemeralLocks ??= this.host.createEphemeralLocks(this);
-      return this.ephemeralLocks.execute(request.lock, this.host.hlc.now());
+      const result = this.ephemeralLocks.execute(request.lock, this.host.hlc.now());
+      this.noteRefusal(request, result);
+      return result;
     }
     this.ephemeral ??= this.host.createEphemeralTable(this);
     const { task } = request;
@@ -582,6 +596,10 @@ export class Replica {
 
   /** Values out of a block in memory, or a wait for the entry that reserves one. */
   private takeValues(request: PendingRequest, leased: boolean): boolean {
+    if (this.host.readsInFetch >= this.host.maxWaitingReads) {
+      request.refuse(ForwardStatus.Overloaded);
+      return false;
+    }
     this.sequencer ??= this.host.createSequencer(this);
     const result = this.sequencer.take(request);
     return result !== undefined && this.leaveConfirmed(request, result, leased);
@@ -663,6 +681,11 @@ export class Replica {
       request.answer(request.task.run(undefined));
       return;
     }
+    if (rows === undefined && this.host.readsInFetch >= this.host.maxWaitingReads) {
+      // The engine is slower than what is asked of it; what it would have to be asked for is not known before.
+      request.refuse(ForwardStatus.Overloaded);
+      return;
+    }
     const outcome = this.machine.read(request.read, now, rows);
     if (!('kind' in outcome)) this.finishRead(request, outcome, now);
     else if (outcome.kind !== 'entry') this.host.fetchForRead(this, request, outcome);
@@ -681,7 +704,17 @@ export class Replica {
       this.host.historyMissing(request.read.readTimestamp);
     }
     this.readCount++;
+    if (request.isLock) this.noteRefusal(request, outcome);
     request.answer(outcome);
+  }
+
+  private noteRefusal(request: PendingRequest, result: OperationResult): void {
+    if (result.type === LockResponseType.Busy) this.contention.note(request.lock, this.host.hlc.current().l);
+  }
+
+  /** The row with what this leader remembers of those who want the lock too. */
+  withContenders(row: LockRow): LockRow {
+    return this.contention.describe(row, this.host.hlc.current().l);
   }
 
   /** As-of reads wait until no later entry can be stamped at or below their time. Returns true if the read has to wait. */
@@ -700,9 +733,13 @@ export class Replica {
     const { revision, readTimestamp } = read;
     const ahead = readTimestamp.l - now;
     if (revision >= 0 || ahead < 0 || ahead > READ_AHEAD_MS || readTimestamp.l === 0) return false;
+    if (this.gaveUp || this.waitingForClock.size >= this.host.maxWaitingReads) {
+      request.refuse(ForwardStatus.Overloaded);
+      return true;
+    }
+    this.waitingForClock.add(request);
     this.host.after(ahead + 1, () => {
-      if (this.gaveUp) request.refuse(ForwardStatus.Unknown);
-      else this.accept(request);
+      if (this.waitingForClock.delete(request)) this.accept(request);
     });
     return true;
   }
@@ -754,6 +791,7 @@ export class Replica {
     this.ephemeral = undefined;
     this.ephemeralLocks?.drop();
     this.ephemeralLocks = undefined;
+    this.contention.clear();
     this.sequencer?.drop();
     this.sequencer = undefined;
     this.dropRound();
@@ -767,6 +805,8 @@ export class Replica {
     this.sequencer?.drop();
     this.dropRound();
     this.giveBackReads();
+    for (const request of this.waitingForClock) request.refuse(ForwardStatus.Unknown);
+    this.waitingForClock.clear();
     for (const request of this.queue.splice(0)) request.refuse(ForwardStatus.NotLeader);
     for (const { requests } of this.inFlight) for (const request of requests) request.refuse(ForwardStatus.Unknown);
   }

@@ -29,6 +29,17 @@ export interface LockRow {
   /** Last fencing token granted. */
   readonly token: number;
   readonly partitionId: number;
+  /** Who asked for it in vain lately, the latest first; absent: nobody whom this leader remembers. */
+  readonly contenders?: readonly LockContender[];
+}
+
+/** An owner that was told that the lock is busy. */
+export interface LockContender {
+  readonly owner: Uint8Array;
+  /** Within the last half to whole minute. */
+  readonly asks: number;
+  /** By the leader's clock. */
+  readonly lastMs: number;
 }
 
 export interface SequenceRow {
