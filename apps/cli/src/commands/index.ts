@@ -5,7 +5,7 @@ import { extendKey, getByPrefix, getKey, scanByPrefix, setKey } from './keys.ts'
 import { checkChain, checkIncremental, checkLeave, checkReplicationFactor, checkRestore, checkSplit, later } from './later.ts';
 import { acquireLock, extendLock, releaseLock, showLock } from './locks.ts';
 import { createSequence, deleteSequence, getSequence, nextSequence, reserveSequence } from './sequences.ts';
-import { watchKey, watchPrefix } from './watch.ts';
+import { watchBucket, watchKey, watchLock, watchPrefix, watchSequence } from './watch.ts';
 
 /** What each command flag does. */
 export const COMMANDS: Readonly<Record<CommandFlag, Prepare>> = {
@@ -40,5 +40,8 @@ export const COMMANDS: Readonly<Record<CommandFlag, Prepare>> = {
   'backup-gc': later('Backups'),
   restore: later('Backups', checkRestore),
   watch: watchKey,
+  'watch-bucket': watchBucket,
   'watch-prefix': watchPrefix,
+  'watch-lock': watchLock,
+  'watch-sequence': watchSequence,
 };

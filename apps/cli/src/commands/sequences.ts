@@ -92,12 +92,12 @@ function head(word: string, name: string, { revision }: { revision: bigint }, re
 
 type Shown = Pick<SequenceState, 'name' | 'currentValue' | 'increment' | 'maxValue' | 'revision'>;
 
-function stateLine(word: string, state: Shown, rendering: Rendering): string {
+export function stateLine(word: string, state: Shown, rendering: Rendering): string {
   const { name, currentValue, increment, maxValue } = state;
   return `${head(word, name, state, rendering)} current ${currentValue} increment ${increment} max ${maxValue ?? '-'}`;
 }
 
-function documentOf(state: SequenceState | undefined): string {
+export function documentOf(state: SequenceState | undefined): string {
   if (state === undefined) return 'null';
   const { name, currentValue, initialValue, increment, maxValue = null, revision, createdAt, updatedAt } = state;
   const stamp = ({ n, l, c }: { n: number; l: number; c: number }): Json => ({ n, l, c });

@@ -82,7 +82,10 @@ export const COMMAND_FLAGS = {
     help: 'Restore a backup: --target-dir <directory> [--target-time-ms <ms>]',
   },
   watch: { kind: 'text', argument: 'key', help: 'Show a key and what happens to it, until Ctrl+C' },
+  'watch-bucket': { kind: 'text', argument: 'bucket', help: 'The same for the keys <bucket>/…' },
   'watch-prefix': { kind: 'text', argument: 'prefix', help: 'The same for all keys that begin with a text' },
+  'watch-lock': { kind: 'text', argument: 'resource', help: 'Show who holds a lock, and every change, until Ctrl+C' },
+  'watch-sequence': { kind: 'text', argument: 'name', help: 'The same for a sequence' },
 } as const satisfies Record<string, FlagSpec>;
 
 /** Flags that say more about a command. */

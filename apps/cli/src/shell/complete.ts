@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Completion } from '../editor/line-editor.ts';
-import { SHELL_COMMANDS } from './shell-commands.ts';
+import { SHELL_COMMANDS, WATCHED } from './shell-commands.ts';
 import { CONSTANTS, FUNCTIONS, KEYWORDS, LOCK_COMMANDS, STATEMENT_WORDS } from './words.ts';
 
 const FIRST_WORDS = sorted([
@@ -26,6 +26,7 @@ export function complete(text: string, cursor: number, lockedResources: readonly
   if ((LOCK_COMMANDS as readonly string[]).includes(command)) {
     return { start, candidates: words.length === 1 ? beginning(word, sorted(lockedResources)) : [] };
   }
+  if (command === 'watch') return { start, candidates: words.length === 1 ? beginning(word, sorted([...WATCHED.keys()])) : [] };
   const seconds = SHELL_COMMANDS.flatMap(({ name }) => (name.startsWith(`${command} `) ? [name.slice(command.length + 1)] : []));
   if (seconds.length > 0) return { start, candidates: words.length === 1 ? beginning(word, sorted(seconds)) : [] };
   if (SHELL_COMMANDS.some(({ name }) => name === command)) return { start, candidates: [] };

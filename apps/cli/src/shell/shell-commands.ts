@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Durability } from '@kahuna/client';
 import { showMembers } from '../commands/cluster.ts';
-import type { Call } from '../commands/command.ts';
+import type { Call, Run } from '../commands/command.ts';
 import { creation, deletion, next, reserve, show } from '../commands/sequences.ts';
+import { followBucket, followKey, followLock, followPrefix, followSequence } from '../commands/watch.ts';
 import { NotInThisRelease, UsageError } from '../failures.ts';
 import { INT32_MAX, parseInt32, parseInt64 } from '../options/numbers.ts';
 import type { Output } from '../output/output.ts';
@@ -80,6 +81,12 @@ export const SHELL_COMMANDS: readonly ShellCommand[] = [
     parameters: '<name>',
     help: 'delete a sequence',
     prepare: ([name]) => deletion(given(name)),
+  },
+  {
+    name: 'watch',
+    parameters: '[bucket|prefix|lock|elock|sequence] <name>',
+    help: 'show a key, or another thing, and what happens to it, until Ctrl+C',
+    prepare: ([first, second]) => untilInterrupted(watched(given(first), second)),
   },
   { name: 'cluster members', parameters: '', help: 'show the members of the cluster', prepare: () => showMembers },
   {
@@ -169,6 +176,34 @@ function lockCommands(prefix: string, durability: Durability): readonly ShellCom
       },
     },
   ];
+}
+
+/** What a watch may name beside keys. */
+export const WATCHED: ReadonlyMap<string, (name: string) => Run> = new Map([
+  ['bucket', followBucket],
+  ['prefix', followPrefix],
+  ['lock', resource => followLock(resource, 'persistent')],
+  ['elock', resource => followLock(resource, 'ephemeral')],
+  ['sequence', followSequence],
+]);
+
+/** One word is a key, whatever it is. */
+function watched(first: string, second: string | undefined): Run {
+  if (second === undefined) return followKey(first);
+  const kind = WATCHED.get(first.toLowerCase());
+  if (kind === undefined) throw new WrongArguments();
+  return kind(second);
+}
+
+/** What has no end of its own is no failure when the user ends it. */
+function untilInterrupted(run: Run): (call: ShellCall) => Promise<void> {
+  return async call => {
+    try {
+      await run(call);
+    } catch (error) {
+      if (!call.signal.aborted) throw error;
+    }
+  };
 }
 
 async function runFile(args: readonly string[], call: LocalCall): Promise<void> {

@@ -14,7 +14,7 @@ export const LOCK_COMMANDS = [
 export const SEQUENCE_COMMANDS = [
   ...['create-sequence', 'get-sequence', 'next-sequence', 'reserve-sequence', 'delete-sequence'],
 ] as const;
-const SHELL_COMMANDS = ['run', 'clear', 'exit', 'quit', 'cluster', 'backup', 'list', 'help'];
+const SHELL_COMMANDS = ['run', 'clear', 'exit', 'quit', 'cluster', 'backup', 'list', 'watch', 'help'];
 
 export const KEYWORDS: readonly string[] = [...KEY_VALUE, ...CONTROL];
 export const COMMANDS: readonly string[] = [...LOCK_COMMANDS, ...SEQUENCE_COMMANDS, ...SHELL_COMMANDS];
