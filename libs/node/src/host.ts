@@ -112,6 +112,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   readonly events: EventRing;
   readonly limits: NodeSettings['limits'];
   readonly maxWaitingReads: number;
+  readsInFetch = 0;
   readonly replicas = new Map<PartitionId, Replica>();
   readonly peers = new Map<string, Peer>();
   readonly dispatcher: Dispatcher;
@@ -560,6 +561,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return new Sequencer({
       policy: this.policy,
       maxBlocks: this.settings.sequences.maxBlocks,
+      maxWaiting: this.maxWaitingReads,
       nowMs: () => this.hlc.current().l,
       sequence: name => machine.sequence(name),
       fetch: (request, row) => this.fetchForRead(replica, request, { kind: 'rows', keys: [row] }),
@@ -577,6 +579,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   }
 
   fetchForRead(replica: Replica, request: PendingRequest, need: ReadNeed): void {
+    this.readsInFetch++;
     if (need.kind === 'rows') {
       this.readFetches.push({ replica, request, keys: need.keys });
       this.scheduleFlush();
@@ -584,6 +587,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     }
     const { from, to, reverse, maxRows } = need;
     this.ports.engine.scan({ from, to, reverse, maxRows, maxBytes: READ_SCAN_BYTES }, (error, page) => {
+      this.readsInFetch--;
       if (this.failedEngine(error)) request.refuse(ForwardStatus.Unknown);
       else this.readFetched(replica, request, page.rows);
     });
@@ -596,6 +600,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.readFetches = [];
     const keys = fetches.flatMap(fetch => fetch.keys);
     this.ports.engine.getMany(keys, (error, values) => {
+      this.readsInFetch -= fetches.length;
       if (this.failedEngine(error)) {
         for (const { request } of fetches) request.refuse(ForwardStatus.Unknown);
         return;

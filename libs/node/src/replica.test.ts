@@ -9,8 +9,15 @@ import { PendingRequest, type RequestOrigin } from './request.ts';
 
 const PARTITION = 2;
 
-/** A leader without lease, whose rounds nobody answers. */
-function unconfirmedLeader(bounds: { reads: number; bytes: number } = { reads: 100, bytes: 1e6 }): Replica {
+interface Bounds {
+  readonly reads: number;
+  readonly bytes: number;
+  readonly inFetch?: number;
+  readonly leased?: boolean;
+}
+
+/** A leader without lease (unless it has one), whose rounds nobody answers. */
+function unconfirmedLeader(bounds: Bounds = { reads: 100, bytes: 1e6 }): Replica {
   const clock = { monotonicMs: () => 1, wallMs: () => 1000 };
   const hlc = new HybridClock(1, clock);
   hlc.boundDurable(1e6);
@@ -21,8 +28,11 @@ function unconfirmedLeader(bounds: { reads: number; bytes: number } = { reads: 1
     hlc,
     meters: new Meters(),
     wake: () => undefined,
-    hasLease: () => false,
+    hasLease: () => bounds.leased === true,
     maxWaitingReads: bounds.reads,
+    readsInFetch: bounds.inFetch ?? 0,
+    after: () => undefined,
+    quorumClockMs: () => 1e9,
     limits: { maxQueuedItems: 100, maxQueuedBytes: bounds.bytes },
     createEphemeralTable: () => new EphemeralTable({ partitionId: PARTITION, poolSize: 1, cache }),
   } as unknown as ReplicaHost;
@@ -74,6 +84,25 @@ test('invariant 13: the values of ephemeral writes that wait are bounded in byte
   for (let i = 0; i < 5; i++) ask({ ...SET, value: new Uint8Array(1000) });
   // The first is in the round; two more wait within the bound.
   expect(refused).toEqual(Array.from({ length: 2 }, () => ['set', ForwardStatus.Unknown]));
+});
+
+test('invariant 13: reads as of a time that is not yet are bounded, and end with the node', () => {
+  const replica = unconfirmedLeader({ reads: 2, bytes: 1e6, leased: true });
+  const { refused, ask } = refusalsOf(replica);
+  const ahead = { ...GET, readTimestamp: { n: 0, l: 3000, c: 0 } };
+  for (let i = 0; i < 3; i++) ask(ahead);
+  expect(refused).toEqual([['get', ForwardStatus.Overloaded]]);
+  replica.giveUp();
+  expect(refused).toEqual([
+    ['get', ForwardStatus.Overloaded],
+    ...Array.from({ length: 2 }, () => ['get', ForwardStatus.Unknown]),
+  ]);
+});
+
+test('invariant 13: a read is refused while the engine owes the node more rows than it may wait for', () => {
+  const { refused, ask } = refusalsOf(unconfirmedLeader({ reads: 5, bytes: 1e6, inFetch: 5, leased: true }));
+  ask(GET);
+  expect(refused).toEqual([['get', ForwardStatus.Overloaded]]);
 });
 
 test('invariant 15: an ephemeral write that was done and not confirmed in time is not refused as undone', () => {

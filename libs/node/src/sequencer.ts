@@ -22,6 +22,8 @@ export interface SequencerHost {
   readonly policy: SequencePolicy;
   /** Sequences with a block in memory, at most; 0 = no limit. */
   readonly maxBlocks: number;
+  /** Requests that wait for entries, at most; beyond it: MustRetry. */
+  readonly maxWaiting: number;
   /** Physical part of the leader's clock. */
   nowMs(): number;
   sequence(name: string): NamedRow<SequenceRecord> | undefined;
@@ -46,12 +48,14 @@ export interface SequencerHost {
  * Q3 While a reservation is under way, whoever comes waits behind it: runs are answered in the order of their values.
  * Q4 One proposal per idempotency key at a time; equal keys wait for it and then find it in the record. Should a key be proposed
  *    twice after all, applying finds it too.
+ * Q5 `waiting` counts the requests in the lists of proposals and of keys: what waits is bounded.
  */
 export class Sequencer {
   private readonly host: SequencerHost;
   /** Least recently opened first; see {@link makeRoom}. */
   private readonly streams = new Map<string, Stream>();
   private readonly busy = new Set<Stream>();
+  private waiting = 0;
 
   constructor(host: SequencerHost) {
     this.host = host;
@@ -73,6 +77,8 @@ export class Sequencer {
     const stream = this.streams.get(name);
     const followers = idempotencyKey === '' ? undefined : stream?.keyed.get(idempotencyKey);
     if (followers !== undefined) {
+      if (this.waiting >= this.host.maxWaiting) return sequenceAnswer(SequenceResponseType.MustRetry, 0);
+      this.waiting++;
       followers.push(request);
       return undefined;
     }
@@ -80,6 +86,7 @@ export class Sequencer {
       if (stream?.serves(live, count)) return this.serve(stream, request);
       if (!fits(live, count)) return sequenceAnswer(SequenceResponseType.MaxValueExceeded, 0);
     }
+    if (this.waiting >= this.host.maxWaiting) return sequenceAnswer(SequenceResponseType.MustRetry, 0);
     this.wait(stream ?? this.open(name), live, request);
     return undefined;
   }
@@ -101,13 +108,17 @@ export class Sequencer {
     if (last !== undefined && last.room >= count) {
       if (idempotencyKey !== '') stream.keyed.set(idempotencyKey, []);
       last.room -= count;
+      this.waiting++;
       last.waiting.push(request);
       return;
     }
     const room = Math.max(live.blockSize ?? this.host.policy.blockSize, 1, count) - count;
     const keyed = idempotencyKey !== '';
     const reservation = new Proposal(this, stream, count, idempotencyKey, undefined, keyed ? request : undefined, room);
-    if (!keyed) reservation.waiting.push(request);
+    if (!keyed) {
+      this.waiting++;
+      reservation.waiting.push(request);
+    }
     stream.reservations.push(reservation);
     this.propose(reservation);
   }
@@ -124,6 +135,7 @@ export class Sequencer {
   settled(proposal: Proposal, result: OperationResult): void {
     const { stream, client } = proposal;
     if (!stream.proposals.delete(proposal)) return;
+    this.waiting -= proposal.waiting.length;
     const allocation = result.type === SequenceResponseType.Success ? (result.detail as BlockAllocation) : undefined;
     if (proposal.from === undefined) {
       stream.reservations.shift();
@@ -133,7 +145,7 @@ export class Sequencer {
       // The stream ended between taking the run and recording it: the request begins anew.
       if (result.type === SequenceResponseType.MustRetry) this.again(stream, client);
       else {
-        const followers = stream.release(client);
+        const followers = this.release(stream, client);
         client.answer(result);
         for (const follower of followers) this.retake(follower);
       }
@@ -164,9 +176,15 @@ export class Sequencer {
 
   /** The request, and those that wait for its key, are taken as if they had just come. */
   private again(stream: Stream, request: PendingRequest): void {
-    const followers = stream.release(request);
+    const followers = this.release(stream, request);
     this.retake(request);
     for (const follower of followers) this.retake(follower);
+  }
+
+  private release(stream: Stream, request: PendingRequest): readonly PendingRequest[] {
+    const followers = stream.release(request);
+    this.waiting -= followers.length;
+    return followers;
   }
 
   private retake(request: PendingRequest): void {
@@ -188,10 +206,15 @@ export class Sequencer {
     const proposals = [...stream.proposals];
     stream.proposals.clear();
     for (const proposal of proposals) {
+      this.waiting -= proposal.waiting.length;
       proposal.client?.refuse(status);
       for (const request of proposal.waiting) request.refuse(status);
     }
-    for (const followers of stream.keyed.values()) for (const request of followers) request.refuse(status);
+    for (const followers of stream.keyed.values()) {
+      this.waiting -= followers.length;
+      for (const request of followers) request.refuse(status);
+    }
+    stream.keyed.clear();
   }
 
   /** Leadership is over: what was taken is a gap, what waits looks for the next leader. A keyed run that is decided later is found there. */
