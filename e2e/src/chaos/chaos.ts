@@ -13,7 +13,7 @@ import { GrpcSequences, RestSequences } from '../clients/sequence-api.ts';
 import { GrpcWatches } from '../clients/watch-api.ts';
 import { Cluster, type ClusterOptions } from '../harness/cluster.ts';
 import { DiskFull } from './disk-full.ts';
-import { DEAFEN, DELAY, type Fault, FaultInjector, ISOLATE, KILL, MUTE, PAUSE } from './faults.ts';
+import { DEAFEN, DELAY, type Fault, FaultInjector, ISOLATE, KILL, MUTE, PAUSE, REPAIR_MS } from './faults.ts';
 import { Workload } from './history.ts';
 import { LockWorkload } from './lock-workload.ts';
 import { SequenceWorkload } from './sequence-workload.ts';
@@ -81,7 +81,7 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
     await injector.run().finally(() => clearTimeout(timer));
     await stop();
     cluster.network.heal();
-    await cluster.ready(60_000);
+    await cluster.ready(REPAIR_MS);
     violation = (await everythingReadable(workload, apis)) ?? verdict(workload, injector);
     for (const side of beside) violation ??= named(side, (await side.settle(RECOVERY_MS)) ?? side.verdict());
   } catch (error) {
