@@ -159,6 +159,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private rotateLatenciesAt = 0;
   private readonly lastWrite = new Map<Replica, LogWrite>();
   private cancelTick: (() => void) | undefined;
+  /** While the state is written out for the last time: what follows. */
+  private closeNow: (() => void) | undefined;
   private readFetches: { readonly replica: Replica; readonly request: PendingRequest; readonly keys: readonly Uint8Array[] }[] =
     [];
 
@@ -343,15 +345,22 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.scans.refuseAll();
     this.watches.endAll();
     for (const replica of this.replicas.values()) if (replica.leads) this.handOver(replica);
+    const { engine, log, transport } = this.ports;
+    const close = (): void => {
+      this.closeNow = undefined;
+      this.started = false;
+      this.refuseUndecided();
+      // What fails from here on is lost to nobody: the log has all that was acknowledged.
+      engine.sync(() => transport.close(() => log.close(() => engine.close(() => done()))));
+    };
     const finish = (): void => {
       this.cancelTick?.();
-      this.keeper.flush(() => {
-        this.started = false;
-        this.refuseUndecided();
-        this.ports.engine.sync(() => {
-          this.ports.transport.close(() => this.ports.log.close(() => this.ports.engine.close(() => done())));
-        });
-      });
+      if (this.fatalFault !== null) {
+        close();
+        return;
+      }
+      this.closeNow = close;
+      this.keeper.flush(() => this.closeNow?.());
     };
     if (this.standalone || this.fatalFault !== null) finish();
     else this.ports.scheduler.after(Math.min(1000, this.settings.heartbeatMs), finish);
@@ -382,6 +391,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.watches.endAll();
     this.cancelTick?.();
     this.onFatal?.(reason);
+    // A flush that failed never ends.
+    this.closeNow?.();
   }
 
   /** No turn follows in which anything could be decided: what waits is told so. */

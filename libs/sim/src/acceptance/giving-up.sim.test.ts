@@ -1,6 +1,7 @@
 import { HLC_ZERO } from '@kahuna/base';
 import { Durability, ResponseType } from '@kahuna/partition';
 import { expect, test } from 'vitest';
+import type { SimNode } from '../world/cluster.ts';
 import { AcceptanceWorld, type Asked } from './acceptance-world.ts';
 
 /** A node that cannot go on stays up for a while to say so: meanwhile nobody waits for it in vain (design §3, invariant 13). */
@@ -54,5 +55,39 @@ for (const way of ['gives up', 'stops'] as const) {
     expect(answers.filter(type => type === undefined)).toEqual([]);
     expect(answers.slice(-18)).toEqual(new Array(18).fill(ResponseType.MustRetry));
     expect(listed).toBe(true);
+  });
+}
+
+const FAILURES: [string, (world: AcceptanceWorld, leader: SimNode) => void][] = [
+  ['the engine failed before', (world, leader) => failEngine(leader, () => world.pass(100))],
+  ['the engine fails as the state is written out', (_world, leader) => failEngine(leader, () => undefined)],
+  [
+    'the log fails meanwhile',
+    (_world, leader) => {
+      leader.logDisk.failNextWrite = true;
+    },
+  ],
+];
+
+function failEngine(leader: SimNode, then: () => void): void {
+  if (leader.engine !== undefined) leader.engine.failNextWrite = true;
+  then();
+}
+
+const CASES = FAILURES.flatMap(([what, fail]) => [1, 3].map(nodes => ({ what, fail, nodes })));
+
+for (const { what, fail, nodes } of CASES) {
+  test(`a node of ${nodes} stops, and says so, although ${what}`, () => {
+    const world = new AcceptanceWorld(6, { poolSize: 1, nodes });
+    const leader = world.leaderOf(2);
+    leader.mayFail = true;
+    for (let i = 0; i < 5; i++) world.start(operations(`n${i}`, leader.clock.wallMs())[0] as Asked, leader.id);
+    // Applied, and not yet written to the engine.
+    world.pass(10);
+    fail(world, leader);
+    let stopped = 0;
+    leader.process?.deliver(() => leader.host?.stop(() => stopped++));
+    world.pass(5000);
+    expect(stopped).toBe(1);
   });
 }
