@@ -17,7 +17,7 @@ const watching: Watching[] = [];
 let shell: InteractiveCli | undefined;
 
 beforeAll(async () => {
-  cluster = await Cluster.start({ nodes: 1, storage: 'memory', breakableNetwork: false });
+  cluster = await Cluster.start({ nodes: 1, breakableNetwork: false });
   endpoint = cluster.node(1).url;
 });
 afterAll(async () => {
@@ -125,7 +125,7 @@ test('a watch outlives a restart of its node', async () => {
   await node.kill();
   node.start();
   await cluster.ready();
-  // The memory engine has forgotten everything; the watch begins anew with what is there.
+  // Locks keep no history: what is there is told again.
   expect(await watch.lines(2)).toEqual(['f-1 is free', 'f-1 is free']);
 });
 
