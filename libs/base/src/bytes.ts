@@ -117,6 +117,24 @@ export class ByteWriter {
     this.bytes(encoder.encode(value));
   }
 
+  /**
+   * Writes the units of a text from `from` on, a byte each, as far as they are ASCII and not zero. Returns the place of the first that is
+   * not, or `to`.
+   */
+  ascii(text: string, from: number, to: number): number {
+    this.reserve(to - from);
+    const { buffer } = this;
+    let { at } = this;
+    let i = from;
+    for (; i < to; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit === 0 || unit > 0x7f) break;
+      buffer[at++] = unit;
+    }
+    this.at = at;
+    return i;
+  }
+
   /** Leaves room for a u32 that `patchU32` fills in later; returns its position for that call. */
   placeholderU32(): number {
     this.u32(0);

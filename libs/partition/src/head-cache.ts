@@ -1,5 +1,6 @@
 import { assert, HLC_ZERO, type Hlc } from '@kahuna/base';
 import type { StoredKey } from './rows.ts';
+import { ValueSlabs } from './value-slabs.ts';
 import type { Version } from './version.ts';
 
 /** Whoever holds records; told when one of its own has to go. */
@@ -60,6 +61,8 @@ const LOOKS_PER_CALL = 256;
 export class HeadCache {
   readonly maxEntries: number;
   readonly maxBytes: number;
+  /** The values of records that are in the engine. */
+  readonly values = new ValueSlabs();
   private readonly minLinked: number;
   private readonly minLinkedBytes: number;
   private linked = 0;

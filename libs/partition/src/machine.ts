@@ -79,6 +79,7 @@ import type {
   SystemState,
 } from './types.ts';
 import { FEATURE_LEVEL } from './types.ts';
+import { keptBytes } from './value-slabs.ts';
 import { decodeVersion, ownBytes, type Version, writeHead, writePast } from './version.ts';
 import { type CapturedKey, type ChangeObserver, copyOf, type PastVersion } from './watch.ts';
 
@@ -391,7 +392,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       this.cache.hold(record);
     }
     if (before !== undefined && record.current !== before) this.onSuperseded?.(record.key);
-    if (record.current !== before) this.cache.resize(record, record.current?.value?.length ?? 0);
+    if (record.current !== before) this.cache.resize(record, keptBytes(record.current?.value));
   }
 
   private digest(operation: WriteOperation, answer: OperationResult, record: KeyRecord, stamp: Hlc): void {
@@ -525,9 +526,10 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     if (row.value === undefined) return;
     const head = decodeVersion(row.value);
     head.value = ownBytes(head.value);
+    head.owned = true;
     record.current = head;
     record.lastUsed = head.lastModified;
-    this.cache.resize(record, head.value?.length ?? 0);
+    this.cache.resize(record, keptBytes(head.value));
   }
 
   private pin(record: KeyRecord): void {
@@ -783,7 +785,8 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
       into.end();
       newer = past;
     }
-    head.value = ownBytes(head.value);
+    if (head.value !== null && !head.owned) head.value = this.cache.values.keep(head.value);
+    head.owned = true;
     record.dirty = false;
     record.flushing = head;
   }

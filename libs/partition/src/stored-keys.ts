@@ -1,5 +1,5 @@
 import { assert, ByteWriter, DecodeError, type PartitionId } from '@kahuna/base';
-import { leafOf } from '@kahuna/range-router';
+import { leafStart } from '@kahuna/range-router';
 import type { StoredKey } from './rows.ts';
 
 /**
@@ -235,9 +235,9 @@ export function historyInterval(bucket: number, key: string): Interval {
 
 function writeKeyPart(writer: ByteWriter, family: Family, bucket: number, key: string): void {
   writePrefix(writer, family, bucket);
-  const leaf = leafOf(key);
-  writeText(writer, leaf === '' ? key : key.slice(0, key.length - leaf.length));
-  writeText(writer, leaf);
+  const cut = leafStart(key);
+  writeText(writer, key, 0, cut);
+  writeText(writer, key, cut);
 }
 
 function writePrefix(writer: ByteWriter, family: Family, number: number): void {
@@ -252,19 +252,19 @@ function writeBigEndian(writer: ByteWriter, value: number): void {
   writer.u8(value & 0xff);
 }
 
-function writeText(writer: ByteWriter, text: string): void {
-  writeOpenText(writer, text);
+function writeText(writer: ByteWriter, text: string, from = 0, to = text.length): void {
+  writeOpenText(writer, text, from, to);
   writer.u8(0);
   writer.u8(END);
 }
 
 /** Without the end mark: what the encodings of all texts that begin with this one have in common. */
-function writeOpenText(writer: ByteWriter, text: string): void {
-  for (let i = 0; i < text.length; i++) {
+function writeOpenText(writer: ByteWriter, text: string, from = 0, to = text.length): void {
+  for (let i = writer.ascii(text, from, to); i < to; i = writer.ascii(text, i + 1, to)) {
     const unit = text.charCodeAt(i);
-    if (unit < 0x80) {
-      writer.u8(unit);
-      if (unit === 0) writer.u8(ESCAPED_ZERO);
+    if (unit === 0) {
+      writer.u8(0);
+      writer.u8(ESCAPED_ZERO);
     } else if (unit < 0x800) {
       writer.u8(0xc0 | (unit >> 6));
       writer.u8(0x80 | (unit & 0x3f));

@@ -10,6 +10,8 @@ export class Version implements VersionTimes {
   readonly revision: number;
   /** Null and zero bytes differ. A superseded version that is not archived keeps no value. */
   value: Uint8Array | null;
+  /** The value is a copy of its own, not a view of the message that brought it. */
+  owned = false;
   readonly commit: Hlc;
   expires: Hlc;
   lastModified: Hlc;

@@ -20,10 +20,10 @@ export function keySpaceOf(key: string): string {
   return cut < 0 ? key : key.slice(0, cut);
 }
 
-/** What follows the key space, beginning with '/'; '' for a key that is its own key space. */
-export function leafOf(key: string): string {
+/** Where the leaf begins, with its '/': behind the key space, so at the end of a key that is its own key space. */
+export function leafStart(key: string): number {
   const cut = key.lastIndexOf(SPACE_SEPARATOR);
-  return cut < 0 ? '' : key.slice(cut);
+  return cut < 0 ? key.length : cut;
 }
 
 export function placementGroupOf(keySpace: string): string {
