@@ -33,25 +33,27 @@ describe.each([1, 3])('sequences on %i node(s), any of them', nodes => {
     });
   });
 
-  test('sequences:N10 64 clients over all nodes and transports: every value once, each client in order', async () => {
-    const ways = [...apis.values()];
-    await (ways[0] as SequenceApi).create('n10');
-    const clients = Array.from({ length: 64 }, async (_, number) => {
-      const api = ways[number % ways.length] as SequenceApi;
-      const mine: bigint[] = [];
-      for (let i = 0; i < 200; i++) {
-        const answer = await api.next('n10');
-        expect(answer.type).toBe(0);
-        mine.push(answer.start);
-      }
-      return mine;
+  if (nodes > 1) {
+    test('sequences:N10 64 clients over all nodes and transports: every value once, each client in order', async () => {
+      const ways = [...apis.values()];
+      await (ways[0] as SequenceApi).create('n10');
+      const clients = Array.from({ length: 64 }, async (_, number) => {
+        const api = ways[number % ways.length] as SequenceApi;
+        const mine: bigint[] = [];
+        for (let i = 0; i < 200; i++) {
+          const answer = await api.next('n10');
+          expect(answer.type).toBe(0);
+          mine.push(answer.start);
+        }
+        return mine;
+      });
+      const all = await Promise.all(clients);
+      for (const mine of all) expect(mine.every((value, i) => i === 0 || value > (mine[i - 1] as bigint))).toBe(true);
+      const values = all.flat();
+      expect(new Set(values).size).toBe(12_800);
+      expect(values.every(value => value >= 1n)).toBe(true);
     });
-    const all = await Promise.all(clients);
-    for (const mine of all) expect(mine.every((value, i) => i === 0 || value > (mine[i - 1] as bigint))).toBe(true);
-    const values = all.flat();
-    expect(new Set(values).size).toBe(12_800);
-    expect(values.every(value => value >= 1n)).toBe(true);
-  });
+  }
 
   test('sequences:C13 durability on the wire: 0 is refused by gRPC, may be left out on REST, and may be a word there', async () => {
     await expectEntry((apis.get('gRPC') as SequenceApi).create('c13/grpc', { durability: 0 }), 'InvalidInput');
