@@ -247,6 +247,8 @@ export interface LockRow {
   /** Extensions seen since somebody looks. */
   readonly extends: number;
   readonly lastExtendMs: number | null;
+  /** Asks in vain within the last half to whole minute, as its leader counts them. */
+  readonly refusals: number;
   readonly partitionId: number;
   readonly source: number;
 }
@@ -261,7 +263,17 @@ export interface LockGrant {
   readonly end: 'released' | 'expired' | 'superseded' | null;
 }
 
+/** An owner that asks for a held lock again and again. */
+export interface LockContender {
+  readonly ownerText: string;
+  /** Within the last half to whole minute. */
+  readonly asks: number;
+  readonly lastMs: number;
+}
+
 export interface LockDetailRow extends LockRow {
+  /** The latest first, at most 20. */
+  readonly contenders: readonly LockContender[];
   /** Newest first. */
   readonly history: readonly LockGrant[];
   /** The history holds nothing from before. */

@@ -63,13 +63,18 @@ export function deletePrefix({ params }: DeletePrefix): LongAction {
   };
 }
 
+/** As the pages write numbers (console §12.2). */
+function grouped(n: number): string {
+  return n.toLocaleString('en').replaceAll(',', '\u2009');
+}
+
 function howMany({ count, more }: { readonly count: number; readonly more: boolean }): string {
-  return `${more ? 'More than ' : ''}${count.toLocaleString('en')} ${count === 1 ? 'key' : 'keys'}`;
+  return `${more ? 'More than ' : ''}${grouped(count)} ${count === 1 ? 'key' : 'keys'}`;
 }
 
 async function deleteAll({ prefix, durability }: DeletePrefix['params'], total: number | null, work: LongWork): Promise<Ending> {
   let deleted = 0;
-  const soFar = (): string => `${deleted.toLocaleString('en')} ${deleted === 1 ? 'key is' : 'keys are'} deleted`;
+  const soFar = (): string => `${grouped(deleted)} ${deleted === 1 ? 'key is' : 'keys are'} deleted`;
   for await (const page of keysBelow(work.node, work.reads, prefix, durability)) {
     if (work.signal.aborted)
       return { outcome: 'cancelled', text: `Stopped: ${soFar()}, the rest is as it was.`, statusText: null };

@@ -22,6 +22,7 @@ import { Counter, Gauge } from './fact-names.ts';
 import { AppendFeed, type Feed, FRAME_BYTES, LOG_MS, StateFeed } from './feed.ts';
 import { isAtLeast, topicLevel } from './levels.ts';
 import { LiveRead } from './live-read.ts';
+import { newsOf } from './news.ts';
 import { Operations } from './operations.ts';
 import {
   DEFAULT_THRESHOLDS,
@@ -441,6 +442,7 @@ export class ConsoleHub implements FeedSource {
     if (open === undefined) return;
     open.subscribers--;
     open.idleSinceMs = this.mono();
+    if (open.subscribers === 0) open.live?.rest();
   }
 
   private find(feed: Feed): OpenFeed | undefined {
@@ -461,7 +463,12 @@ export class ConsoleHub implements FeedSource {
     const feed = new StateFeed(topic);
     const read = this.reader(topic, params);
     if (read !== undefined) {
-      return { ...idle, feed, refresh: nothingToDo, live: new LiveRead(feed, read, params.asOfMs !== undefined) };
+      return {
+        ...idle,
+        feed,
+        refresh: nothingToDo,
+        live: new LiveRead(feed, read, params.asOfMs !== undefined, newsOf(topic, params, this.node)),
+      };
     }
     const gauges = GAUGES[topic] ?? NO_GAUGES;
     return {

@@ -43,6 +43,7 @@ export class LockWatch {
     };
     return {
       ...this.row(lock, watched, source, level),
+      contenders: (lock.contenders ?? []).map(({ owner, asks, lastMs }) => ({ ownerText: readable(owner), asks, lastMs })),
       history: [current, ...watched.grants],
       watchedSinceMs: watched.watchedSinceMs,
     };
@@ -61,6 +62,7 @@ export class LockWatch {
       seenSinceMs: watched.seenSinceMs,
       extends: watched.extends,
       lastExtendMs: watched.lastExtendMs,
+      refusals: (lock.contenders ?? []).reduce((sum, contender) => sum + contender.asks, 0),
       partitionId: lock.partitionId,
       source,
     };

@@ -17,6 +17,8 @@ import type { ConsoleReads } from './reads.ts';
 const JOURNAL = 500;
 /** A start answers with the end when it comes within this time, else with the running operation. Milliseconds. */
 const ANSWER_WITHIN_MS = 8_000;
+/** Where the end may be far away, its beginning is the answer. Milliseconds. */
+const LONG_ANSWER_WITHIN_MS = 500;
 const OPERATION_WITHIN_MS = 10_000;
 /** Starts per second and node (console §14). */
 const STARTS_PER_SECOND = 10;
@@ -129,7 +131,8 @@ export class Operations {
       this.stops.delete(id);
       return this.revise(id, { ...end, state: 'ended', canCancel: false, endedMs: this.wall() });
     });
-    return Promise.race([ended, after(ANSWER_WITHIN_MS).then(() => this.journal.get(id) ?? running)]);
+    const answerWithin = 'run' in action ? LONG_ANSWER_WITHIN_MS : ANSWER_WITHIN_MS;
+    return Promise.race([ended, after(answerWithin).then(() => this.journal.get(id) ?? running)]);
   }
 
   /** What runs is never forgotten. */

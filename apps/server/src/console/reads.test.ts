@@ -1,6 +1,6 @@
 import { ManualClock } from '@kahuna/base';
 import type { KeyRow, LockDetailRow, SequenceRow, TreeRow } from '@kahuna/console/protocol';
-import type { KahunaNode } from '@kahuna/node';
+import type { KahunaNode, Watch, WatchQuery } from '@kahuna/node';
 import { Durability, type ListingAnswer, type LockRow, ResponseType, type SequenceEntry } from '@kahuna/partition';
 import { describe, expect, test } from 'vitest';
 import { MemoryNode } from '../testing/memory-node.ts';
@@ -8,6 +8,7 @@ import { StateFeed } from './feed.ts';
 import { parseCursor, readHistory } from './history.ts';
 import { LiveRead } from './live-read.ts';
 import { LockWatch } from './lock-watch.ts';
+import { newsOf } from './news.ts';
 import { readable } from './readable.ts';
 import { ConsoleReads, type ReadAnswer } from './reads.ts';
 import { SequenceWatch } from './sequence-watch.ts';
@@ -225,6 +226,54 @@ describe('a feed that is read on demand', () => {
     live.step(4_000, false, () => 4_000);
     expect(reads).toBe(1);
     expect(feed.snapshot('new').bodies[0]).toContain('no answer yet');
+  });
+
+  test('C2 where changes are told it is read at once, and the clock goes on slowly; where they are not, by the clock', async () => {
+    const memory = new MemoryNode();
+    let wake: () => void = () => undefined;
+    let end: Watch['end'];
+    const closed: number[] = [];
+    const watch: Watch = {
+      take: () => [],
+      position: () => undefined,
+      get end() {
+        return end;
+      },
+      leaderUrl: '',
+      close: () => closed.push(1),
+    };
+    const node: KahunaNode = Object.assign(memory, {
+      watch: (_query: WatchQuery, onNews: () => void) => {
+        wake = onNews;
+        return watch;
+      },
+    });
+    let now = 0;
+    let reads = 0;
+    const news = newsOf('key', { key: 'a' }, node);
+    const live = new LiveRead(new StateFeed('key'), async () => answer(`${++reads}`), false, news);
+    const stepAt = async (atMs: number): Promise<number> => {
+      now = atMs;
+      live.step(now, false, () => now);
+      for (let i = 0; i < 3; i++) await Promise.resolve();
+      return reads;
+    };
+    live.begin(now, () => now);
+    expect(await stepAt(100)).toBe(1);
+    expect(await stepAt(600)).toBe(1);
+    wake();
+    expect(await stepAt(700)).toBe(2);
+    expect(await stepAt(2_600)).toBe(2);
+    expect(await stepAt(2_700)).toBe(3);
+    end = 'unavailable';
+    wake();
+    expect(await stepAt(2_800)).toBe(4);
+    expect(closed).toHaveLength(1);
+    expect(await stepAt(3_200)).toBe(5);
+    end = undefined;
+    await stepAt(4_900);
+    live.rest();
+    expect(closed).toHaveLength(2);
   });
 
   test('the order of the rows travels where it changes', () => {

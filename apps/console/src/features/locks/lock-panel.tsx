@@ -1,7 +1,7 @@
 import { IconX } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
-import { integer } from '../../format/numbers.ts';
+import { integer, plural } from '../../format/numbers.ts';
 import { useFeed, useMay, usePhase, useRow, useWindow } from '../../live/use-live.ts';
 import { ActionDialog } from '../../operations/action-dialog.tsx';
 import type { DurabilityName, LockDetailRow, LockGrant } from '../../protocol/messages.ts';
@@ -114,6 +114,7 @@ function Lock({ row }: { row: LockDetailRow }) {
           Release by force…
         </button>
       </div>
+      <Contenders row={row} />
       <Grants row={row} />
       {releasing?.ownerB64 != null && (
         <ActionDialog
@@ -140,6 +141,36 @@ function Lock({ row }: { row: LockDetailRow }) {
         </ActionDialog>
       )}
     </>
+  );
+}
+
+/** Who wants it too. The server keeps no queue of them: whoever waits asks again (console §6.7). */
+function Contenders({ row }: { row: LockDetailRow }) {
+  return (
+    <section className="grants" aria-label="Contenders">
+      <h3>
+        Contenders <span className="muted small">told that it is busy, last minute</span>
+      </h3>
+      {row.contenders.length === 0 ? (
+        <p className="muted">Nobody asked for it in vain.</p>
+      ) : (
+        <table className="grid contenders" aria-label="Contenders">
+          <tbody>
+            {row.contenders.map(contender => (
+              <tr key={contender.ownerText}>
+                <th scope="row" className="mono">
+                  {contender.ownerText}
+                </th>
+                <td className="num">{plural(contender.asks, 'ask')}</td>
+                <td className="num muted">
+                  <Since ms={contender.lastMs} /> ago
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
   );
 }
 

@@ -27,7 +27,10 @@ export function LocksTable({ rows, chosen }: LocksTableProps) {
               token
             </th>
             <th scope="col">lease</th>
-            <th scope="col" className="num opt">
+            <th scope="col" className="num opt" title="Asks in vain within the last minute">
+              refused
+            </th>
+            <th scope="col" className="num opt2">
               extends seen
             </th>
             <th scope="col" className="opt2">
@@ -81,7 +84,8 @@ function LockLine({ row, chosen }: { row: LockRow; chosen: boolean }) {
       <td>
         <Lease row={row} />
       </td>
-      <td className="num opt">{row.extends}</td>
+      <td className="num opt">{row.refusals === 0 ? <span className="muted">–</span> : integer(row.refusals)}</td>
+      <td className="num opt2">{row.extends}</td>
       <td className="opt2">{row.durability}</td>
       <td className="num opt2">P{row.partitionId}</td>
     </tr>
