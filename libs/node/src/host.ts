@@ -49,6 +49,7 @@ import {
 import { RoutingTable } from '@kahuna/range-router';
 import type { HealthView, Instrument, KahunaNode, MembershipView, NodeFacts, ResultSink, RoutingView } from './api.ts';
 import { ChecksumExchange } from './checksum-exchange.ts';
+import { CommitNotices } from './commit-notices.ts';
 import { Dispatcher, type DispatchHost } from './dispatcher.ts';
 import { EventRing } from './events.ts';
 import { FactsExchange } from './facts-exchange.ts';
@@ -136,6 +137,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private readonly keeper: StateKeeper;
   private readonly exchange: FactsExchange;
   private readonly checksums: ChecksumExchange<Replica>;
+  private readonly commitNotices: CommitNotices;
   private readonly snapshots: SnapshotTransfers;
   /** With callbacks, for those who cannot wait for a promise; everybody else calls `scan` and `keySpaces`. */
   readonly scans: Scans;
@@ -193,6 +195,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.keeper = new StateKeeper(this, ports.engine, ports.log);
     this.exchange = new FactsExchange(this);
     this.checksums = new ChecksumExchange<Replica>(this);
+    this.commitNotices = new CommitNotices(ports.scheduler, replica => this.wake(replica));
     this.snapshots = new SnapshotTransfers(this, ports.engine, this.keeper);
     this.scans = new Scans(this, ports.engine);
     this.listings = new Listings(this, ports.engine);
@@ -355,6 +358,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     };
     const finish = (): void => {
       this.cancelTick?.();
+      this.commitNotices.stop();
       if (this.fatalFault !== null) {
         close();
         return;
@@ -390,6 +394,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.refuseUndecided();
     this.watches.endAll();
     this.cancelTick?.();
+    this.commitNotices.stop();
     this.onFatal?.(reason);
     // A flush that failed never ends.
     this.closeNow?.();
@@ -718,6 +723,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       } else if (ready.promises.length > 0) {
         this.promise(replica, ready.promises);
       }
+      if (replica.leads && ready.committed.length > 0) this.commitNotices.committed(replica);
       replica.take(ready);
       for (const member of ready.snapshots) this.snapshots.send(replica, member);
     }

@@ -43,51 +43,45 @@ export class NameWatch implements Watch, NameListener {
     this.begin();
   }
 
+  /** What was seen elsewhere must be applied here too. */
   private begin(): void {
-    this.untilKnown().catch((error: unknown) => {
-      const { node } = this.host;
-      if (node.failedEngine(error instanceof Error ? error : new Error(String(error)))) this.fail('unavailable');
+    const { notBefore, feed } = this;
+    if (notBefore === undefined || compareHlc(feed.stamp, notBefore) >= 0) this.look();
+    else feed.waitFor(this, notBefore, () => this.look());
+  }
+
+  private look(): void {
+    if (this.isClosed) return;
+    const { topic, feed } = this;
+    if (topic.isKnown) this.known();
+    else if (feed.replica.installing) this.host.node.after(INSTALL_PAUSE_MS, () => this.look());
+    else {
+      const row = topic.look(feed.replica.machine);
+      if (row !== undefined) this.read(row);
+      else {
+        if (topic instanceof LockTopic) feed.topics.track(topic);
+        this.known();
+      }
+    }
+  }
+
+  /** Callbacks and no promises: turns of a simulation are not those of the event loop. */
+  private read(key: Uint8Array): void {
+    const { replica } = this.feed;
+    this.host.engine.getMany([key], (error, [value]) => {
+      if (this.host.node.failedEngine(error)) {
+        this.fail('unavailable');
+        return;
+      }
+      // The row of a state that is being replaced says nothing.
+      if (!replica.installing) replica.machine.supply([{ key, value }]);
+      this.look();
     });
   }
 
-  private async untilKnown(): Promise<void> {
-    await this.untilReached();
-    const { topic } = this;
-    while (!this.isClosed && !topic.isKnown) {
-      if (this.feed.replica.installing) await this.pause();
-      else await this.look();
-    }
-    if (this.isClosed) return;
+  private known(): void {
     this.state = 'behind';
     this.notify();
-  }
-
-  /** What was seen elsewhere is applied here too. */
-  private untilReached(): Promise<void> {
-    const { notBefore, feed } = this;
-    if (notBefore === undefined || compareHlc(feed.stamp, notBefore) >= 0) return Promise.resolve();
-    return new Promise(resolve => feed.waitFor(this, notBefore, resolve));
-  }
-
-  private async look(): Promise<void> {
-    const { machine } = this.feed.replica;
-    const row = this.topic.look(machine);
-    if (row === undefined) {
-      if (this.topic instanceof LockTopic) this.feed.topics.track(this.topic);
-      return;
-    }
-    const value = await this.read(row);
-    if (!this.feed.replica.installing) machine.supply([{ key: row, value }]);
-  }
-
-  private read(row: Uint8Array): Promise<Uint8Array | undefined> {
-    return new Promise((resolve, reject) => {
-      this.host.engine.getMany([row], (error, [value]) => (error === undefined ? resolve(value) : reject(error)));
-    });
-  }
-
-  private pause(): Promise<void> {
-    return new Promise(resolve => this.host.node.after(INSTALL_PAUSE_MS, resolve));
   }
 
   offer(event: WatchEvent): void {

@@ -112,8 +112,9 @@ class World {
       replica: () => replica,
       soon: (task: () => void) => setImmediate(task),
       after: (ms: number, task: () => void) => setTimeout(task, ms),
-      failedEngine: (error: Error) => {
-        throw error;
+      failedEngine: (error: Error | undefined) => {
+        if (error !== undefined) throw error;
+        return false;
       },
     } as unknown as NodeInternals;
     return new WatchHub(node, this.engine, undefined as unknown as Dispatcher);

@@ -369,6 +369,17 @@ export class RaftCore implements RaftGroup {
     if (index > this.appliedIndex) this.appliedIndex = index;
   }
 
+  tellCommit(): boolean {
+    if (this.role !== 'leader') return false;
+    let told = false;
+    for (const peer of this.peers) {
+      if (!this.lacksOnlyCommit(peer)) continue;
+      this.sendEmptyAppend(peer);
+      told = true;
+    }
+    return told;
+  }
+
   peerReset(peer: ReplicaId): void {
     const progress = this.findPeer(peer);
     if (progress !== undefined) this.restartPeer(progress);
@@ -888,8 +899,11 @@ export class RaftCore implements RaftGroup {
     peer.silentTicks += 1;
     peer.waitTicks += 1;
     // The commit index travels with the next append. If none came within a tick, it travels by itself.
-    const onlyLacksCommit = peer.match === this.log.lastIndex && peer.commitSent < this.commitIndex;
-    if ((onlyLacksCommit && peer.state === 'replicate') || peer.waitTicks >= this.retryTicks) this.sendEmptyAppend(peer);
+    if (this.lacksOnlyCommit(peer) || peer.waitTicks >= this.retryTicks) this.sendEmptyAppend(peer);
+  }
+
+  private lacksOnlyCommit(peer: Progress): boolean {
+    return peer.state === 'replicate' && peer.match === this.log.lastIndex && peer.commitSent < this.commitIndex;
   }
 
   /** Nothing is owed to this peer: it holds everything and knows it, or a snapshot is on its way (then the host reports). */

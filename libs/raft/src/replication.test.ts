@@ -214,6 +214,22 @@ describe('quiet groups', () => {
     expect(cluster.sent.length).toBe(before);
   });
 
+  test('a leader that is asked to tells its commit index to those who lack nothing else, once', () => {
+    const cluster = three();
+    const leader = cluster.elect(1);
+    cluster.isolate(3);
+    cluster.propose(1, 'a');
+    expect(cluster.core(2).commitIndex).toBe(1);
+    const before = cluster.sent.length;
+    expect(leader.tellCommit()).toBe(true);
+    cluster.settle();
+    expect([2, 3].map(id => cluster.core(id).commitIndex)).toEqual([2, 1]);
+    const told = cluster.sent.slice(before).filter(m => m.from === 1);
+    expect(told.map(m => [m.to, m.entries.length])).toEqual([[2, 0]]);
+    expect(leader.tellCommit()).toBe(false);
+    expect(cluster.core(2).tellCommit()).toBe(false);
+  });
+
   test('a peer that is down costs one small message per interval, and in the end none is owed', () => {
     const cluster = three();
     const leader = cluster.elect(1);

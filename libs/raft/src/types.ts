@@ -228,6 +228,12 @@ export interface RaftGroup {
   /** The host has applied everything up to `index`. */
   applied(index: LogIndex): void;
 
+  /**
+   * Tells the commit index to peers that hold every entry and lack nothing else; a tick would do so too. The host calls it when no
+   * append has followed a commit for a while. True: messages wait in the next Ready.
+   */
+  tellCommit(): boolean;
+
   /** A connection to the peer was made anew or broke: what is in flight is unknown, so probing starts again. */
   peerReset(peer: ReplicaId): void;
   /** The transfer of a snapshot to `peer` ended: replication goes on behind `index`. */

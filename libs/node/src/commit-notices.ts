@@ -1,0 +1,50 @@
+import type { Scheduler } from './ports.ts';
+import type { Replica } from './replica.ts';
+
+/** A commit index that no append carries leaves after one to two of these. Milliseconds. */
+const INTERVAL_MS = 2;
+
+/**
+ * Followers learn what is committed from the appends that follow it. Where none follows, the leader says so soon after, so that what
+ * they apply, and watches that they serve, do not wait for the next tick.
+ *
+ *     committed ──▶ fresh ── an interval without another commit ──▶ settled ── one more ──▶ told
+ *                     ▲────────────── committed again ────────────────┘
+ *
+ * A group that commits all the time is told by its own appends and stays fresh; the timer runs only while somebody commits. All groups
+ * that are due share the frame of that turn.
+ */
+export class CommitNotices {
+  private readonly scheduler: Scheduler;
+  private readonly wake: (replica: Replica) => void;
+  private fresh = new Set<Replica>();
+  private settled = new Set<Replica>();
+  private cancel: (() => void) | undefined;
+
+  constructor(scheduler: Scheduler, wake: (replica: Replica) => void) {
+    this.scheduler = scheduler;
+    this.wake = wake;
+  }
+
+  /** This leader has committed something. */
+  committed(replica: Replica): void {
+    this.fresh.add(replica);
+    this.settled.delete(replica);
+    this.cancel ??= this.scheduler.after(INTERVAL_MS, this.fire);
+  }
+
+  private readonly fire = (): void => {
+    this.cancel = undefined;
+    for (const replica of this.settled) if (replica.group.tellCommit()) this.wake(replica);
+    this.settled.clear();
+    const { settled } = this;
+    this.settled = this.fresh;
+    this.fresh = settled;
+    if (this.settled.size > 0) this.cancel = this.scheduler.after(INTERVAL_MS, this.fire);
+  };
+
+  stop(): void {
+    this.cancel?.();
+    this.cancel = undefined;
+  }
+}
