@@ -1,6 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Change, compareHlc, Kahuna, KahunaError, text, type Watch } from '@kahuna/client';
+import {
+  type Change,
+  compareHlc,
+  grpcTransport,
+  Kahuna,
+  KahunaError,
+  type LockChange,
+  restTransport,
+  text,
+  type Watch,
+} from '@kahuna/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import WebSocket from 'ws';
 import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
 
 const KEYS = 6;
@@ -13,10 +24,10 @@ beforeAll(async () => {
 afterAll(() => cluster?.close());
 
 /** Collects what a watch tells until it is stopped. */
-function collect(begin: (signal: AbortSignal) => Watch) {
+function collect<C>(begin: (signal: AbortSignal) => Watch<C>) {
   const stop = new AbortController();
   const watch = begin(stop.signal);
-  const changes: Change[] = [];
+  const changes: C[] = [];
   const loop = (async () => {
     try {
       for await (const change of watch) changes.push(change);
@@ -49,16 +60,18 @@ function checkOrder(changes: readonly Change[]): void {
 test('every node is killed in turn under watches: no gap, no repetition, and the last that is told is what is there', async () => {
   await using kahuna = new Kahuna({ endpoints: cluster.nodes.map(node => node.url), repeatWrites: 'never' });
   const texts = kahuna.keys.as(text);
-  // Each one begins at another node.
-  const watchers = cluster.nodes.map(node => {
+  // Each one begins at another node; one of them as a browser does.
+  const watchers = cluster.nodes.map((node, i) => {
     const endpoints = [node.url, ...cluster.nodes.map(other => other.url)];
-    return new Kahuna({ endpoints, learnRoutes: false });
+    const transport = i === 1 ? restTransport({ WebSocket }) : grpcTransport();
+    return new Kahuna({ endpoints, learnRoutes: false, transport });
   });
   const collected = watchers.flatMap(client => [
     collect(signal => client.watch.prefix('watched-', { signal, progressMs: 200 })),
     collect(signal => client.watch.bucket('watched-1', { signal, progressMs: 200 })),
   ]);
-  await Promise.all(collected.map(({ watch }) => watch.started));
+  const locks = watchers.map(client => collect(signal => client.watch.lock('watched-lock', { signal, progressMs: 200 })));
+  await Promise.all([...collected, ...locks].map(({ watch }) => watch.started));
 
   let done = false;
   let writes = 0;
@@ -75,6 +88,20 @@ test('every node is killed in turn under watches: no gap, no repetition, and the
       await delay(round % 7 === 6 ? 60 : 5);
     }
   });
+  const locking = (async () => {
+    for (let round = 0; !done; round++) {
+      const lease = { owner: `owner-${round}`, leaseMs: round % 3 === 2 ? 100 : 60_000 };
+      try {
+        const { type } = await kahuna.locks.acquire('watched-lock', lease);
+        if (type === 'locked' && round % 3 !== 2) await kahuna.locks.release('watched-lock', lease);
+      } catch (error) {
+        if (!(error instanceof KahunaError)) throw error;
+        // It may be held all the same; its owner is not known to anybody else.
+        await kahuna.locks.release('watched-lock', lease).catch(() => undefined);
+      }
+      await delay(20);
+    }
+  })();
   for (const node of cluster.nodes) {
     const from = writes;
     await expect.poll(() => writes - from, { timeout: 20_000 }).toBeGreaterThan(ENOUGH_CHANGES / 3);
@@ -84,7 +111,7 @@ test('every node is killed in turn under watches: no gap, no repetition, and the
     await cluster.ready();
   }
   done = true;
-  await Promise.all(writing);
+  await Promise.all([...writing, locking]);
   for (let i = 0; i < KEYS; i++) await texts.set(`watched-${i % 3}/${i}`, 'last');
 
   for (const { changes } of collected) {
@@ -98,9 +125,41 @@ test('every node is killed in turn under watches: no gap, no repetition, and the
   expect(prefixes[1]).toEqual(prefixes[0]);
   expect(prefixes[2]).toEqual(prefixes[0]);
   expect(prefixes[0]?.some(told => told.includes(' expire '))).toBe(true);
-  for (const { stop } of collected) await stop();
+  const { fencingToken: last } = await acquired(kahuna);
+  for (const { changes } of locks) {
+    const isLast = ({ kind, fencingToken }: LockChange): boolean => kind === 'acquired' && fencingToken === last;
+    await expect.poll(() => changes.filter(isLast).length, { timeout: 20_000 }).toBe(1);
+    checkLock(changes);
+  }
+  for (const { stop } of [...collected, ...locks]) await stop();
   for (const client of watchers) await client.close();
 });
+
+/** Takes the lock once whoever has it is gone. */
+async function acquired(kahuna: Kahuna): Promise<{ readonly fencingToken: bigint }> {
+  for (;;) {
+    const grant = await kahuna.locks.acquire('watched-lock', { owner: 'the last', leaseMs: 60_000 });
+    if (grant.type === 'locked') return grant;
+    const holder = await kahuna.locks.info('watched-lock');
+    if (holder !== undefined) await kahuna.locks.release('watched-lock', { owner: holder.owner });
+  }
+}
+
+/** Tokens and stamps never fall, and each change follows from the state that was told before it. */
+function checkLock(changes: readonly LockChange[]): void {
+  let state: LockChange | undefined;
+  for (const change of changes) {
+    const { kind, fencingToken, held } = change;
+    const told = `${kind} ${fencingToken} after ${state?.kind} ${state?.fencingToken}`;
+    if (state === undefined) expect(kind).toBe('snapshot');
+    else if (kind === 'snapshot') expect(fencingToken, told).toBeGreaterThanOrEqual(state.fencingToken);
+    else if (kind === 'acquired') expect([state.held, fencingToken], told).toEqual([false, state.fencingToken + 1n]);
+    else expect([state.held, fencingToken], told).toEqual([true, state.fencingToken]);
+    if (kind !== 'snapshot') expect(held, told).toBe(kind === 'acquired' || kind === 'extended');
+    if (state !== undefined) expect(compareHlc(state.stamp, change.stamp), told).toBeLessThanOrEqual(0);
+    state = change;
+  }
+}
 
 function byPartition(changes: readonly Change[]): string[] {
   const told = changes.map(
