@@ -53,11 +53,20 @@ export class FactsExchange {
     }
     const bytes = reader.bytes();
     if (this.interests === 0) return;
-    try {
-      const facts = JSON.parse(decoder.decode(bytes)) as NodeFacts;
-      this.received.set(peer.nodeId, { facts, receivedAtMs: Math.floor(this.node.clock.wallMs()) });
-    } catch {
-      throw new DecodeError('facts are not JSON');
-    }
+    this.received.set(peer.nodeId, { facts: decodeFacts(bytes), receivedAtMs: Math.floor(this.node.clock.wallMs()) });
   }
+}
+
+/** What every release tells; the rest is for display and looked at with care there. Throws {@link DecodeError}. */
+function decodeFacts(bytes: Uint8Array): NodeFacts {
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(bytes));
+  } catch {
+    throw new DecodeError('facts are not JSON');
+  }
+  if (typeof value !== 'object' || value === null) throw new DecodeError('facts are not an object');
+  const { partitions, peers } = value as Partial<NodeFacts>;
+  if (!Array.isArray(partitions) || !Array.isArray(peers)) throw new DecodeError('facts without partitions and peers');
+  return value as NodeFacts;
 }

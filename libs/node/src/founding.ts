@@ -61,7 +61,10 @@ export class Founding {
       return `${stranger.endpoint} belongs to a cluster that does not know this data directory; remove this node there and let it join anew`;
     }
     const ids = new Set([nodeId, ...hellos.map(hello => hello.nodeId)]);
-    return ids.size === hellos.length + 1 ? undefined : 'two nodes have the same node id; give each its own --raft-nodeid';
+    if (ids.size !== hellos.length + 1) return 'two nodes have the same node id; give each its own --raft-nodeid';
+    const other = hellos.find(hello => membersOf(hello) !== 0 && membersOf(hello) !== ids.size);
+    if (other === undefined) return undefined;
+    return `${other.endpoint} counts ${membersOf(other)} nodes in the cluster, this node's list has ${ids.size}; start all with one list`;
   }
 
   private createGroups(configuration: Configuration): void {
@@ -135,6 +138,11 @@ export class Founding {
     this.proposedAt.set(replica.partitionId, now);
     replica.accept(requestOfNode(this.node, command, replica.partitionId, NOBODY));
   }
+}
+
+/** As the founding was, or will be, on that node: groups made with different members could decide apart. 0: not said. */
+function membersOf(hello: Hello): number {
+  return hello.founded ? Object.keys(hello.knows).length : hello.listed;
 }
 
 /** Nobody waits for the answer: whether the command took effect shows in the state. */

@@ -19,6 +19,8 @@ export interface Hello {
   readonly founded: boolean;
   /** Data directories that this node counts as members, by node id; empty on a first boot. */
   readonly knows: Readonly<Record<string, number>>;
+  /** Nodes that this one would found the cluster with, itself among them; 0: not said. */
+  readonly listed: number;
   readonly clientUrl: string;
   readonly consoleUrl: string;
   readonly electionTimeoutMs: number;
@@ -43,7 +45,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     throw new DecodeError('hello is not JSON');
   }
   if (typeof value !== 'object' || value === null) throw new DecodeError('hello is not an object');
-  const members = value as Record<string, unknown> & { knows?: Record<string, unknown>; founded?: unknown };
+  const members = value as Record<string, unknown> & { knows?: Record<string, unknown>; founded?: unknown; listed?: unknown };
   const text = (name: string): string => {
     const member = members[name];
     if (typeof member !== 'string') throw new DecodeError(`hello: ${name} is not a string`);
@@ -71,6 +73,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     poolSize: count('poolSize'),
     founded: members.founded === true,
     knows,
+    listed: members.listed === undefined ? 0 : count('listed'),
     clientUrl: text('clientUrl'),
     consoleUrl: text('consoleUrl'),
     electionTimeoutMs: count('electionTimeoutMs'),

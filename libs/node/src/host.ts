@@ -1044,6 +1044,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       poolSize: this.poolSize,
       founded: this.replicas.size > 0,
       knows,
+      listed: this.otherEndpoints().length + 1,
       clientUrl: options.clientUrl,
       consoleUrl: options.consoleUrl,
       electionTimeoutMs: this.settings.electionMinMs,
