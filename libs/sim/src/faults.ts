@@ -1,6 +1,7 @@
 import type { Rng } from '@kahuna/base';
 import type { Cluster, SimNode } from './world/cluster.ts';
 import { CALM_NETWORK, type NetworkOptions } from './world/network.ts';
+import type { Feature } from './world/reached.ts';
 
 /** Which kinds of trouble a run has. Each run draws its own mix, so that faults meet in ever new company. */
 export interface FaultMix {
@@ -56,6 +57,16 @@ function drawNetwork(rng: Rng): NetworkOptions {
 
 type Fault = (node: SimNode) => void;
 
+const FAULT_FEATURES: ReadonlyMap<string, Feature> = new Map([
+  ['crash-majority', 'crash of a majority'],
+  ['crash-all', 'crash of all'],
+  ['restart-loop', 'restart loop'],
+  ['pause', 'pause'],
+  ['suspend', 'suspension'],
+  ['step-clock', 'clock step'],
+  ['deafen-leader', 'deaf leader'],
+]);
+
 /** Lets faults happen at random until told to stop, then undoes them all. */
 export class FaultInjector {
   /** Faults so far, by name. */
@@ -100,6 +111,8 @@ export class FaultInjector {
       if (!this.running) return;
       const fault = this.rng.pick(this.faults);
       this.counts.set(fault.name, (this.counts.get(fault.name) ?? 0) + 1);
+      const feature = FAULT_FEATURES.get(fault.name);
+      if (feature !== undefined) this.cluster.reached.note(feature);
       const { simulation, nodes } = this.cluster;
       // Leaders are where it hurts.
       const leaders = nodes.filter(node => [...(node.host?.replicas.values() ?? [])].some(replica => replica.leads));
@@ -234,7 +247,10 @@ export class FaultInjector {
     if (process === undefined || !node.isUp) return;
     node.mayFail = true;
     if (this.rng.chance(0.6)) node.logDisk.failNextWrite = true;
-    else if (node.engine !== undefined) node.engine.failNextWrite = true;
+    else if (node.engine !== undefined) {
+      node.engine.failNextWrite = true;
+      this.cluster.reached.note('engine error');
+    }
     this.later(this.duration() * 3, () => {
       if (node.process !== process || !process.isAlive) return;
       node.crash(this.mix.powerLoss && this.rng.chance(0.5) ? 'power' : 'kill');

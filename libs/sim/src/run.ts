@@ -4,10 +4,14 @@ import { checkLocks } from './checkers/lock.ts';
 import { SafetyViolation } from './checkers/raft-safety.ts';
 import { checkRegisters } from './checkers/register.ts';
 import { checkSequences } from './checkers/sequence.ts';
+import { checkSnapshots, type SnapshotReport } from './checkers/snapshot.ts';
+import { checkWatches } from './checkers/watch.ts';
 import { drawFaultMix, FaultInjector, type FaultMix } from './faults.ts';
 import { type ClientOptions, Clients, History, persist } from './workloads/clients.ts';
 import { type LockClientOptions, LockClients } from './workloads/locks.ts';
 import { type SequenceClientOptions, SequenceClients } from './workloads/sequences.ts';
+import { type SnapshotClientOptions, SnapshotClients } from './workloads/snapshots.ts';
+import { type WatchClientOptions, WatchClients } from './workloads/watchers.ts';
 import { CALM_CLUSTER, Cluster, type ClusterOptions, QUICK_SETTINGS } from './world/cluster.ts';
 import { Simulation, Trace } from './world/simulation.ts';
 
@@ -17,6 +21,8 @@ export interface RunPlan {
   readonly clients: ClientOptions;
   readonly locks: LockClientOptions | undefined;
   readonly sequences: SequenceClientOptions | undefined;
+  readonly snapshots: Omit<SnapshotClientOptions, 'judgesHolds'> | undefined;
+  readonly watches: WatchClientOptions | undefined;
   readonly faults: FaultMix;
   /** Length of the phase with faults, virtual milliseconds. */
   readonly troubleMs: number;
@@ -37,12 +43,23 @@ export interface RunReport {
   readonly unknown: number;
   readonly safetyChecks: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** See `world/reached.ts`. */
+  readonly reached: Readonly<Record<string, number>>;
 }
 
 /** Time within which a healed cluster must serve, as election timeouts; virtual. */
 const RECOVERY_ELECTIONS = 60;
 /** Time within which all replicas must be equal after that: two snapshots that stall may stand in the way (30 s each, operations §10). Virtual. */
 const CONVERGENCE_MS = 90_000;
+
+/** Between two looks whether a run has got where it must. Virtual milliseconds. */
+const LOOK_MS = 50;
+
+/** Windows of holds are judged with half a second to spare (transactions WL-5): clocks may be apart by a little less. Milliseconds. */
+const HOLD_SKEW_MS = 450;
+
+/** History goes quickly, so that holds and positions meet its end. */
+const EAGER_PRUNING = { retention: { count: 1, ageMs: 0, sweepMs: 500, batchVersions: 20, onWrite: true } };
 
 const SEQUENCES = [
   { name: 'ticket', blockSize: 50 },
@@ -61,6 +78,8 @@ export function planFor(seed: number): RunPlan {
   const headCacheEntries = seed % 3 === 0 ? 1 : DEFAULT_SETTINGS.headCacheEntries;
   // Only in seeds that no regression of older workloads bears.
   const withLocks = seed % 8 === 4 || seed % 8 === 6;
+  const withSnapshots = [0, 9, 13].includes(seed % 16);
+  const withWatches = [0, 9, 11].includes(seed % 16);
   const pace = { thinkMs: slowTimers ? 100 : 20, patienceMs: slowTimers ? 15_000 : 1000 };
   const keys = ['a/1', 'a/2', 'b/1', 'counter/1', 'c'].slice(0, rng.int(1, 5));
   return {
@@ -68,7 +87,7 @@ export function planFor(seed: number): RunPlan {
       ...CALM_CLUSTER,
       nodes,
       poolSize: rng.pick([1, 1, 2, 3]),
-      settings: { ...settings, headCacheEntries },
+      settings: { ...settings, headCacheEntries, ...(withSnapshots ? EAGER_PRUNING : {}) },
       logDisk: { fsyncMinMs: 0.3, fsyncMeanMs: rng.pick([0.5, 5, 20]), slowChance: rng.chance(0.3) ? 0.02 : 0 },
       engine: { callMinMs: 0.05, callMeanMs: rng.pick([0.1, 2]), stallChance: rng.chance(0.3) ? 0.01 : 0 },
       skewMs: rng.pick([5, 100, 3000]),
@@ -82,6 +101,8 @@ export function planFor(seed: number): RunPlan {
     },
     locks: withLocks ? { clients: 4, locks: ['press/1', 'press/2'], ...pace } : undefined,
     sequences: withLocks ? { clients: 4, sequences: SEQUENCES, ...pace } : undefined,
+    snapshots: withSnapshots ? { clients: 3, ...pace } : undefined,
+    watches: withWatches ? { clients: 3, ...pace } : undefined,
     // By residues that leave the draws of older seeds as they were.
     faults: drawFaultMix(rng, { deafLeaders: seed % 5 === 1, restartLoops: seed % 11 === 3 }),
     troubleMs: slowTimers ? 60_000 : rng.pick([3000, 6000, 12_000]),
@@ -109,6 +130,14 @@ export const SHAPES = {
     sequences: { clients: 6, sequences: SEQUENCES, thinkMs: 20, patienceMs: 500 },
     troubleMs: 6000,
   }),
+  /** Most clients read the past while it is pruned, or watch. */
+  past: (plan: RunPlan): RunPlan => ({
+    ...plan,
+    cluster: { ...plan.cluster, settings: { ...QUICK_SETTINGS, ...EAGER_PRUNING }, skewMs: 50, drift: 0.0002 },
+    snapshots: { clients: 4, thinkMs: 20, patienceMs: 1000 },
+    watches: { clients: 4, thinkMs: 20, patienceMs: 1000 },
+    troubleMs: 6000,
+  }),
   /** Writes take so long that processes come and go meanwhile. */
   sluggish: (plan: RunPlan): RunPlan => ({
     ...plan,
@@ -119,10 +148,10 @@ export const SHAPES = {
 } as const satisfies Record<string, (plan: RunPlan) => RunPlan>;
 
 /** One whole run of a seed: trouble, healing, recovery, verdict. Never throws for what the code under test did. */
-export function runSeed(seed: number, print?: (line: string) => void, plan = planFor(seed)): RunReport {
+export async function runSeed(seed: number, print?: (line: string) => void, plan = planFor(seed)): Promise<RunReport> {
   const restore = forbidRealTime();
   try {
-    return new Run(seed, plan, print).report();
+    return await new Run(seed, plan, print).report();
   } finally {
     restore();
   }
@@ -136,7 +165,10 @@ class Run {
   private readonly clients: Clients;
   private readonly lockClients: LockClients | undefined;
   private readonly sequenceClients: SequenceClients | undefined;
+  private readonly snapshotClients: SnapshotClients | undefined;
+  private readonly watchClients: WatchClients | undefined;
   private readonly faults: FaultInjector;
+  private pastReads: SnapshotReport | undefined;
 
   constructor(seed: number, plan: RunPlan, print?: (line: string) => void) {
     this.plan = plan;
@@ -146,11 +178,27 @@ class Run {
     this.lockClients = plan.locks && new LockClients(this.cluster, plan.locks);
     this.sequenceClients = plan.sequences && new SequenceClients(this.cluster, plan.sequences);
     this.faults = new FaultInjector(this.cluster, plan.faults);
+    const judgesHolds = !plan.faults.clockSteps && 2 * this.clockErrorMs(plan.troubleMs) < HOLD_SKEW_MS;
+    this.snapshotClients = plan.snapshots && new SnapshotClients(this.cluster, { ...plan.snapshots, judgesHolds });
+    this.watchClients = plan.watches && new WatchClients(this.cluster, plan.watches);
   }
 
-  report(): RunReport {
-    const failure = this.verdict();
-    const { simulation, history } = this;
+  /** How far a clock that nobody sets is from true time, at most: it runs at another rate and is off by more and more. */
+  private clockErrorMs(atMs: number): number {
+    const { skewMs, drift } = this.plan.cluster;
+    return skewMs + drift * atMs;
+  }
+
+  private get services() {
+    const all = [this.lockClients, this.sequenceClients, this.snapshotClients, this.watchClients];
+    return all.filter(clients => clients !== undefined);
+  }
+
+  async report(): Promise<RunReport> {
+    const failure = await this.verdict();
+    const { simulation, history, cluster } = this;
+    cluster.gatherReached();
+    this.noteServices();
     return {
       seed: simulation.seed,
       failure,
@@ -164,12 +212,30 @@ class Run {
       unknown: history.unknown,
       safetyChecks: this.cluster.safety.checks,
       faults: Object.fromEntries(this.faults.counts),
+      reached: cluster.reached.counts,
     };
   }
 
+  private noteServices(): void {
+    const { reached } = this.cluster;
+    reached.note('lock granted', this.lockClients?.grants ?? 0);
+    reached.note('value of a sequence taken', this.sequenceClients?.allocations ?? 0);
+    reached.note('past read while held', this.pastReads?.heldReads ?? 0);
+    reached.note('past read after it was superseded', this.pastReads?.heldReadsOfThePast ?? 0);
+    reached.note('past gone', this.pastReads?.prunedReads ?? 0);
+    reached.note('watch resumed', this.watchClients?.resumes ?? 0);
+    reached.note('watch found history gone', this.watchClients?.pruned ?? 0);
+  }
+
   /** What went wrong first, if anything did. */
-  private verdict(): string | undefined {
-    return this.founding() ?? this.trouble() ?? this.recovery() ?? this.finalReads() ?? this.checkHistory();
+  private async verdict(): Promise<string | undefined> {
+    return (
+      (await this.founding()) ??
+      (await this.trouble()) ??
+      (await this.recovery()) ??
+      (await this.finalReads()) ??
+      this.checkHistory()
+    );
   }
 
   private get electionMs(): number {
@@ -177,43 +243,49 @@ class Run {
   }
 
   /** A calm beginning: nothing can be said about a cluster that never was one. */
-  private founding(): string | undefined {
+  private founding(): Promise<string | undefined> {
     this.cluster.startAll();
     return this.within('the cluster is not initialised', () =>
       this.cluster.nodes.every(node => node.host?.health().ready === true),
     );
   }
 
-  private trouble(): string | undefined {
+  private async trouble(): Promise<string | undefined> {
     this.clients.start();
-    this.lockClients?.start();
-    this.sequenceClients?.start();
-    this.simulation.run(this.simulation.nowMs + 10 * this.electionMs * 0.2);
+    for (const clients of this.services) clients.start();
+    await this.pass(10 * this.electionMs * 0.2);
     this.faults.start();
-    this.simulation.run(this.simulation.nowMs + this.plan.troubleMs);
+    await this.pass(this.plan.troubleMs);
     return this.broken();
   }
 
-  private recovery(): string | undefined {
+  private async recovery(): Promise<string | undefined> {
     this.simulation.trace.remark(this.simulation.nowMs, 'healing');
     this.cluster.guard(() => this.faults.stop());
     // Clients go on for a while: liveness under load, not only at rest.
-    const failure = this.within('not every node is ready', () =>
+    const failure = await this.within('not every node is ready', () =>
       this.cluster.nodes.every(node => node.host?.health().ready === true),
     );
-    this.simulation.run(this.simulation.nowMs + 2 * this.electionMs);
+    await this.pass(2 * this.electionMs);
     this.clients.stop();
-    this.lockClients?.stop();
-    this.sequenceClients?.stop();
+    for (const clients of this.services) clients.stop();
     // A call without an answer counts once its client has gone away.
-    const { clients, locks, sequences } = this.plan;
-    const patienceMs = Math.max(clients.patienceMs, locks?.patienceMs ?? 0, sequences?.patienceMs ?? 0);
-    this.simulation.run(this.simulation.nowMs + patienceMs);
+    const { clients, locks, sequences, snapshots, watches } = this.plan;
+    await this.pass(Math.max(...[clients, locks, sequences, snapshots, watches].map(each => each?.patienceMs ?? 0)));
     return failure ?? this.broken();
   }
 
+  private pass(ms: number): Promise<void> | void {
+    return this.runTo(this.simulation.nowMs + ms);
+  }
+
+  /** Watches are served by code with promises; everything else is spared their time. */
+  private runTo(untilMs: number): Promise<void> | void {
+    return this.watchClients === undefined ? this.simulation.run(untilMs) : this.simulation.runWithPromises(untilMs);
+  }
+
   /** Every node answers a write and a read of every key; then all replicas agree. */
-  private finalReads(): string | undefined {
+  private async finalReads(): Promise<string | undefined> {
     let open = 0;
     let serial = 0;
     for (const node of this.cluster.nodes) {
@@ -228,19 +300,18 @@ class Run {
         }
       }
     }
-    for (const workload of [this.lockClients, this.sequenceClients]) {
-      if (workload === undefined) continue;
+    for (const clients of this.services) {
       open++;
-      workload.finish(() => open--);
+      clients.finish(() => open--);
     }
-    const stuck = this.within('a write or a read does not succeed on every node', () => open === 0);
+    const stuck = await this.within('a write or a read does not succeed on every node', () => open === 0);
     return (
       stuck ??
-      this.within(
+      (await this.within(
         'replicas do not converge',
         () => this.difference() === undefined,
         () => this.difference(),
-      )
+      ))
     );
   }
 
@@ -270,7 +341,12 @@ class Run {
         answer !== undefined || call.kind !== 'set' || call.value === null || safety.mayHaveHappened(call.value),
     );
     const { violation } = checkRegisters(happened);
-    const wrong = violation ?? this.checkLocks() ?? checkSequences(this.sequenceClients?.events ?? []);
+    const wrong =
+      violation ??
+      this.checkLocks() ??
+      checkSequences(this.sequenceClients?.events ?? []) ??
+      this.checkPast() ??
+      checkWatches(this.watchClients?.writes ?? [], this.watchClients?.histories ?? []);
     if (wrong !== undefined) return wrong;
     // Vacuity floor (transactions §18.1): a run that did nothing proves nothing.
     if (this.history.acknowledgedWrites < 5 || this.history.readValues < 5)
@@ -280,18 +356,24 @@ class Run {
 
   private checkLocks(): string | undefined {
     const { cluster, faults } = this.plan;
-    // A clock that runs at another rate is off by more and more.
-    const skewMs = cluster.skewMs + cluster.drift * this.simulation.nowMs;
+    const skewMs = this.clockErrorMs(this.simulation.nowMs);
     const clocks = faults.clockSteps ? undefined : { rate: 1 + cluster.drift, skewMs };
     return checkLocks(this.lockClients?.events ?? [], clocks);
   }
 
-  private within(what: string, done: () => boolean, detail?: () => string | undefined): string | undefined {
+  private checkPast(): string | undefined {
+    if (this.snapshotClients === undefined) return undefined;
+    this.pastReads = checkSnapshots(this.snapshotClients.events);
+    return this.pastReads.violation;
+  }
+
+  private async within(what: string, done: () => boolean, detail?: () => string | undefined): Promise<string | undefined> {
     const limit = this.simulation.nowMs + Math.max(RECOVERY_ELECTIONS * this.electionMs, CONVERGENCE_MS);
-    const reached = this.simulation.runUntil(() => this.cluster.failure !== undefined || done(), limit);
+    const over = (): boolean => this.cluster.failure !== undefined || done();
+    while (!over() && this.simulation.nowMs < limit) await this.runTo(Math.min(limit, this.simulation.nowMs + LOOK_MS));
     const broken = this.broken();
     if (broken !== undefined) return broken;
-    return reached ? undefined : `liveness: ${what} in time${detail === undefined ? '' : `: ${detail()}`}`;
+    return done() ? undefined : `liveness: ${what} in time${detail === undefined ? '' : `: ${detail()}`}`;
   }
 
   private broken(): string | undefined {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type RunReport, runSeed } from './run.ts';
+import { ReachedTotals } from './world/reached.ts';
 
 /** Totals of a sweep over many seeds. */
 export interface SweepTotals {
@@ -9,16 +10,18 @@ export interface SweepTotals {
   failures: RunReport[];
   simulatedMs: number;
   events: number;
+  readonly reached: ReachedTotals;
 }
 
 export function newTotals(): SweepTotals {
-  return { runs: 0, failures: [], simulatedMs: 0, events: 0 };
+  return { runs: 0, failures: [], simulatedMs: 0, events: 0, reached: new ReachedTotals() };
 }
 
 export function addToTotals(totals: SweepTotals, report: RunReport): void {
   totals.runs++;
   totals.simulatedMs += report.simulatedMs;
   totals.events += report.events;
+  totals.reached.add(report.reached);
   if (report.failure !== undefined) totals.failures.push(report);
 }
 
@@ -28,8 +31,8 @@ export function rerunCommand(seed: number): string {
 }
 
 /** Runs the seeds `from`, `from + step`, … below `to` in this process. */
-export function sweep(from: number, to: number, step: number, onReport: (report: RunReport) => void): void {
-  for (let seed = from; seed < to; seed += step) onReport(runSeed(seed));
+export async function sweep(from: number, to: number, step: number, onReport: (report: RunReport) => void): Promise<void> {
+  for (let seed = from; seed < to; seed += step) onReport(await runSeed(seed));
 }
 
 /** Spreads the seeds over `jobs` child processes, which print one report a line. */

@@ -117,6 +117,10 @@ describe('snapshots that something is wrong with', () => {
   it('SN2 a key is missing, and the only delete that could be why came too late', () => {
     expect(violation(write('delete', 'a', 2, 70, false), read(50, 100, [B1]))).toContain('SN2');
   });
+  it('SN2 a version is there after a later one, which nobody saw, was deleted', () => {
+    expect(violation(write('delete', 'a', 3, 80), read(90, 100, [B1]))).toBeUndefined();
+    expect(violation(write('delete', 'a', 3, 80), read(90, 100, [A2, B1]))).toContain('SN2');
+  });
   it('SN2 a later write is stamped into what was read', () => {
     expect(violation(read(99, 100, [A2, B1]), { ...write('set', 'a', 3, 80), invokedAt: 200, completedAt: 210 })).toContain(
       'SN2',

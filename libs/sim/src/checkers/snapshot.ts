@@ -251,6 +251,9 @@ function contradictionAt(timeline: Timeline, seen: SeenVersion | undefined, at: 
   const { key, deaths } = timeline;
   const newest = newestAt(timeline, at);
   const death = newest === undefined ? undefined : deaths.get(newest.revision);
+  if (unseenDeath(timeline, newest, at)) {
+    return seen === undefined ? undefined : `${key} shows ${show(seen)}, a later revision was deleted`;
+  }
   if (seen === undefined) {
     const mayBeDead = newest === undefined || (death === undefined ? mayBeDeleted(timeline, newest) : compareHlc(death, at) <= 0);
     return mayBeDead ? undefined : `${key} is missing, it was ${show(newest as SeenVersion)}`;
@@ -259,6 +262,13 @@ function contradictionAt(timeline: Timeline, seen: SeenVersion | undefined, at: 
   if (newest !== undefined && newest.revision !== seen.revision) return `${key} shows ${show(seen)}, it was ${show(newest)}`;
   if (death !== undefined && compareHlc(death, at) <= 0) return `${key} shows ${show(seen)}, deleted at ${stampText(death)}`;
   return undefined;
+}
+
+/** A version that nobody saw, later than the newest known one, was deleted by then. */
+function unseenDeath({ deaths }: Timeline, newest: SeenVersion | undefined, at: Hlc): boolean {
+  const from = newest?.revision ?? -1;
+  for (const [revision, death] of deaths) if (revision > from && compareHlc(death, at) <= 0) return true;
+  return false;
 }
 
 /** A delete of unknown outcome may have ended the version, unless that was superseded before somebody asked. */

@@ -25,20 +25,20 @@ async function simulatorWith(fault: PlantedFault | undefined, name: string): Pro
 
 type Kind = Pick<PlantedFault, 'focus' | 'shape'>;
 
-function tryOut(simulator: typeof Simulator, { focus, shape }: Kind, seed: number): string | undefined {
+async function tryOut(simulator: typeof Simulator, { focus, shape }: Kind, seed: number): Promise<string | undefined> {
   const drawn = simulator.planFor(seed);
   const plan = shape === undefined ? drawn : simulator.SHAPES[shape](drawn);
-  return simulator.runSeed(seed, undefined, { ...plan, faults: { ...plan.faults, ...focus } }).failure;
+  return (await simulator.runSeed(seed, undefined, { ...plan, faults: { ...plan.faults, ...focus } })).failure;
 }
 
 /** The seed that finds something, undefined if none up to the bound does. `hint` is tried first. */
-function hunt(simulator: typeof Simulator, fault: PlantedFault, hint: number | undefined): number | undefined {
-  const finds = (seed: number): boolean => {
-    const failure = tryOut(simulator, fault, seed);
+async function hunt(simulator: typeof Simulator, fault: PlantedFault, hint: number | undefined): Promise<number | undefined> {
+  const finds = async (seed: number): Promise<boolean> => {
+    const failure = await tryOut(simulator, fault, seed);
     return failure !== undefined && (fault.finding?.test(failure) ?? true);
   };
-  if (hint !== undefined && finds(hint)) return hint;
-  for (let seed = 1; seed <= BOUND; seed++) if (finds(seed)) return seed;
+  if (hint !== undefined && (await finds(hint))) return hint;
+  for (let seed = 1; seed <= BOUND; seed++) if (await finds(seed)) return seed;
   return undefined;
 }
 
@@ -48,7 +48,7 @@ describe('faults planted in the code under test are found', () => {
   PLANTED_FAULTS.forEach((fault, i) => {
     it(fault.name, async () => {
       const simulator = await simulatorWith(fault, `fault-${i}`);
-      expect(hunt(simulator, fault, hints.get(fault.name)), `not found within ${BOUND} seeds`).toBeDefined();
+      expect(await hunt(simulator, fault, hints.get(fault.name)), `not found within ${BOUND} seeds`).toBeDefined();
     });
   });
 });
@@ -58,6 +58,6 @@ it('and nothing is found where nothing is planted, with the same kinds of troubl
   const kinds = new Map(PLANTED_FAULTS.map(({ focus = {}, shape }) => [JSON.stringify([focus, shape]), { focus, shape }]));
   for (const [name, { focus, shape }] of kinds) {
     const kind = shape === undefined ? { focus } : { focus, shape };
-    expect(tryOut(simulator, kind, 1), name).toBeUndefined();
+    expect(await tryOut(simulator, kind, 1), name).toBeUndefined();
   }
 });

@@ -10,13 +10,14 @@ import {
   type OperationResult,
   type SequenceOperation,
 } from '@kahuna/partition';
-import type { Message } from '@kahuna/raft';
+import { type Message, MessageType } from '@kahuna/raft';
 import { ClockCeiling } from '../checkers/clock.ts';
 import { RaftSafety, SafetyViolation, type Survivors } from '../checkers/raft-safety.ts';
 import { EngineDisk, type EngineOptions, FAST_ENGINE, SimEngine } from './engine-disk.ts';
 import { FAST_LOG_DISK, LogDisk, type LogDiskOptions, SimLogStore } from './log-disk.ts';
 import { SimClock, SimProcess } from './machine.ts';
 import { CALM_NETWORK, type NetworkOptions, SimNetwork, type SimTransport } from './network.ts';
+import { type Feature, Reached } from './reached.ts';
 import type { Simulation } from './simulation.ts';
 
 export interface ClusterOptions {
@@ -63,6 +64,27 @@ export const CALM_CLUSTER: ClusterOptions = {
   watchChecksums: true,
 };
 
+const EVENT_FEATURES: ReadonlyMap<string, Feature> = new Map([
+  ['leader-changed', 'election won'],
+  ['leader-lost', 'leadership lost'],
+  ['snapshot-sending', 'snapshot sent'],
+  ['snapshot-installed', 'snapshot installed'],
+  ['link-down', 'link broken'],
+  ['clock-skew', 'clock beyond trust'],
+]);
+
+/** A heartbeat of a group is part of a round of ReadIndex if it names one. */
+const MESSAGE_FEATURES: ReadonlyMap<MessageType, Feature> = new Map([
+  [MessageType.TimeoutNow, 'leadership transferred'],
+  [MessageType.Heartbeat, 'ReadIndex round'],
+]);
+
+const REFUSAL_FEATURES: ReadonlyMap<MessageType, Feature> = new Map([
+  [MessageType.PreVoteResponse, 'pre-vote refused'],
+  [MessageType.VoteResponse, 'vote refused'],
+  [MessageType.AppendResponse, 'conflicting append refused'],
+]);
+
 /** A node's state machines are looked into once in so many of its turns. */
 const TURNS_PER_LOOK = 64;
 
@@ -76,6 +98,7 @@ export class Cluster {
   readonly network: SimNetwork;
   readonly safety: RaftSafety;
   readonly clocks: ClockCeiling;
+  readonly reached = new Reached();
   readonly nodes: SimNode[] = [];
   /** The first violation or unexpected error; the simulation halts with it. */
   failure: Error | undefined;
@@ -85,7 +108,7 @@ export class Cluster {
     this.options = options;
     this.safety = new RaftSafety(options.watchChecksums);
     this.clocks = new ClockCeiling(1 + options.drift);
-    this.network = new SimNetwork(simulation, options.network);
+    this.network = new SimNetwork(simulation, this.reached, options.network);
     for (let id = 1; id <= options.nodes; id++) this.nodes.push(new SimNode(this, id));
   }
 
@@ -95,6 +118,11 @@ export class Cluster {
 
   startAll(): void {
     for (const node of this.nodes) if (!node.isUp) node.start();
+  }
+
+  /** What counters of the nodes tell of the whole run; to be called once, at its end. */
+  gatherReached(): void {
+    for (const node of this.nodes) node.gatherReached();
   }
 
   /** Runs `task` so that a violation or an assertion in it ends the run instead of being lost. */
@@ -125,6 +153,17 @@ class ObservedHost extends NodeHost {
     this.node.onMessage(replica.partitionId, message);
     super.sendMessage(replica, message);
   }
+
+  override hasLease(replica: Replica): boolean {
+    const held = super.hasLease(replica);
+    if (held) this.node.reached.note('lease held');
+    return held;
+  }
+
+  override fetchForApply(replica: Replica, keys: readonly Uint8Array[], resume: () => void): void {
+    this.node.reached.note('read from the engine');
+    super.fetchForApply(replica, keys, resume);
+  }
 }
 
 /** One machine: a clock and two disks that outlive the process on it. */
@@ -132,8 +171,9 @@ export class SimNode implements Survivors {
   readonly id: number;
   readonly endpoint: string;
   readonly clock: SimClock;
-  readonly logDisk = new LogDisk();
+  readonly logDisk: LogDisk;
   readonly engineDisk = new EngineDisk();
+  readonly reached: Reached;
   host: NodeHost | undefined;
   process: SimProcess | undefined;
   /** Why the host stopped itself in its present life. */
@@ -146,6 +186,8 @@ export class SimNode implements Survivors {
   private transport: SimTransport | undefined;
   private boots = 0;
   private turns = 0;
+  /** Groups of the present life that were found asleep at the last look. */
+  private asleep = new Set<Replica>();
   /** Runs when the present process ends. */
   private readonly onDeath = new Set<() => void>();
 
@@ -153,6 +195,8 @@ export class SimNode implements Survivors {
     this.cluster = cluster;
     this.id = id;
     this.endpoint = `node-${id}:7000`;
+    this.reached = cluster.reached;
+    this.logDisk = new LogDisk(cluster.reached);
     const { rng } = cluster.simulation;
     const { skewMs, drift } = cluster.options;
     this.clock = new SimClock(cluster.simulation, {
@@ -204,9 +248,14 @@ export class SimNode implements Survivors {
       this.host = host;
       host.events.subscribe(event => {
         if (event.kind === 'checksum-mismatch') this.onMismatch(`${this.endpoint}: ${event.text}`);
+        const feature = EVENT_FEATURES.get(event.kind);
+        if (feature !== undefined) this.reached.note(feature);
       });
       host.start(error => {
         if (error !== undefined) this.cluster.fail(new Error(`${this.endpoint} cannot start: ${error.message}`));
+        for (const replica of host.replicas.values()) {
+          if (replica.installing) this.reached.note('install resumed after a restart');
+        }
       });
     });
   }
@@ -214,10 +263,14 @@ export class SimNode implements Survivors {
   crash(kind: CrashKind): void {
     const { simulation } = this.cluster;
     simulation.trace.note(simulation.nowMs, `crash-${kind}`, this.endpoint, this.boots);
+    this.gatherReached();
     this.process?.kill();
     this.transport?.kill();
     this.log?.crash();
-    if (kind === 'power') this.engineDisk.losePower(unsynced => simulation.rng.int(0, unsynced));
+    if (kind === 'power') {
+      const lost = this.engineDisk.losePower(unsynced => simulation.rng.int(0, unsynced));
+      if (lost > 0) this.reached.note('engine writes lost with the power');
+    }
     this.host = undefined;
     for (const task of [...this.onDeath]) task();
     this.onDeath.clear();
@@ -225,6 +278,14 @@ export class SimNode implements Survivors {
 
   /** Asks this node, as a gateway on it would. `done` comes with the answer, or with undefined if the process dies first. */
   submit(operation: Operation | LockOperation | SequenceOperation, done: (result: OperationResult | undefined) => void): void {
+    this.ask((host, answer) => {
+      const sink = { complete: (_token: number, result: OperationResult): void => answer(result) };
+      host.submit(operation, sink, 0, 0);
+    }, done);
+  }
+
+  /** As {@link submit}, for everything else that a node is asked. */
+  ask<T>(begin: (host: NodeHost, answer: (value: T) => void) => void, done: (value: T | undefined) => void): void {
     const { process } = this;
     if (process === undefined || !process.isAlive) {
       this.cluster.simulation.after(0.1, () => done(undefined));
@@ -234,19 +295,30 @@ export class SimNode implements Survivors {
       this.cluster.simulation.after(0.1, () => done(undefined));
     };
     this.onDeath.add(onDeath);
-    const sink = {
-      complete: (_token: number, result: OperationResult): void => {
-        if (!this.onDeath.delete(onDeath)) this.cluster.fail(new Error(`${this.endpoint} answered a request twice`));
-        else done(result);
-      },
+    const answer = (value: T): void => {
+      if (!this.onDeath.delete(onDeath)) this.cluster.fail(new Error(`${this.endpoint} answered a request twice`));
+      else done(value);
     };
-    process.deliver(() => this.host?.submit(operation, sink, 0, 0));
+    process.deliver(() => {
+      if (this.host !== undefined) begin(this.host, answer);
+    });
   }
 
   /** What the cluster itself has found out about its replicas; a finding unless a test wants it. */
   onMismatch = (text: string): void => this.cluster.fail(new SafetyViolation(text));
 
+  /** What the counters of the present life tell, which end with it. */
+  gatherReached(): void {
+    const { host, reached } = this;
+    if (host === undefined) return;
+    reached.note('request forwarded', host.dispatcher.counters.forwards);
+    reached.note('version pruned', host.pruner.counters.prunedVersions);
+    for (const replica of host.replicas.values()) reached.note('write done for a replaced entry', replica.staleCompletions);
+  }
+
   onMessage(partitionId: number, message: Message): void {
+    const feature = message.reject ? REFUSAL_FEATURES.get(message.type) : MESSAGE_FEATURES.get(message.type);
+    if (feature !== undefined && (message.type !== MessageType.Heartbeat || message.context > 0)) this.reached.note(feature);
     this.cluster.safety.sending(this.endpoint, partitionId, message, this);
   }
 
@@ -270,7 +342,19 @@ export class SimNode implements Survivors {
   }
 
   private lookInside(host: NodeHost): void {
-    for (const { machine } of host.replicas.values()) if (machine instanceof KeyValueMachine) checkInvariants(machine);
+    for (const replica of host.replicas.values()) {
+      if (replica.machine instanceof KeyValueMachine) checkInvariants(replica.machine);
+      this.lookForSleep(host, replica);
+    }
+  }
+
+  private lookForSleep(host: NodeHost, replica: Replica): void {
+    if (!host.isAwake(replica)) {
+      if (!this.asleep.has(replica)) this.reached.note('group asleep');
+      this.asleep.add(replica);
+    } else if (this.asleep.delete(replica)) {
+      this.reached.note('group woken');
+    }
   }
 
   private nodeOptions(): NodeOptions {

@@ -121,11 +121,13 @@ export class EngineDisk {
     this.makeDurable(this.unsynced.length);
   }
 
-  /** Power loss: `keep` picks how many of the unsynced changes survive. */
-  losePower(keep: (unsynced: number) => number): void {
+  /** Power loss: `keep` picks how many of the unsynced changes survive. Returns how many do not. */
+  losePower(keep: (unsynced: number) => number): number {
     this.makeDurable(keep(this.unsynced.length));
+    const lost = this.unsynced.length;
     this.unsynced.length = 0;
     this.current = this.durable.fork();
+    return lost;
   }
 
   /** A row as it would be found after the worst possible power loss. */

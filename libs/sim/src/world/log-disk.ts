@@ -2,6 +2,7 @@ import { assert } from '@kahuna/base';
 import type { LogRecord, LogStart, LogStore, RecoveredGroup, RecoveredLog } from '@kahuna/node';
 import type { Entry, HardState } from '@kahuna/raft';
 import type { SimProcess } from './machine.ts';
+import type { Reached } from './reached.ts';
 import type { Simulation } from './simulation.ts';
 
 export interface LogDiskOptions {
@@ -22,6 +23,9 @@ export interface DurableGroup {
   entries: Entry[];
 }
 
+/** The slowest that must not stall heartbeats, reads and elections. */
+const SLOW_FSYNC_MS = 20;
+
 const NO_CONFIGURATION = { voters: [], outgoing: [], learners: [] };
 
 /** Called for each record when it becomes durable, before anybody is told. */
@@ -40,6 +44,11 @@ export class LogDisk {
   slowUntilMs = 0;
   slowExtraMs = 0;
   onDurable: OnDurable = () => undefined;
+  readonly reached: Reached;
+
+  constructor(reached: Reached) {
+    this.reached = reached;
+  }
 
   last(partitionId: number): { readonly index: number; readonly term: number } {
     const group = this.groups.get(partitionId);
@@ -69,8 +78,11 @@ export class LogDisk {
       this.groups.set(record.partitionId, group);
     }
     if (record.hardState !== undefined) group.hardState = { ...record.hardState };
-    if (record.start !== undefined) moveStart(group, record.start);
-    if (record.entries.length > 0) replaceSuffix(group, record.entries);
+    if (record.start !== undefined) {
+      if (record.start.index > group.start.index) this.reached.note(record.start.reset ? 'log restarted' : 'log compacted');
+      moveStart(group, record.start);
+    }
+    if (record.entries.length > 0 && replaceSuffix(group, record.entries)) this.reached.note('log suffix replaced');
     this.onDurable(record);
   }
 
@@ -88,16 +100,19 @@ function moveStart(group: DurableGroup, start: LogStart): void {
   group.start = { ...start };
 }
 
-function replaceSuffix(group: DurableGroup, entries: readonly Entry[]): void {
+/** Returns whether entries went that were there before. */
+function replaceSuffix(group: DurableGroup, entries: readonly Entry[]): boolean {
   const first = entries[0] as Entry;
   const keep = first.index - group.start.index - 1;
   assert(keep >= 0 && keep <= group.entries.length, 'appended entries adjoin the log');
+  const replaces = keep < group.entries.length;
   group.entries.length = keep;
   let expected = first.index;
   for (const entry of entries) {
     assert(entry.index === expected++, 'appended entries are contiguous');
     group.entries.push(entry);
   }
+  return replaces;
 }
 
 function copyEntry(entry: Entry): Entry {
@@ -156,6 +171,7 @@ export class SimLogStore implements LogStore {
     if (this.failure !== undefined) return;
     const records = torn.flatMap(append => append.records);
     const survive = this.simulation.rng.int(0, records.length);
+    if (survive > 0 && survive < records.length) this.disk.reached.note('write torn by a crash');
     for (let i = 0; i < survive; i++) this.disk.write(records[i] as LogRecord);
     if (survive === records.length) this.raiseClockBound(torn);
   }
@@ -171,7 +187,10 @@ export class SimLogStore implements LogStore {
     if (!this.process.isAlive) return;
     const batch = this.inFlight;
     this.inFlight = [];
-    if (this.disk.failNextWrite) this.failure = new Error('fsync failed: input/output error');
+    if (this.disk.failNextWrite && this.failure === undefined) {
+      this.disk.reached.note('fsync error');
+      this.failure = new Error('fsync failed: input/output error');
+    }
     if (this.failure === undefined) {
       for (const append of batch) for (const record of append.records) this.disk.write(record);
       this.raiseClockBound(batch);
@@ -201,6 +220,7 @@ export class SimLogStore implements LogStore {
     let ms = fsyncMinMs - Math.log(1 - rng.float()) * fsyncMeanMs;
     if (slowChance > 0 && rng.chance(slowChance)) ms += rng.int(20, 500);
     if (this.simulation.nowMs < this.disk.slowUntilMs) ms += this.disk.slowExtraMs;
+    if (ms >= SLOW_FSYNC_MS) this.disk.reached.note('slow fsync');
     return ms;
   }
 }

@@ -1,6 +1,7 @@
 import { assert } from '@kahuna/base';
 import type { Transport, TransportListener } from '@kahuna/node';
 import type { SimProcess } from './machine.ts';
+import type { Reached } from './reached.ts';
 import { hashBytes, type Simulation } from './simulation.ts';
 
 export interface NetworkOptions {
@@ -46,8 +47,11 @@ export class SimNetwork {
   /** Sees every frame as it leaves; the checkers decode what they want to know. */
   onSend: (from: SimTransport, to: string, frame: Uint8Array) => void = () => undefined;
 
-  constructor(simulation: Simulation, options: NetworkOptions = CALM_NETWORK) {
+  readonly reached: Reached;
+
+  constructor(simulation: Simulation, reached: Reached, options: NetworkOptions = CALM_NETWORK) {
     this.simulation = simulation;
+    this.reached = reached;
     this.options = options;
   }
 
@@ -62,6 +66,7 @@ export class SimNetwork {
   /** Cuts the direction `from` → `to`. */
   cut(from: string, to: string, mode: CutMode): void {
     this.cuts.set(direction(from, to), mode);
+    if (mode === 'stall') this.reached.note('link stalled');
     const link = this.links.get(pairName(from, to));
     if (mode === 'break') link?.break('cut');
   }
@@ -81,6 +86,7 @@ export class SimNetwork {
 
   /** Cuts a node off from all others, both ways or one way. */
   isolate(endpoint: string, mode: CutMode, ways: 'both' | 'in' | 'out'): void {
+    this.reached.note(ways === 'both' ? 'full isolation' : 'one-way isolation');
     for (const other of this.ends.keys()) {
       if (other === endpoint) continue;
       if (ways !== 'in') this.cut(endpoint, other, mode);
@@ -255,9 +261,15 @@ class Link {
       this.break('reset');
       return true;
     }
-    if (lossChance > 0 && rng.chance(lossChance)) return true;
+    const { reached } = this.network;
+    if (lossChance > 0 && rng.chance(lossChance)) {
+      reached.note('frame lost');
+      return true;
+    }
     const copies = duplicateChance > 0 && rng.chance(duplicateChance) ? 2 : 1;
     const inOrder = !(reorderChance > 0 && rng.chance(reorderChance));
+    if (copies > 1) reached.note('frame duplicated');
+    if (!inOrder) reached.note('frame reordered');
     for (let i = 0; i < copies; i++) {
       this.transmit(session, lane, frame.length, inOrder && i === 0, () => {
         if (!back.open && !lane.open) return;
