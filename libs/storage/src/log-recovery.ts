@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { DecodeError } from '@kahuna/base';
+import { DecodeError, plainBytes } from '@kahuna/base';
 import type { RecoveredLog } from '@kahuna/node';
 import { GroupFold } from './group-fold.ts';
 import { decodeItems, type LogItems } from './log-codec.ts';
@@ -40,11 +40,6 @@ export async function recoverFiles(directory: string): Promise<RecoveredFiles> {
   const files = await listSegments(directory);
   for (const file of files) recovery.readSegment(file, plainBytes(await readFile(file.path)));
   return recovery.result();
-}
-
-/** The same bytes, not as a Buffer: what is recovered must not have a `slice` that shares. */
-function plainBytes(buffer: Buffer): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
 class Recovery implements LogItems {

@@ -1,4 +1,4 @@
-import type { RowBatch } from '@kahuna/base';
+import { plainBytes, type RowBatch } from '@kahuna/base';
 import type { EngineRange, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '@kahuna/node';
 import { RocksLevel } from '@nxtedition/rocksdb';
 import { EngineClient } from './engine-client.ts';
@@ -54,7 +54,11 @@ class RocksEngine implements StateEngine {
     this.database._getMany(keys, { valueEncoding: 'buffer' }, (error, values = []) => {
       if (error !== null) done(error, []);
       else if (values.includes(null)) done(new Error('the state engine gave up a read'), []);
-      else done(undefined, values.map(plainBytes));
+      else
+        done(
+          undefined,
+          values.map(value => (value ? plainBytes(value) : undefined)),
+        );
     });
   }
 
@@ -87,9 +91,4 @@ class RocksEngine implements StateEngine {
       );
     });
   }
-}
-
-/** The same bytes, not as a Buffer: its `slice` would share where everybody else's copies. */
-function plainBytes(value: Uint8Array | null | undefined): Uint8Array | undefined {
-  return value ? new Uint8Array(value.buffer, value.byteOffset, value.length) : undefined;
 }

@@ -148,7 +148,8 @@ export class ProtoReader {
   view(): Uint8Array {
     const length = this.length();
     this.at += length;
-    return this.bytes.subarray(this.at - length, this.at);
+    // Not a Buffer, should the input be one: its `slice` does not copy.
+    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + this.at - length, length);
   }
 
   text(): string {
