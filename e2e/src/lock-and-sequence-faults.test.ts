@@ -1,15 +1,22 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { A, B, lockSaid } from './acceptance/lock-cases.ts';
 import { issued } from './acceptance/sequence-cases.ts';
 import { Ephemeral, Persistent } from './clients/kv-api.ts';
 import { GrpcLocks, type LockApi, LockType, RestLocks } from './clients/lock-api.ts';
 import { type AllocationAnswer, GrpcSequences, RestSequences, type SequenceApi, SequenceType } from './clients/sequence-api.ts';
-import { Cluster, FAST_ELECTIONS } from './harness/cluster.ts';
+import { Cluster, type ClusterOptions, FAST_ELECTIONS } from './harness/cluster.ts';
 import { sleep, until } from './harness/processes.ts';
 
 /** Longest wait for an election and what follows from it. */
 const RECOVERY_MS = 30_000;
 const LONG_MS = 120_000;
+/** How long the network holds each message where a test wants to be quicker than an answer. Short of the nodes' leases. */
+const DELAY_MS = 100;
+/** Elections that are shorter are waited out by the server (sequences §9), with room for the forwarding behind them. */
+const ABSORBED_MS = 4500;
+/** Longer than an election on a busy machine. */
+const SKEWED_LEASE_MS = 8000;
 /** All tests look at this partition, so that one fault strikes locks and sequences alike. */
 const PARTITION = 3;
 
@@ -17,9 +24,8 @@ let cluster: Cluster;
 let locks: readonly LockApi[];
 let sequences: readonly SequenceApi[];
 
-// One cluster for all: each test puts right what it broke and uses names of its own.
-beforeAll(async () => {
-  cluster = await Cluster.start({ args: FAST_ELECTIONS });
+async function start(options: ClusterOptions): Promise<void> {
+  cluster = await Cluster.start(options);
   // Whichever node a test asks, each transport meets some of the faults.
   locks = cluster.nodes.map(({ url, options: { grpcAddress } }, i) =>
     i === 0 ? GrpcLocks.unary(grpcAddress) : i === 1 ? new RestLocks(url) : GrpcLocks.inFrames(grpcAddress),
@@ -27,12 +33,29 @@ beforeAll(async () => {
   sequences = cluster.nodes.map(({ url, options: { grpcAddress } }, i) =>
     i === 0 ? GrpcSequences.inFrames(grpcAddress) : i === 1 ? GrpcSequences.unary(grpcAddress) : new RestSequences(url),
   );
-});
+}
 
-afterAll(async () => {
+async function stop(): Promise<void> {
   for (const api of [...(locks ?? []), ...(sequences ?? [])]) api.close();
   await cluster?.close();
-});
+}
+
+// One cluster for most: each test puts right what it broke and uses names of its own.
+beforeAll(() => start({ args: FAST_ELECTIONS }));
+
+afterAll(stop);
+
+/** Runs a test on a cluster of its own, in the place of the common one. */
+async function withCluster(options: ClusterOptions, body: () => Promise<void>): Promise<void> {
+  const common = { cluster, locks, sequences };
+  await start(options);
+  try {
+    await body();
+  } finally {
+    await stop();
+    ({ cluster, locks, sequences } = common);
+  }
+}
 
 const locksOf = (node: number): LockApi => locks[node - 1] as LockApi;
 const sequencesOf = (node: number): SequenceApi => sequences[node - 1] as SequenceApi;
@@ -187,4 +210,232 @@ test('locks:F3 sequences:F3 sequences:C19 sequences:I9 the whole cluster is kill
   expect(after.entry).toEqual(before.entry);
   expect(await value(() => sequencesOf(3).next(sequence, 'first'))).toBe('1');
   for (const wanted of ['4', '5', '6']) expect(await value(() => sequencesOf(2).next(sequence))).toBe(wanted);
+});
+
+/** The leader stops in an orderly way, which hands its leaderships over, and starts again. Returns who leads then. */
+async function leadershipMoves(while_: (from: number, seenBy: number) => Promise<void> = async () => undefined): Promise<number> {
+  const { leader: from, other } = await leader();
+  expect(await cluster.node(from).stop()).toBe(0);
+  await anotherLeads(from, other);
+  await while_(from, other);
+  cluster.node(from).start();
+  await cluster.ready();
+  return (await leader()).leader;
+}
+
+test('locks:F5 locks:F10 sequences:F2 leadership is handed over by the operator, and comes back', async () => {
+  const held = await resourceWithHistory('f10', Persistent);
+  const ephemeral = await resourceWithHistory('f5', Ephemeral);
+  const sequence = await sequenceInUse('f2', 100);
+  const { leader: first, other } = await leader();
+  expect(lockSaid(await locksOf(other).acquire(held, A, LONG_MS, Persistent))).toBe('Locked f4');
+  expect(lockSaid(await locksOf(other).acquire(ephemeral, A, LONG_MS, Ephemeral))).toBe('Locked f4');
+
+  let now = await leadershipMoves(async (_from, seenBy) => {
+    expect(await value(() => sequencesOf(seenBy).next(sequence))).toBe('101');
+    const api = locksOf(seenBy);
+    const info = await settled(LockType.MustRetry, () => api.info(held, Persistent));
+    expect([lockSaid(info), info.owner]).toEqual(['Got f4', A]);
+    expect(await lock(() => api.acquire(held, B, LONG_MS, Persistent))).toBe('Busy');
+    expect(await lock(() => api.unlock(held, A, Persistent))).toBe('Unlocked');
+    expect(await lock(() => api.acquire(held, B, LONG_MS, Persistent))).toBe('Locked f5');
+  });
+  while (now !== first) now = await leadershipMoves();
+  expect(await lock(() => locksOf(other).info(ephemeral, Ephemeral))).toBe('LockDoesNotExist');
+  expect(await lock(() => locksOf(first).acquire(ephemeral, B, LONG_MS, Ephemeral))).toBe('Locked f0');
+});
+
+test.each([
+  ['persistent', Persistent],
+  ['ephemeral', Ephemeral],
+] as const)('locks:F8 an acquire whose answer was lost is answered again with its token (%s)', async (word, durability) => {
+  const resource = await resourceWithHistory(`f8-${word}`, durability);
+  const { other } = await leader();
+  // The request is forwarded, and the answer is still under way when the connection goes.
+  cluster.network.delayAll(DELAY_MS);
+  try {
+    const granted = await until('a grant whose answer was lost', RECOVERY_MS, async () => {
+      const lost = GrpcLocks.inFrames(cluster.node(other).options.grpcAddress);
+      const answer = lost.acquire(resource, A, LONG_MS, durability).catch(() => undefined);
+      await sleep(DELAY_MS);
+      lost.close();
+      expect(await answer).toBeUndefined();
+      const info = await settled(LockType.MustRetry, () => locksOf(other).info(resource, durability));
+      return info.type === LockType.Got ? info : undefined;
+    });
+    expect([lockSaid(granted), granted.owner]).toEqual(['Got f4', A]);
+    expect(await lock(() => locksOf(other).acquire(resource, A, LONG_MS, durability))).toBe('Locked f4');
+  } finally {
+    cluster.network.heal();
+  }
+});
+
+test('sequences:U16 an update that is under way holds up no other sequence', async () => {
+  const updated = await sequenceInUse('u16-updated', 1000);
+  const other = await sequenceInUse('u16-other', 1000);
+  const { leader: at } = await leader();
+  const api = sequencesOf(at);
+  // An update takes a round trip between nodes; a value comes out of the block at once, as long as the leader holds its lease.
+  cluster.network.delayAll(DELAY_MS);
+  try {
+    await until('a value during an update', RECOVERY_MS, async () => {
+      let isUpdated = false;
+      const update = api.update(updated, { initialValue: 7n }).then(answer => {
+        isUpdated = true;
+        return answer;
+      });
+      const next = await api.next(other);
+      const wasUnderWay = !isUpdated;
+      expect((await update).type).toBe(SequenceType.Success);
+      return wasUnderWay && next.type === SequenceType.Success;
+    });
+  } finally {
+    cluster.network.heal();
+  }
+});
+
+interface Run {
+  readonly sentAt: number;
+  readonly answeredAt: number;
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** Clients that allocate without a pause until told to stop; `refusals`: what was answered instead of values. */
+class Allocating {
+  readonly runs: Run[] = [];
+  readonly refusals: string[] = [];
+  private running = true;
+  private readonly clients: readonly Promise<void>[];
+
+  /** `apis`: one for each client. */
+  constructor(apis: readonly SequenceApi[], name: string) {
+    this.clients = apis.map(async (api, number) => {
+      for (let i = 0; this.running; i++) {
+        const sentAt = performance.now();
+        try {
+          const answer = await (i % 2 === 0 ? api.next(name) : api.reserve(name, 1 + (number % 7)));
+          const { start, end } = answer;
+          if (answer.type === SequenceType.Success) this.runs.push({ sentAt, answeredAt: performance.now(), start, end });
+          else this.refusals.push(issued(answer));
+        } catch {
+          // The node is not there: nothing was said about a value.
+          await sleep(50);
+        }
+      }
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.running = false;
+    await Promise.all(this.clients);
+  }
+
+  /** No value twice, and what was asked for after another was answered is greater. */
+  check(): void {
+    const byStart = [...this.runs].sort((a, b) => Number(a.start - b.start));
+    for (let i = 1; i < byStart.length; i++) {
+      expect((byStart[i] as Run).start).toBeGreaterThan((byStart[i - 1] as Run).end);
+    }
+    const byAnswer = [...this.runs].sort((a, b) => a.answeredAt - b.answeredAt);
+    let answered = 0;
+    let highest = 0n;
+    for (const { sentAt, start } of [...this.runs].sort((a, b) => a.sentAt - b.sentAt)) {
+      for (; (byAnswer[answered] as Run).answeredAt < sentAt; answered++) {
+        const { end } = byAnswer[answered] as Run;
+        if (end > highest) highest = end;
+      }
+      expect(start).toBeGreaterThan(highest);
+    }
+  }
+}
+
+test('sequences:F8 sixteen clients during an election wait for it, and need not ask again', async () => {
+  const sequence = await sequenceInUse('f8', 1000);
+  const { leader: dead } = await leader();
+  const survivors = [1, 2, 3].filter(node => node !== dead);
+  const allocating = new Allocating(
+    Array.from({ length: 16 }, (_, i) => sequencesOf(survivors[i % 2] as number)),
+    sequence,
+  );
+  await until('values before', RECOVERY_MS, async () => allocating.runs.length > 100);
+  const diedAt = performance.now();
+  await cluster.node(dead).kill();
+  await until('values after', RECOVERY_MS, async () => allocating.runs.filter(run => run.sentAt > diedAt).length > 100);
+  const firstAfter = Math.min(...allocating.runs.filter(run => run.sentAt > diedAt).map(run => run.answeredAt));
+  await allocating.stop();
+  allocating.check();
+  if (firstAfter - diedAt < ABSORBED_MS) expect(allocating.refusals).toEqual([]);
+  else expect(new Set(allocating.refusals)).toEqual(new Set(['MustRetry']));
+  cluster.node(dead).start();
+  await cluster.ready();
+});
+
+test('sequences:F11 leadership is handed over again and again while clients allocate', async () => {
+  const sequence = await sequenceInUse('f11', 100);
+  const allocating = new Allocating([...sequences, ...sequences, ...sequences], sequence);
+  for (let i = 0; i < 3; i++) await leadershipMoves();
+  await allocating.stop();
+  expect(allocating.runs.length).toBeGreaterThan(100);
+  allocating.check();
+});
+
+test('locks:F9 sequences:F10 a replica that caught up by snapshot leads', async () => {
+  const args = ['--raft-compact-every-operations', '50', '--raft-compact-number-entries', '50', '--checkpoint-interval', '1'];
+  await withCluster({ args: [...FAST_ELECTIONS, ...args] }, async () => {
+    const held = await resourceWithHistory('f9', Persistent);
+    const sequence = await sequenceInUse('f10', 100);
+    const { leader: first, other: away } = await leader();
+    await cluster.node(away).kill();
+    expect(await lock(() => locksOf(first).acquire(held, A, LONG_MS, Persistent))).toBe('Locked f4');
+    const keyed = await settled(SequenceType.MustRetry, () => sequencesOf(first).reserve(sequence, 150, 'while away'));
+    const last = await settled(SequenceType.MustRetry, () => sequencesOf(first).next(sequence));
+    // One by one, so that each is an entry: more than any log keeps, in the partition of both.
+    const space = held.split('/')[0] as string;
+    const { grpcAddress } = cluster.node(first).options;
+    const filling = GrpcLocks.inFrames(grpcAddress);
+    for (let i = 0; i < 400; i++) await filling.acquire(`${space}/filler-${i}`, A, LONG_MS, Persistent);
+    filling.close();
+    cluster.node(away).start();
+    await cluster.ready();
+    await until('a snapshot', RECOVERY_MS, () =>
+      readFileSync(cluster.node(away).logFile, 'utf8').includes('installed a snapshot of partition 3'),
+    );
+    while ((await leader()).leader !== away) await leadershipMoves();
+
+    const info = await settled(LockType.MustRetry, () => locksOf(away).info(held, Persistent));
+    expect([lockSaid(info), info.owner]).toEqual(['Got f4', A]);
+    expect(await lock(() => locksOf(away).unlock(held, A, Persistent))).toBe('Unlocked');
+    expect(await lock(() => locksOf(away).acquire(held, B, LONG_MS, Persistent))).toBe('Locked f5');
+    const replay = await settled(SequenceType.MustRetry, () => sequencesOf(away).reserve(sequence, 150, 'while away'));
+    expect(replay).toEqual(keyed);
+    const next = await settled(SequenceType.MustRetry, () => sequencesOf(away).next(sequence));
+    expect(next.start).toBeGreaterThan(last.end);
+  });
+});
+
+test('locks:F11 a new leader whose clock is ahead, within the skew that is allowed, ends no lease early', async () => {
+  await withCluster({ args: FAST_ELECTIONS, steppableClocks: true }, async () => {
+    const resource = await resourceWithHistory('f11', Persistent);
+    const { leader: paused, other } = await leader();
+    const survivors = [1, 2, 3].filter(node => node !== paused);
+    const granted = await settled(LockType.MustRetry, () => locksOf(paused).acquire(resource, A, SKEWED_LEASE_MS, Persistent));
+    expect(lockSaid(granted)).toBe('Locked f4');
+    const { expires } = await locksOf(paused).info(resource, Persistent);
+    // Nothing that the old leader could hear of the others' clocks may shorten the lease: it hears nothing any more.
+    cluster.node(paused).pause();
+    for (const node of survivors) cluster.node(node).stepClock();
+    await anotherLeads(paused, other);
+    let busy = 0;
+    const next = await until('the end of the lease', RECOVERY_MS, async () => {
+      const answer = await locksOf(other).acquire(resource, B, LONG_MS, Persistent);
+      if (answer.type === LockType.Busy) busy += 1;
+      return answer.type === LockType.Locked ? answer : undefined;
+    });
+    expect(lockSaid(next)).toBe('Locked f5');
+    expect(busy).toBeGreaterThan(0);
+    // By the clock that granted it, which is this machine's own.
+    expect(Date.now()).toBeGreaterThanOrEqual(expires.l);
+    cluster.node(paused).resume();
+  });
 });

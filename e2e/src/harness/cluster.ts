@@ -35,11 +35,15 @@ export interface ClusterOptions {
   readonly breakableNetwork?: boolean;
   /** Further flags for every node. */
   readonly args?: readonly string[];
+  /** Wall clocks can be put ahead, see `ServerProcess.stepClock`. */
+  readonly steppableClocks?: boolean;
   /** Places the data of a node elsewhere (a small file system, for instance). */
   readonly dataDirectory?: (node: number) => string | undefined;
   /** Parent of the directories; a new one under the system's temporary directory by default. */
   readonly directory?: string;
 }
+
+const STEPPABLE_CLOCK = new URL('./steppable-clock.mjs', import.meta.url).href;
 
 /**
  * Elections within a second instead of four: tests about what happens after a failure need not wait for its discovery. Long enough
@@ -89,6 +93,7 @@ export class Cluster {
           directory,
           httpUrl,
           grpcAddress: `${host}:${grpcPort}`,
+          ...(options.steppableClocks ? { env: { NODE_OPTIONS: `--import=${STEPPABLE_CLOCK}` } } : {}),
           args: [
             ...['--host', host, '--http-ports', String(httpPort), '--grpc-cleartext-ports', String(grpcPort)],
             ...['--raft-nodename', `node-${node}`, '--raft-nodeid', String(node)],
