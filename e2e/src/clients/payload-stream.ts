@@ -90,6 +90,7 @@ export class PayloadStream {
 
   private flush(): void {
     const { unsent } = this;
+    if (unsent.length === 0) return;
     this.unsent = [];
     this.call ??= this.open();
     const perMessage = this.stream.frameType === undefined ? 1 : FRAME_ITEMS;
@@ -132,6 +133,8 @@ export class PayloadStream {
     this.call = undefined;
     const lost = [...this.waiting.values()];
     this.waiting.clear();
+    // What waits for the end of this turn is lost with the others: sent on the next stream, its answer would belong to nobody.
+    this.unsent = [];
     for (const { reject } of lost) reject(error);
   }
 
