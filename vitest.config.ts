@@ -1,7 +1,41 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/**
+ * Files that take long on two quiet cores, longest first. One of them that began last would keep one core busy while the other has
+ * nothing left to do. vitest remembers durations by itself, but a fresh clone has no memory.
+ */
+const LONGEST = [
+  'libs/sim/src/planted/planted-faults.sim.test.ts',
+  'libs/sim/src/sweep.sim.test.ts',
+  'e2e/src/faults.test.ts',
+  'e2e/src/console/data-pages.test.ts',
+  'e2e/src/single-node.test.ts',
+  'e2e/src/chaos/chaos.test.ts',
+  'e2e/src/console/console.test.ts',
+  'e2e/src/acceptance/locks.test.ts',
+  'e2e/src/acceptance/key-values.test.ts',
+  'e2e/src/lock-and-sequence-faults.test.ts',
+  'e2e/src/watch/watch-faults.test.ts',
+  'e2e/src/smoke/tls-cluster.test.ts',
+  'e2e/src/acceptance/holds.test.ts',
+  'e2e/src/acceptance/sequences.test.ts',
+];
+
+/** The longest files first; the rest begins after them in vitest's own order. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONGEST.findIndex(path => moduleId.endsWith(path));
+      return at < 0 ? LONGEST.length : at;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

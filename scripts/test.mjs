@@ -15,12 +15,13 @@ const withCheck = process.argv.includes('--with-check');
 const only = argument('--only')?.split(',');
 
 /**
- * Two at a time, whatever they are: the end-to-end tests wait more than they compute, and the acceptance cases of one file nearly
- * only wait, so many of those run at once. They come last, so that the simulation leaves the cores to the processes that they start.
+ * Two files at a time where they compute. The end-to-end tests wait as much as they compute (for elections, leases, restarts), so
+ * three; and the acceptance cases of one file nearly only wait, so many of those run at once. They come last, so that the simulation
+ * leaves the cores to the processes that they start.
  */
 const groups = [
   { projects: ['unit', 'console', 'sim'], options: ['--maxWorkers=2'] },
-  { projects: ['e2e'], options: ['--maxWorkers=2', '--maxConcurrency=15'] },
+  { projects: ['e2e'], options: ['--maxWorkers=3', '--maxConcurrency=15'] },
 ];
 
 let passed = 0;

@@ -1,14 +1,14 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { expectRead, expectSaid } from './acceptance/case.ts';
 import { BatchKv } from './clients/grpc-kv.ts';
-import { Flag, type KvApi, Persistent } from './clients/kv-api.ts';
+import { type Answer, Flag, type KvApi, Persistent } from './clients/kv-api.ts';
 import { http, putText, RestKv } from './clients/rest-kv.ts';
 import { Cluster, type ClusterOptions } from './harness/cluster.ts';
-import { freePort, processorWaitMs, sleep } from './harness/processes.ts';
+import { freePort, processorWaitMs, sleep, spawnOwned, until, within } from './harness/processes.ts';
 import { ServerProcess, serverEntry } from './harness/server.ts';
 
 let cluster: Cluster | undefined;
@@ -26,6 +26,27 @@ async function one(options: ClusterOptions = {}): Promise<{ node: ServerProcess;
 
 /** An election by timeout would come long after every deadline of a test. */
 const PATIENT_ELECTIONS = ['--raft-start-election-timeout', '300000', '--raft-end-election-timeout', '300001'];
+
+/** A server that is expected to end by itself, soon. */
+async function refused(args: readonly string[]): Promise<{ status: number | null; complaint: string; output: string }> {
+  const child = spawnOwned(process.execPath, [serverEntry(), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const answer = { status: null as number | null, complaint: '', output: '' };
+  child.stdout?.on('data', chunk => {
+    answer.output += String(chunk);
+  });
+  child.stderr?.on('data', chunk => {
+    answer.complaint += String(chunk);
+    answer.output += String(chunk);
+  });
+  const closed = new Promise<void>(resolve => {
+    child.once('close', code => {
+      answer.status = code;
+      resolve();
+    });
+  });
+  await within(20_000, `the end of a server with ${args.join(' ')}`, closed).finally(() => child.kill('SIGKILL'));
+  return answer;
+}
 
 async function restarted(node: ServerProcess, way: 'stop' | 'kill'): Promise<void> {
   await node[way]();
@@ -98,49 +119,16 @@ describe('durability', () => {
         }
       }
     });
-    await sleep(700);
+    await until('enough writes', 60_000, () => acknowledged.size > 100);
     const killed = node.kill();
     running = false;
     await Promise.all([killed, ...writers]);
     node.start();
     await cluster?.ready();
     await expectNothingLost(rest, acknowledged);
-    expect(acknowledged.size).toBeGreaterThan(100);
     await restarted(node, 'stop');
     await expectNothingLost(rest, acknowledged);
     stream.close();
-    rest.close();
-  });
-
-  test('keyvalues:D14 a deleted key keeps its counter over restarts', async () => {
-    const { node, rest } = await one();
-    for (let i = 0; i < 4; i++) await putText(rest, 'd14', String(i));
-    await expectSaid(rest.delete({ key: 'd14', durability: Persistent }), 'Deleted r3');
-    await restarted(node, 'stop');
-    await restarted(node, 'kill');
-    await expectRead(rest.get({ key: 'd14', durability: Persistent }), 'DoesNotExist r3');
-    await expectRead(rest.get({ key: 'd14', durability: Persistent, revision: 2 }), 'Get r2 "2"');
-    await expectSaid(putText(rest, 'd14', 'again'), 'Set r4');
-    rest.close();
-  });
-
-  test('history and expiry survive a restart', async () => {
-    const { node, rest } = await one();
-    const first = await putText(rest, 'h', 'old');
-    await putText(rest, 'h', 'new');
-    await rest.set({ key: 'x', value: Buffer.from('v'), expiresMs: 400, flags: Flag.Set, durability: Persistent });
-    await restarted(node, 'kill');
-    await expectRead(rest.get({ key: 'h', durability: Persistent, readTimestamp: first.lastModified }), 'Get r0 "old"');
-    await expectRead(rest.get({ key: 'x', durability: Persistent }), 'DoesNotExist r0');
-    rest.close();
-  });
-
-  test('timestamps grow over a restart', async () => {
-    const { node, rest } = await one();
-    const before = await putText(rest, 'clock', '1');
-    await restarted(node, 'kill');
-    const after = await putText(rest, 'clock', '2');
-    expect(after.lastModified.l).toBeGreaterThan(before.lastModified.l);
     rest.close();
   });
 
@@ -152,29 +140,6 @@ describe('durability', () => {
     await restarted(node, 'stop');
     await expectSaid(putText(rest, 'alone', '3'), 'Set r2');
     rest.close();
-  });
-
-  test('a second process on the same directory is refused and names the first', async () => {
-    const { node } = await one();
-    const [http1, grpc, raft] = [await freePort(), await freePort(), await freePort()];
-    const args = node.options.args.map((arg, i, all) => {
-      if (all[i - 1] === '--http-ports') return String(http1);
-      if (all[i - 1] === '--grpc-cleartext-ports') return String(grpc);
-      if (all[i - 1] === '--raft-port') return String(raft);
-      return arg;
-    });
-    const second = spawnSync(process.execPath, [serverEntry(), ...args], { encoding: 'utf8', timeout: 20_000 });
-    expect(second.status).toBe(1);
-    expect(second.stderr + second.stdout).toContain(String(node.pid));
-  });
-
-  test('another engine on the same directory is refused', async () => {
-    const { node } = await one();
-    await node.stop();
-    const args = node.options.args.map((arg, i, all) => (all[i - 1] === '--storage' ? 'sqlite' : arg));
-    const other = spawnSync(process.execPath, [serverEntry(), ...args], { encoding: 'utf8', timeout: 20_000 });
-    expect(other.status).toBe(1);
-    expect(other.stderr + other.stdout).toMatch(/rocksdb/);
   });
 });
 
@@ -188,7 +153,7 @@ async function expectNothingLost(api: KvApi, acknowledged: ReadonlyMap<string, n
 }
 
 describe('operations:3 wrong flags: exit 1, the flag named, nothing written', () => {
-  test.each([
+  test.concurrent.each([
     ['an unknown flag', ['--nonsense', '1'], '--nonsense'],
     ['a bad number', ['--raft-port', 'many'], '--raft-port'],
     ['https without a certificate', ['--https-ports', '2071'], '--https-ports requires --https-certificate'],
@@ -199,13 +164,13 @@ describe('operations:3 wrong flags: exit 1, the flag named, nothing written', ()
     ['an unknown engine', ['--storage', 'paper'], '--storage'],
     ['a heartbeat slower than the election', ['--raft-heartbeat-interval', '2500'], '--raft-heartbeat-interval'],
     ['a flag given twice', ['--raft-port', '2070', '--raft-port', '2071'], '--raft-port'],
-  ])('%s', (_, flags, named) => {
+  ])('%s', async (_, flags, named) => {
     const directory = mkdtempSync(join(tmpdir(), 'kahuna-flags-'));
     const paths = ['--storage-path', join(directory, 'data'), '--wal-path', join(directory, 'wal')];
-    const answer = spawnSync(process.execPath, [serverEntry(), ...paths, ...flags], { encoding: 'utf8', timeout: 20_000 });
+    const answer = await refused([...paths, ...flags]);
     expect(answer.status).toBe(1);
-    expect(answer.stderr).toContain(named);
-    expect(answer.stderr.trim().split('\n')).toHaveLength(1);
+    expect(answer.complaint).toContain(named);
+    expect(answer.complaint.trim().split('\n')).toHaveLength(1);
     expect(existsSync(join(directory, 'data')) || existsSync(join(directory, 'wal'))).toBe(false);
     rmSync(directory, { recursive: true, force: true });
   });
@@ -216,33 +181,82 @@ describe('operations:3 wrong flags: exit 1, the flag named, nothing written', ()
   });
 });
 
-describe('a node that is asked and not touched', () => {
-  let resting: Cluster;
+describe('one node with history, for all tests', () => {
+  let kept: Cluster;
   let node: ServerProcess;
+  let rest: RestKv;
+  let old: Answer;
+  let stamped: Answer;
 
   beforeAll(async () => {
-    resting = await Cluster.start({ nodes: 1 });
-    node = resting.node(1);
+    kept = await Cluster.start({ nodes: 1 });
+    node = kept.node(1);
+    rest = new RestKv(node.url);
+    for (let i = 0; i < 4; i++) await putText(rest, 'd14', String(i));
+    await expectSaid(rest.delete({ key: 'd14', durability: Persistent }), 'Deleted r3');
+    old = await putText(rest, 'h', 'old');
+    await putText(rest, 'h', 'new');
+    await rest.set({ key: 'x', value: Buffer.from('v'), expiresMs: 400, flags: Flag.Set, durability: Persistent });
+    await node.stop();
+    node.start();
+    await kept.ready();
+    stamped = await putText(rest, 'clock', '1');
+    await node.kill();
   });
 
-  afterAll(() => resting.close());
+  // What an earlier test stopped runs again.
+  beforeEach(() => kept.mend());
+
+  afterAll(async () => {
+    rest?.close();
+    await kept?.close();
+  });
+
+  test('keyvalues:D14 a deleted key keeps its counter over restarts', async () => {
+    await expectRead(rest.get({ key: 'd14', durability: Persistent }), 'DoesNotExist r3');
+    await expectRead(rest.get({ key: 'd14', durability: Persistent, revision: 2 }), 'Get r2 "2"');
+    await expectSaid(putText(rest, 'd14', 'again'), 'Set r4');
+  });
+
+  test('history and expiry survive a restart', async () => {
+    await expectRead(rest.get({ key: 'h', durability: Persistent, readTimestamp: old.lastModified }), 'Get r0 "old"');
+    await expectRead(rest.get({ key: 'x', durability: Persistent }), 'DoesNotExist r0');
+  });
+
+  test('timestamps grow over a restart', async () => {
+    const after = await putText(rest, 'clock', '2');
+    expect(after.lastModified.l).toBeGreaterThan(stamped.lastModified.l);
+  });
+
+  test('a second process on the same directory is refused and names the first', async () => {
+    const [http1, grpc, raft] = [await freePort(), await freePort(), await freePort()];
+    const args = node.options.args.map((arg, i, all) => {
+      if (all[i - 1] === '--http-ports') return String(http1);
+      if (all[i - 1] === '--grpc-cleartext-ports') return String(grpc);
+      if (all[i - 1] === '--raft-port') return String(raft);
+      return arg;
+    });
+    const second = await refused(args);
+    expect(second.status).toBe(1);
+    expect(second.output).toContain(String(node.pid));
+  });
 
   test('a port in use: exit 1 with the port and the flag', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'kahuna-port-'));
     const port = new URL(node.url).port;
-    const args = ['--host', '127.0.2.1', '--http-ports', port, '--grpc-cleartext-ports', String(await freePort())];
-    const paths = [
+    const ports = [
+      '--http-ports',
+      port,
+      '--grpc-cleartext-ports',
+      String(await freePort()),
       '--raft-port',
       String(await freePort()),
-      '--storage-path',
-      join(directory, 'd'),
-      '--wal-path',
-      join(directory, 'w'),
     ];
-    const answer = spawnSync(process.execPath, [serverEntry(), ...args, ...paths], { encoding: 'utf8', timeout: 20_000 });
+    const paths = ['--storage-path', join(directory, 'd'), '--wal-path', join(directory, 'w')];
+    const answer = await refused(['--host', '127.0.2.1', ...ports, ...paths]);
     expect(answer.status).toBe(1);
-    expect(answer.stderr + answer.stdout).toContain(port);
-    expect(answer.stderr + answer.stdout).toContain('--http-ports');
+    expect(answer.output).toContain(port);
+    expect(answer.output).toContain('--http-ports');
     rmSync(directory, { recursive: true, force: true });
   });
 
@@ -260,7 +274,6 @@ describe('a node that is asked and not touched', () => {
   });
 
   test('operations:14 metrics are there for Prometheus', async () => {
-    const rest = new RestKv(node.url);
     await putText(rest, 'metric', '1');
     const metrics = await http(`${node.url}/metrics`);
     expect(metrics.status).toBe(200);
@@ -273,18 +286,23 @@ describe('a node that is asked and not touched', () => {
     expect(metrics.text).toMatch(/^raft_wal_batches_total [1-9]/m);
     expect(metrics.text).toMatch(/^raft_elections_started_total\{partition_id="0"\} 1$/m);
     expect(metrics.text).toMatch(/^process_resident_memory_bytes [1-9]/m);
-    rest.close();
   });
-});
 
-test('SIGTERM ends with 0, and what was answered before is there afterwards', async () => {
-  const { node, rest } = await one();
-  const writes = Array.from({ length: 100 }, (_, i) => putText(rest, `bye/${i}`, 'v').catch(() => undefined));
-  await sleep(20);
-  expect(await node.stop(20_000)).toBe(0);
-  const answered = (await Promise.all(writes)).flatMap((answer, i) => (answer?.type === 0 ? [`bye/${i}`] : []));
-  node.start();
-  await cluster?.ready();
-  for (const key of answered) await expectRead(rest.get({ key, durability: Persistent }), 'Get r0 "v"');
-  rest.close();
+  test('SIGTERM ends with 0, and what was answered before is there afterwards', async () => {
+    const writes = Array.from({ length: 100 }, (_, i) => putText(rest, `bye/${i}`, 'v').catch(() => undefined));
+    await sleep(20);
+    expect(await node.stop(20_000)).toBe(0);
+    const answered = (await Promise.all(writes)).flatMap((answer, i) => (answer?.type === 0 ? [`bye/${i}`] : []));
+    node.start();
+    await kept.ready();
+    for (const key of answered) await expectRead(rest.get({ key, durability: Persistent }), 'Get r0 "v"');
+  });
+
+  test('another engine on the same directory is refused', async () => {
+    await node.stop();
+    const args = node.options.args.map((arg, i, all) => (all[i - 1] === '--storage' ? 'sqlite' : arg));
+    const other = await refused(args);
+    expect(other.status).toBe(1);
+    expect(other.output).toMatch(/rocksdb/);
+  });
 });

@@ -213,7 +213,8 @@ const acquiring: readonly LockCase[] = [
         for (let round = 0; round < 20; round++) {
           let grant = await b.acquire(owner);
           while (grant.type === LockType.Busy) {
-            await sleep(10);
+            // Each another time, and together often enough that the lock is hardly ever free.
+            await sleep(10 + ((number * 7 + round * 13) % 50));
             grant = await b.acquire(owner);
           }
           expect(lockSaid(grant)).toMatch(/^Locked/);
