@@ -87,6 +87,14 @@ export class HybridClock {
     return Math.max(0, Math.min(CLOCK_BOUND_AHEAD_MS, this.boundL - this.clock.wallMs()));
   }
 
+  /**
+   * The wall clock has passed the durable bound, as after a pause of the process: stamps would lie behind the present. Whatever counts a
+   * duration from its stamp (a lease, an expiry) waits until the next bound is durable, or it would end early.
+   */
+  get isHeldBack(): boolean {
+    return this.clock.wallMs() >= this.boundL + 1;
+  }
+
   /** Latest value seen or minted, without minting. */
   peek(): Hlc {
     return { n: this.node, l: this.l, c: this.c };

@@ -931,8 +931,13 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     if (wanted === undefined || wanted <= this.boundRequested) return;
     this.boundRequested = wanted;
     this.ports.log.append([], wanted, error => {
-      if (error !== undefined) this.fatal(`log write failed: ${error.message}`);
-      else this.hlc.boundDurable(wanted);
+      if (error !== undefined) {
+        this.fatal(`log write failed: ${error.message}`);
+        return;
+      }
+      const wasHeldBack = this.hlc.isHeldBack;
+      this.hlc.boundDurable(wanted);
+      if (wasHeldBack) for (const replica of this.awake) if (replica.hasWork) this.wake(replica);
     });
   }
 

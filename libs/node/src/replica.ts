@@ -289,7 +289,7 @@ export class Replica {
 
   /** Proposes what has gathered. Refuses what is beyond the bounds, so that memory stays bounded and nobody waits in vain. */
   proposeQueued(): void {
-    if (this.queue.length === 0) return;
+    if (this.queue.length === 0 || (this.mayServe && this.host.hlc.isHeldBack)) return;
     const queue = this.queue;
     this.queue = [];
     this.locksAhead.queueTaken();
@@ -532,7 +532,8 @@ export class Replica {
       } else if (request.operation.kind === 'sequence-reserve') {
         if (this.takeValues(request, leased)) forRound.push(request);
       } else if (request.isEphemeral) {
-        if (this.executeEphemeral(request, leased)) forRound.push(request);
+        if (request.isWrite && this.host.hlc.isHeldBack) this.reads.push(request);
+        else if (this.executeEphemeral(request, leased)) forRound.push(request);
       } else if (!leased || request.needsRound) forRound.push(request);
       else if (this.machine.appliedIndex >= this.group.commitIndex) this.evaluate(request);
       else {

@@ -41,13 +41,19 @@ class World {
     return (node.host?.hlc.peek().l ?? 0) - node.clock.wallMs();
   }
 
-  lock(node: SimNode, kind: LockOperation['kind'], owner: string, expiresMs: number): number {
+  lock(
+    node: SimNode,
+    kind: LockOperation['kind'],
+    owner: string,
+    expiresMs: number,
+    durability: Durability = Durability.Persistent,
+  ): number {
     const operation: LockOperation = {
       kind,
       key: 'press',
       owner: new TextEncoder().encode(owner),
       expiresMs,
-      durability: Durability.Persistent,
+      durability,
     };
     let answer: OperationResult | undefined;
     const ask = (): void =>
@@ -79,3 +85,24 @@ test('restarts of one node in quick succession do not end the leases that others
   expect(elapsedMs).toBeLessThan(50_000);
   expect(world.lock(second, 'lock-acquire', 'other', 1000)).toBe(LockResponseType.Busy);
 });
+
+for (const [name, durability] of [
+  ['a persistent', Durability.Persistent],
+  ['an ephemeral', Durability.Ephemeral],
+] as const) {
+  test(`${name} lease that is granted right after a pause is not shorter by it`, () => {
+    const world = new World(1);
+    const [node] = world.cluster.nodes as [SimNode];
+    expect(world.lock(node, 'lock-acquire', 'first', 10, durability)).toBe(LockResponseType.Locked);
+    for (let i = 0; i < 8; i++) {
+      node.process?.pause();
+      world.simulation.run(world.simulation.nowMs + 4000);
+      const resumed = world.simulation.nowMs;
+      world.simulation.after(0, () => node.process?.resume());
+      expect(world.lock(node, 'lock-acquire', `owner ${i}`, 2000, durability)).toBe(LockResponseType.Locked);
+      world.simulation.run(resumed + 1500);
+      expect(world.lock(node, 'lock-acquire', 'other', 1000, durability)).toBe(LockResponseType.Busy);
+      expect(world.lock(node, 'lock-release', `owner ${i}`, 0, durability)).toBe(LockResponseType.Unlocked);
+    }
+  });
+}
