@@ -7,6 +7,7 @@ import { benchMemory } from './memory.ts';
 import { benchScan } from './scan-bench.ts';
 import { benchSequences } from './sequences-bench.ts';
 import { benchStartup } from './startup.ts';
+import { benchWatch } from './watch-bench.ts';
 
 const USAGE = `npm run bench -- <command> [options]
 
@@ -18,6 +19,8 @@ const USAGE = `npm run bench -- <command> [options]
   locks         acquire and release by 1, 16, 64 workers, and hand-over between 8, against etcd's lock service and SET NX PX of Redis
   sequences     next by 1, 16, 64, 256 workers against compare-and-swap on etcd and INCR of Redis
   scan          100,000 rows in order against etcd's pages (--rows)
+  watch         1 writer and 1,000 watches of its key against etcd: time until they are told (--watches, --connections 100,
+                --interval-ms 100, --rounds 3, --seconds 2, --warm-up-seconds 4, --only)
   memory        resident memory by key and by lock, one node, beside etcd and Redis (--keys 1000000, --locks 100000)
   idle          1,000 idle partitions on three nodes: CPU of each node (--partitions, --seconds, --settle)
 
@@ -41,6 +44,7 @@ const commands: Readonly<Record<string, () => Promise<void>>> = {
   locks: () => benchLocks(args),
   sequences: () => benchSequences(args),
   scan: () => benchScan(args),
+  watch: () => benchWatch(args),
   memory: () => benchMemory(args),
   idle: () => benchIdle(args),
 };

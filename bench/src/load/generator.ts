@@ -110,7 +110,7 @@ function performer(target: Target, load: Load, worker: number, value: () => Buff
 }
 
 /** Every latency of a run, exactly: 8 bytes each is cheaper than explaining a histogram's error. */
-class Latencies {
+export class Latencies {
   private samples = new Float64Array(1 << 16);
   private count = 0;
 

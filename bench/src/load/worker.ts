@@ -1,3 +1,4 @@
+import { obeyCommands } from './child.ts';
 import { type LoadResult, runLoad } from './generator.ts';
 import type { LoadCommand } from './load-process.ts';
 import { openTarget } from './open-target.ts';
@@ -6,7 +7,7 @@ import type { Target } from './target.ts';
 /** Main program of a load generator: opens its connections once, then runs one load after the other as it is told. */
 let targets: Target[] = [];
 
-async function obey(command: LoadCommand): Promise<LoadResult | undefined> {
+obeyCommands<LoadCommand, LoadResult>(async command => {
   switch (command.kind) {
     case 'open':
       targets = Array.from({ length: command.connections }, () => openTarget(command.target));
@@ -18,12 +19,4 @@ async function obey(command: LoadCommand): Promise<LoadResult | undefined> {
       process.disconnect();
       return undefined;
   }
-}
-
-process.on('message', (command: LoadCommand) => {
-  obey(command).then(
-    result => process.connected && process.send?.({ result }),
-    (error: unknown) =>
-      process.connected && process.send?.({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
-  );
 });
