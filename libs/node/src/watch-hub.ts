@@ -44,6 +44,7 @@ export class WatchHub implements WatchHost {
   readonly engine: StateEngine;
   private readonly dispatcher: Dispatcher;
   private readonly feeds = new Map<PartitionId, Feed>();
+  private woken: (() => void)[] = [];
   private readonly watches = new Set<Watch & { fail(end: WatchEnd): void }>();
 
   constructor(node: NodeInternals, engine: StateEngine, dispatcher: Dispatcher) {
@@ -85,7 +86,7 @@ export class WatchHub implements WatchHost {
   }
 
   private refused(end: WatchEnd, wake: () => void): Watch {
-    this.node.soon(wake);
+    this.wakeSoon(wake);
     return { end, leaderUrl: '', take: () => [], position: () => undefined, close: () => undefined };
   }
 
@@ -121,6 +122,17 @@ export class WatchHub implements WatchHost {
   closed(watch: NameWatch | NodeWatch): void {
     this.watches.delete(watch);
   }
+
+  wakeSoon(wake: () => void): void {
+    this.woken.push(wake);
+    if (this.woken.length === 1) this.node.soon(this.wakeAll);
+  }
+
+  private readonly wakeAll = (): void => {
+    const woken = this.woken;
+    this.woken = [];
+    for (const wake of woken) wake();
+  };
 
   /** Expiries need an entry behind them to be certain: where none comes by itself, one without effect is proposed. */
   tick(): void {

@@ -105,7 +105,7 @@ export class NameWatch implements Watch, NameListener {
   private notify(): void {
     if (this.waking) return;
     this.waking = true;
-    this.host.node.soon(() => {
+    this.host.wakeSoon(() => {
       this.waking = false;
       if (!this.isClosed || this.end !== undefined) this.wake();
     });

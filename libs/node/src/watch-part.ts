@@ -32,6 +32,8 @@ export interface WatchHost {
   readonly node: NodeInternals;
   readonly engine: StateEngine;
   closed(watch: Watch): void;
+  /** Calls `wake` in a later turn, together with all others that were asked for by then. */
+  wakeSoon(wake: () => void): void;
 }
 
 /** One watch, over as many partitions as its keys may lie in. */
@@ -81,7 +83,7 @@ export class NodeWatch implements Watch {
   notify(): void {
     if (this.waking) return;
     this.waking = true;
-    this.hub.node.soon(() => {
+    this.hub.wakeSoon(() => {
       this.waking = false;
       if (!this.isClosed || this.end !== undefined) this.wake();
     });

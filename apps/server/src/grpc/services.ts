@@ -82,6 +82,7 @@ export function registerGrpcServices(server: Server, node: KahunaNode, settings:
   addStream(server, 'Batcher', 'Batch', true, (call: BatchCall) => batcherStreams.open(call));
   const watches = new WatchCalls(node);
   addStream(server, 'Watcher', 'Watch', false, watches.handle);
+  addStream(server, 'Watcher', 'WatchMany', true, watches.handleMany);
   if (settings.protoFolder !== undefined) addReflection(server, settings.protoFolder);
 
   return {

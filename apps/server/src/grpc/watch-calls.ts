@@ -1,9 +1,11 @@
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
-import type { KahunaNode, Watch, WatchEnd, WatchEvent, WatchPosition, WatchQuery } from '@kahuna/node';
+import type { KahunaNode, Watch, WatchEvent, WatchPosition, WatchQuery } from '@kahuna/node';
 import { encodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
 import { watchedBy } from '../gateway/watch-query.ts';
 import { asBuffer } from './unary.ts';
 import { encodedEvent, encodedPosition } from './watch-encoding.ts';
+import { ENDS, endOf, type StatusOfEnd } from './watch-ends.ts';
+import { type WatchManyCall, WatchManyStream } from './watch-many.ts';
 
 export type WatchCall = ServerWritableStream<Buffer, Buffer>;
 
@@ -12,22 +14,10 @@ const MESSAGE_BYTES = 256 * 1024;
 /** Positions are sent at most so often. Milliseconds. */
 const MIN_PROGRESS_MS = 100;
 
-const ENDS: Readonly<Record<WatchEnd, { readonly code: status; readonly details: string }>> = {
-  invalid: { code: status.INVALID_ARGUMENT, details: 'this cannot be watched' },
-  unavailable: { code: status.UNAVAILABLE, details: 'the watch cannot be served here now' },
-  pruned: {
-    code: status.OUT_OF_RANGE,
-    details: 'HISTORY_PRUNED: changes behind this position are no longer kept; begin anew with the present state',
-  },
-  'too-many-expiries': { code: status.RESOURCE_EXHAUSTED, details: 'too many keys with an expiry for one watch' },
-  overloaded: { code: status.RESOURCE_EXHAUSTED, details: 'too many watches on this node' },
-  'not-leader': { code: status.FAILED_PRECONDITION, details: 'NOT_LEADER' },
-};
-
 /** The open watches of this server. */
 export class WatchCalls {
   private readonly node: KahunaNode;
-  private readonly open = new Set<WatchStream>();
+  private readonly open = new Set<WatchStream | WatchManyStream>();
 
   constructor(node: KahunaNode) {
     this.node = node;
@@ -47,9 +37,14 @@ export class WatchCalls {
     }
   };
 
+  readonly handleMany = (call: WatchManyCall): void => {
+    const stream = new WatchManyStream(call, this.node, () => this.open.delete(stream));
+    this.open.add(stream);
+  };
+
   /** Ends them all so that clients go on elsewhere. */
   drain(): void {
-    for (const stream of [...this.open]) stream.fail(ENDS.unavailable);
+    for (const stream of [...this.open]) stream.drain();
   }
 }
 
@@ -106,7 +101,11 @@ class WatchStream {
     return parts.length === 1 ? asBuffer(parts[0] as Uint8Array) : Buffer.concat(parts);
   }
 
-  fail(end: { readonly code: status; readonly details: string }): void {
+  drain(): void {
+    this.fail(ENDS.unavailable);
+  }
+
+  private fail(end: StatusOfEnd): void {
     if (this.over) return;
     this.close();
     this.call.emit('error', end);
@@ -119,9 +118,4 @@ class WatchStream {
     this.watch.close();
     this.onEnd();
   }
-}
-
-function endOf({ leaderUrl }: Watch, end: WatchEnd): { readonly code: status; readonly details: string } {
-  const { code, details } = ENDS[end];
-  return { code, details: leaderUrl === '' ? details : `${details} ${leaderUrl}` };
 }
