@@ -316,7 +316,7 @@ test('operations:14 operations:9 a full disk stops the node loudly, loses nothin
     }
   } finally {
     await special?.close();
-    await disk.remove();
+    disk.remove();
   }
 });
 

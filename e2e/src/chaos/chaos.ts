@@ -94,7 +94,7 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
     for (const api of apis) api.close();
     for (const side of beside) await side.close();
     await cluster.close();
-    await disk.remove();
+    disk.remove();
   }
   const { answered, unknown, broken } = workload.counts;
   const seconds = (performance.now() - began) / 1000;

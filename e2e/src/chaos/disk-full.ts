@@ -20,6 +20,8 @@ export class DiskFull {
   private constructor(parent: string, mounted: boolean) {
     this.parent = parent;
     this.mounted = mounted;
+    // Memory that a run which broke off would otherwise keep from the machine until its next start.
+    process.once('exit', this.remove);
   }
 
   static async create(nodes = 3): Promise<DiskFull> {
@@ -31,7 +33,9 @@ export class DiskFull {
       if (!mount(directory)) break;
       mounts.push(directory);
     }
-    return new DiskFull(parent, mounts.length === nodes);
+    const mounted = mounts.length === nodes;
+    if (!mounted) for (const directory of mounts) unmount(directory);
+    return new DiskFull(parent, mounted);
   }
 
   /** Where a node keeps its data. */
@@ -88,13 +92,17 @@ export class DiskFull {
     return join(this.directoryOf(node), 'ballast');
   }
 
-  async remove(): Promise<void> {
-    for (let node = 1; existsSync(this.directoryOf(node)); node++) {
-      if (this.mounted) execFileSync('umount', ['--lazy', this.directoryOf(node)]);
-      rmSync(this.directoryOf(node), { recursive: true, force: true });
-    }
+  /** Gives everything back. */
+  readonly remove = (): void => {
+    process.off('exit', this.remove);
+    if (!existsSync(this.parent)) return;
+    for (let node = 1; this.mounted && existsSync(this.directoryOf(node)); node++) unmount(this.directoryOf(node));
     rmSync(this.parent, { recursive: true, force: true });
-  }
+  };
+}
+
+function unmount(directory: string): void {
+  execFileSync('umount', ['--lazy', directory]);
 }
 
 function mount(directory: string): boolean {
