@@ -69,7 +69,7 @@ export class KahunaClient implements AsyncDisposable {
     this.watch = new WatchService(this.caller, durability);
     this.service = new LockService(this.caller, durability);
     this.locks = this.service;
-    this.keeper = new LockKeeper(runtime, this.service);
+    this.keeper = new LockKeeper(runtime, this.service, this.watch);
   }
 
   /**

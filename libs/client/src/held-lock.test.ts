@@ -4,6 +4,8 @@ import { KahunaClient } from './client.ts';
 import type { Lock, LockEvent } from './locks-api.ts';
 import { ManualRuntime } from './manual-runtime.test-support.ts';
 import { lost, ScriptedTransport, type Sent } from './scripted-transport.test-support.ts';
+import type { WatchRequest, WatchSink } from './transport.ts';
+import type { LockChange } from './watch-api.ts';
 
 const Type = lockMessages.GrpcLockResponseType;
 const LOCKED = { Type: Type.LOCK_RESPONSE_TYPE_LOCKED, FencingToken: 7n };
@@ -48,6 +50,110 @@ function ownerOf(sent: Sent | undefined): string {
   const request = sent?.request as { readonly Owner: Uint8Array } | undefined;
   return Buffer.from(request?.Owner ?? []).toString('hex');
 }
+
+describe('waiting for a lock that is watched', () => {
+  interface Opened {
+    readonly request: WatchRequest;
+    readonly sink: WatchSink;
+    closed: boolean;
+  }
+  let opened: Opened[];
+  let granting: boolean;
+
+  beforeEach(() => {
+    opened = [];
+    granting = false;
+    transport.watchOf = (_endpoint, request, _alone, sink) => {
+      const watch: Opened = { request, sink, closed: false };
+      opened.push(watch);
+      return {
+        resume: () => undefined,
+        close: () => {
+          watch.closed = true;
+        },
+      };
+    };
+    serve({ tryLock: sent => sent.answer(granting ? LOCKED : BUSY) });
+  });
+
+  const tell = (kind: LockChange['kind'], held: boolean): void => {
+    const stamp = { n: 1, l: 5, c: 0 };
+    const owner = Uint8Array.of(1);
+    const change: LockChange = { kind, name: 'door', held, owner, fencingToken: 6n, expires: stamp, stamp, partition: 2 };
+    opened.at(-1)?.sink.told({ changes: [change], position: undefined });
+  };
+
+  test('it is asked for at once when it is released, and seldom before', async () => {
+    const seen = outcome(kahuna.lock('door', { waitMs: 60_000, retryMs: 100 }));
+    await runtime.advance(1);
+    expect(opened.map(({ request }) => request.Target)).toEqual([{ $case: 'Lock', Lock: 'door' }]);
+    tell('snapshot', true);
+    await runtime.advance(400);
+    const before = transport.of('tryLock').length;
+    expect(before).toBe(1);
+    granting = true;
+    tell('released', false);
+    await runtime.advance(1);
+    expect(seen.value?.fencingToken).toBe(7n);
+    expect(transport.of('tryLock')).toHaveLength(2);
+    expect(opened.map(({ closed }) => closed)).toEqual([true]);
+  });
+
+  test('who comes too late waits for the next release', async () => {
+    const seen = outcome(kahuna.lock('door', { waitMs: 60_000, retryMs: 100 }));
+    await runtime.advance(1);
+    tell('snapshot', true);
+    tell('released', false);
+    await runtime.advance(1);
+    expect(transport.of('tryLock')).toHaveLength(2);
+    tell('acquired', true);
+    await runtime.advance(200);
+    expect(transport.of('tryLock')).toHaveLength(2);
+    granting = true;
+    tell('expired', false);
+    await runtime.advance(1);
+    expect(seen.value?.fencingToken).toBe(7n);
+  });
+
+  test('a release that is told while the refusal is on its way counts', async () => {
+    const refusals: Sent[] = [];
+    serve({ tryLock: sent => (granting ? sent.answer(LOCKED) : void refusals.push(sent)) });
+    const seen = outcome(kahuna.lock('door', { waitMs: 60_000, retryMs: 100 }));
+    await runtime.advance(1);
+    refusals[0]?.answer(BUSY);
+    await runtime.advance(1);
+    tell('snapshot', false);
+    await runtime.advance(1);
+    expect(refusals).toHaveLength(2);
+    tell('released', false);
+    granting = true;
+    refusals[1]?.answer(BUSY);
+    await runtime.advance(1);
+    expect(seen.value?.fencingToken).toBe(7n);
+  });
+
+  test('news that do not come are not relied upon', async () => {
+    const seen = outcome(kahuna.lock('door', { waitMs: 60_000, retryMs: 100 }));
+    await runtime.advance(1);
+    tell('snapshot', true);
+    granting = true;
+    await runtime.advance(1001);
+    expect(seen.value?.fencingToken).toBe(7n);
+  });
+
+  test('the end of the wait ends the watch', async () => {
+    const controller = new AbortController();
+    const seen = outcome(kahuna.lock('door', { signal: controller.signal }));
+    await runtime.advance(1);
+    tell('snapshot', true);
+    controller.abort(new Error('never mind'));
+    await runtime.advance(1);
+    expect(seen.error).toMatchObject({ message: 'never mind' });
+    expect(opened.map(({ closed }) => closed)).toEqual([true]);
+    await runtime.advance(10_000);
+    expect(transport.of('tryLock')).toHaveLength(1);
+  });
+});
 
 describe('acquiring', () => {
   test('locks:§8 a busy lock is asked for again and again with the same owner, with jitter, until it is granted', async () => {

@@ -1,8 +1,10 @@
 import { InvalidInputError, KahunaError, LockBusyError } from './errors.ts';
 import { type Instant, instantOf, Lease } from './lease.ts';
+import { LockNews } from './lock-news.ts';
 import { checkLease, type LockService } from './locks.ts';
 import type { Lock, LockEvent, LockOptions, TryLockOptions } from './locks-api.ts';
-import { jittered, pause, type Runtime } from './runtime.ts';
+import type { Runtime } from './runtime.ts';
+import type { Watches } from './watch-api.ts';
 
 const DEFAULT_LEASE_MS = 10_000;
 const DEFAULT_WAIT_MS = 30_000;
@@ -130,10 +132,12 @@ async function letGo(service: LockService, name: string, owner: Uint8Array, opti
 export class LockKeeper {
   private readonly runtime: Runtime;
   private readonly service: LockService;
+  private readonly watches: Watches;
 
-  constructor(runtime: Runtime, service: LockService) {
+  constructor(runtime: Runtime, service: LockService, watches: Watches) {
     this.runtime = runtime;
     this.service = service;
+    this.watches = watches;
   }
 
   async tryLock(name: string, options: TryLockOptions = {}, ownerPrefix?: Uint8Array): Promise<Lock | undefined> {
@@ -154,16 +158,20 @@ export class LockKeeper {
     const endMs = this.runtime.monotonicMs() + waitMs;
     const doubt: Doubt = { sent: undefined };
     const leftMs = (): number => endMs - this.runtime.monotonicMs();
+    const news = new LockNews(this.runtime, this.watches, name, options.durability);
     try {
       for (;;) {
+        news.attempting();
         const lock = await this.patientAttempt(terms, doubt, leftMs);
         if (lock !== undefined) return lock;
         if (leftMs() <= 0) throw new LockBusyError(`the lock ${JSON.stringify(name)} was not free within ${waitMs} ms`);
-        await pause(this.runtime, Math.min(leftMs(), jittered(this.runtime, retryMs)), signal);
+        await news.untilFree(retryMs, leftMs(), signal);
       }
     } catch (error) {
       if (doubt.sent !== undefined) void letGo(this.service, name, terms.owner, options);
       throw error;
+    } finally {
+      news.close();
     }
   }
 

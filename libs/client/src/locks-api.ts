@@ -28,7 +28,10 @@ export interface TryLockOptions extends CallOptions {
 export interface LockOptions extends TryLockOptions {
   /** How long to wait for another owner. Milliseconds, default `timeoutMs` or 30,000; `Infinity` = until the signal. */
   readonly waitMs?: number | undefined;
-  /** Pause between attempts, with jitter. Milliseconds, default 100. Above 0. */
+  /**
+   * Pause between attempts, with jitter. Milliseconds, default 100. Above 0. While a watch tells this client what happens to the
+   * lock, it asks when the lock becomes free, and ten times more rarely besides.
+   */
   readonly retryMs?: number | undefined;
 }
 
@@ -87,7 +90,7 @@ export interface LockCalls {
 }
 
 export interface CampaignOptions extends TryLockOptions {
-  /** Pause between attempts while somebody else leads. Milliseconds, default a quarter of the lease. */
+  /** As for a lock, while somebody else leads. Milliseconds, default a quarter of the lease. */
   readonly retryMs?: number | undefined;
 }
 
