@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createConnection } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
-import { EnvelopeReader, keyValueMessages as m } from '@kahuna/wire';
+import { keyValueMessages as m } from '@kahuna/wire';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectRead, expectSaid } from './acceptance/case.ts';
 import { CHANNEL_OPTIONS } from './clients/batch-stream.ts';
@@ -200,13 +200,13 @@ describe('gRPC', () => {
 /** The key/value batch stream, message by message: grpc §8. */
 describe('the batch stream', () => {
   class RawStream {
-    readonly envelopes: { type: number; requestId: number; hasPayload: boolean }[] = [];
+    /** `answer`: the type inside the payload; undefined: there is none. */
+    readonly envelopes: { type: number; requestId: number; answer: number | undefined }[] = [];
     frames = 0;
     metadata: grpc.Metadata | undefined;
     status: grpc.status | undefined;
     private readonly client: grpc.Client;
     private readonly call: grpc.ClientDuplexStream<Buffer, Buffer>;
-    private readonly reader = new EnvelopeReader();
 
     constructor() {
       const asIs = (bytes: Buffer): Buffer => bytes;
@@ -220,12 +220,18 @@ describe('the batch stream', () => {
       });
       this.call.on('error', () => undefined); // the status says it
       this.call.on('data', (bytes: Buffer) => {
-        this.reader.reset(bytes);
-        if (this.reader.isFrame) this.frames += 1;
-        while (this.reader.next()) {
-          this.envelopes.push({ type: this.reader.type, requestId: this.reader.requestId, hasPayload: this.reader.hasPayload });
-        }
+        const envelope = m.GrpcBatchClientKeyValueResponse.decode(bytes);
+        const { payload } = envelope;
+        if (payload?.$case === 'Frame') {
+          this.frames += 1;
+          for (const item of payload.Frame.Items) this.take(item);
+        } else this.take(envelope);
       });
+    }
+
+    private take({ Type: type, RequestId: requestId, payload }: m.GrpcBatchClientKeyValueResponse): void {
+      const answer = payload === undefined ? undefined : (Reflect.get(payload, payload.$case) as { readonly Type: number }).Type;
+      this.envelopes.push({ type, requestId, answer });
     }
 
     send(...requests: Partial<m.GrpcBatchClientKeyValueRequest>[]): void {
@@ -308,9 +314,9 @@ describe('the batch stream', () => {
     s.send({ Type: 0, RequestId: 1 }, { Type: 99 as never, RequestId: 2 }, nested, { Type: 1, RequestId: 4 }, get(5));
     await s.answered(5);
     const byId = new Map(s.envelopes.map(envelope => [envelope.requestId, envelope]));
-    for (const id of [1, 2, 3]) expect(byId.get(id)).toEqual({ type: 0, requestId: id, hasPayload: false });
-    expect(byId.get(4)).toEqual({ type: 1, requestId: 4, hasPayload: true });
-    expect(byId.get(5)).toEqual({ type: 5, requestId: 5, hasPayload: true });
+    for (const id of [1, 2, 3]) expect(byId.get(id)).toEqual({ type: 0, requestId: id, answer: undefined });
+    expect(byId.get(4)).toEqual({ type: 1, requestId: 4, answer: Type.InvalidInput });
+    expect(byId.get(5)).toEqual({ type: 5, requestId: 5, answer: Type.Get });
     s.send({ Type: 15, RequestId: 6 }, get(7));
     await s.answered(6);
     expect(s.envelopes.at(-1)?.requestId).toBe(7);
@@ -325,8 +331,13 @@ describe('the batch stream', () => {
     expect(s.frames).toBe(0);
     s.send(frame(1000, 256));
     await s.answered(306);
+    expect(s.frames).toBeGreaterThan(0);
+    expect(new Set(s.envelopes.map(envelope => envelope.answer))).toEqual(new Set([Type.Get]));
     s.send(frame(2000, 300));
     await s.answered(606);
+    const refused = s.envelopes.filter(envelope => envelope.answer === Type.MustRetry).map(envelope => envelope.requestId);
+    expect(refused.sort((a, b) => a - b)).toEqual(Array.from({ length: 44 }, (_, i) => 2256 + i));
+    expect(s.envelopes.filter(envelope => envelope.answer === Type.Get)).toHaveLength(562);
     s.close();
   });
 

@@ -207,13 +207,13 @@ const entryOf = (known: ModelSequence): string =>
     ...[known.max, known.blockSize, known.incarnation],
   );
 
-/** The client library has one word for a change and its removal, so it cannot ask for both. */
-const isInLibrary = (operation: SequenceOperation): boolean =>
-  operation.kind !== 'update' ||
-  !(
-    (operation.removeMaxValue && operation.maxValue !== undefined) ||
-    (operation.removeBlockSize && operation.blockSize !== undefined)
-  );
+/** The client library has one word for a change and its removal, so it cannot ask for both; a blank key it refuses itself. */
+function isInLibrary(operation: SequenceOperation): boolean {
+  if (operation.kind === 'next' || operation.kind === 'reserve') return operation.key?.trim() !== '';
+  if (operation.kind !== 'update') return true;
+  const { maxValue, removeMaxValue, blockSize, removeBlockSize } = operation;
+  return !(removeMaxValue && maxValue !== undefined) && !(removeBlockSize && blockSize !== undefined);
+}
 
 export interface SequenceSurfaces {
   readonly transports: readonly SequenceApi[];
