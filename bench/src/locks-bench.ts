@@ -7,7 +7,7 @@ import { FIRST_NAME, ofEtcd, ofKahuna, ofRedis, planOf, reportSideBySide, type S
 
 const say = (line: string): void => console.log(line);
 
-/** What a Redis or Kahuna client waits between attempts here. Milliseconds. */
+/** What a client waits between attempts that polls. Milliseconds. */
 const RETRY_MS = 10;
 
 /** Locks against etcd and Redis: cycles of one's own lock, and one lock that passes between contenders. */
@@ -17,13 +17,15 @@ export async function benchLocks(args: Arguments): Promise<void> {
   const retryMs = args.number('retry-ms', RETRY_MS);
   await withStores(args, { redis: true }, async stores => {
     const leader = await leaderOfLocks(stores);
-    const kahuna = { name: 'kahuna', kind: 'kahuna-locks', retryMs } as const;
+    const kahuna = { name: 'kahuna', kind: 'kahuna-locks' } as const;
+    const polled = { name: 'kahuna polled', kind: 'kahuna-polled-locks', retryMs } as const;
     const redis = { name: 'redis', kind: 'redis-locks', retryMs } as const;
     const etcd = ofEtcd(stores, { name: 'etcd', kind: 'etcd-locks' });
     const patient = [ofKahuna(stores, leader, kahuna), ...etcd, ...ofRedis(stores, redis)];
     const released = ofKahuna(stores, leader, { name: 'kahuna lock stream', kind: 'kahuna-lock-stream', retryMs });
     const eager = [
-      ofKahuna(stores, leader, { ...kahuna, name: 'kahuna, no pause', retryMs: 0 }),
+      ofKahuna(stores, leader, polled),
+      ofKahuna(stores, leader, { ...polled, name: 'kahuna polled, no pause', retryMs: 0 }),
       ...ofRedis(stores, { ...redis, name: 'redis, no pause', retryMs: 0 }),
     ];
     const measured = [
@@ -34,7 +36,6 @@ export async function benchLocks(args: Arguments): Promise<void> {
     const goals = [
       ...goalsFor({ ...goal, what: 'acquire and release', operation: 'lock' }, cycles.workers),
       ...goalsFor({ ...goal, what: 'hand-over', operation: 'hand-over' }, handOvers.workers),
-      ...goalsFor({ ...goal, what: 'hand-over', operation: 'hand-over', ours: 'kahuna, no pause' }, handOvers.workers),
     ];
     reportSideBySide('locks', measured, goals, { cycles, handOvers, retryMs });
   });

@@ -64,15 +64,15 @@ async function contestantsOf(stores: Stores, watches: number, connections: numbe
     const { address, pids } = store;
     return [{ name, pids, rival, spec: { kind, address, key, watches, connections: over } }];
   };
-  const spread = `${connections} connections`;
+  const spread = `on ${connections} connections`;
   return [
     ...shape('kahuna', 'kahuna-many', 1, 'etcd'),
     ...shape('kahuna library', 'kahuna-library', 1, 'etcd'),
     ...shape('etcd', 'etcd-many', 1),
-    ...shape(`kahuna, ${spread}`, 'kahuna-many', connections, `etcd, ${spread}`),
-    ...shape(`etcd, ${spread}`, 'etcd-many', connections),
-    ...shape('kahuna, a call each', 'kahuna-calls', 1, 'etcd, a call each'),
-    ...shape('etcd, a call each', 'etcd-calls', 1),
+    ...shape(`kahuna ${spread}`, 'kahuna-many', connections, `etcd ${spread}`),
+    ...shape(`etcd ${spread}`, 'etcd-many', connections),
+    ...shape('kahuna calls', 'kahuna-calls', 1, 'etcd calls'),
+    ...shape('etcd calls', 'etcd-calls', 1),
   ];
 }
 

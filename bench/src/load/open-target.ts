@@ -3,6 +3,7 @@ import { KahunaLockStream } from '../locks/kahuna-lock-stream.ts';
 import { KahunaLocks } from '../locks/kahuna-locks.ts';
 import { PollingLocks } from '../locks/lock-client.ts';
 import { RedisLocks } from '../locks/redis-locks.ts';
+import { WatchingLocks } from '../locks/watching-locks.ts';
 import { EtcdPagesTarget, KahunaPagesTarget, KahunaStreamTarget } from '../scan/scan-targets.ts';
 import { EtcdSequenceTarget } from '../sequences/etcd-sequence.ts';
 import { KahunaHttp2SequenceTarget, KahunaSequenceTarget, KahunaUnarySequenceTarget } from '../sequences/kahuna-sequence.ts';
@@ -29,6 +30,8 @@ export function openTarget({ kind, address, retryMs = 10, rows = 100_000 }: Targ
     case 'redis':
       return new RedisTarget(address);
     case 'kahuna-locks':
+      return new LockTarget(new WatchingLocks(new KahunaLocks(address), address));
+    case 'kahuna-polled-locks':
       return new LockTarget(new PollingLocks(new KahunaLocks(address), retryMs));
     case 'kahuna-lock-stream':
       return new LockTarget(new PollingLocks(new KahunaLockStream(address), retryMs));

@@ -40,6 +40,7 @@ export type TargetKind =
   | 'kahuna-unary'
   | 'redis'
   | 'kahuna-locks'
+  | 'kahuna-polled-locks'
   | 'kahuna-lock-stream'
   | 'etcd-locks'
   | 'redis-locks'
