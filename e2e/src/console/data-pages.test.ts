@@ -154,6 +154,30 @@ describe('console:15 Keys', () => {
     expect((await post('/v1/kv/try-get', { key: 'old/k', revision: -1, durability: 1 })).type).toBe(103);
   });
 
+  test('all keys that begin with a text are counted, and deleted when it was typed; the operation is remembered', async () => {
+    for (const key of ['bulk/a', 'bulk/b/1', 'bulk/b/2', 'bulky']) await putText(rest, key, 'x');
+    const page = await open('/keys?space=bulk');
+    await page.getByRole('button', { name: 'Delete all…' }).click();
+    await page.getByRole('button', { name: 'Count them…' }).click();
+    await page.getByText('3 keys begin with bulk/.').waitFor();
+    const go = page.getByRole('button', { name: 'Delete all', exact: true });
+    expect(await go.isDisabled()).toBe(true);
+    await page.getByRole('textbox', { name: 'Type bulk/ to go on' }).fill('bulk/');
+    await go.click();
+    await page.getByText('3 keys are deleted.').waitFor();
+    const typeOf = async (key: string): Promise<number> =>
+      (await post('/v1/kv/try-get', { key, revision: -1, durability: 1 })).type;
+    expect(await Promise.all(['bulk/a', 'bulk/b/1', 'bulk/b/2', 'bulky'].map(typeOf))).toEqual([103, 103, 103, 3]);
+    await page.getByRole('link', { name: /^op-/ }).click();
+    await page.waitForURL('**/ui/operations/op-*');
+    await page
+      .getByRole('row', { name: /^operation op-/ })
+      .first()
+      .getByText('done')
+      .waitFor();
+    await page.getByText('3 of 3').waitFor();
+  });
+
   test('C1 no quorum: what was read stays, and the page says that it cannot be read any more', async () => {
     await putText(rest, 'quorum/k', 'kept');
     const page = await open('/keys/quorum/k', 3);
@@ -243,6 +267,34 @@ describe('console:15 Locks', () => {
     expect((await post('/v1/locks/get-info', { resource: 'jobs/moved', durability: 1 })).type).toBe(4);
   });
 
+  test('who asks for a held lock in vain is listed, with the asks of the last minute', async () => {
+    await acquire('jobs/wanted', 'worker-1', 600_000);
+    const page = await open('/locks/persistent/jobs/wanted');
+    await page.getByText('Nobody asked for it in vain.').waitFor();
+    for (let i = 0; i < 3; i++) await acquire('jobs/wanted', 'worker-2', 1_000);
+    const contender = page.getByRole('table', { name: 'Contenders' }).getByRole('row', { name: /worker-2/ });
+    await contender.getByText('3 asks').waitFor();
+  });
+
+  test('sorted by time left; the order stays until it is applied, and is in the address', async () => {
+    await acquire('sort/a', 'x', 300_000);
+    await acquire('sort/b', 'x', 200_000);
+    await acquire('sort/c', 'x', 100_000);
+    const page = await open('/locks?q=sort%2F');
+    const names = async (): Promise<readonly string[]> =>
+      page.getByRole('table', { name: 'Locks' }).locator('tbody th').allInnerTexts();
+    await row(page, 'lock sort/c, persistent').waitFor();
+    expect(await names()).toEqual(['sort/a', 'sort/b', 'sort/c']);
+    await page.getByRole('button', { name: 'lease' }).click();
+    await until('by time left', SECONDS_MS, async () => (await names()).join() === 'sort/c,sort/b,sort/a');
+    expect(new URL(page.url()).searchParams.get('sort')).toBe('expires');
+    await post('/v1/locks/try-extend', { resource: 'sort/c', owner: base64('x'), expiresMs: 900_000, durability: 1 });
+    await page.getByRole('button', { name: /moved · apply order/ }).waitFor();
+    expect(await names()).toEqual(['sort/c', 'sort/b', 'sort/a']);
+    await page.getByRole('button', { name: /moved · apply order/ }).click();
+    expect(await names()).toEqual(['sort/b', 'sort/a', 'sort/c']);
+  });
+
   test('the filter is in the address', async () => {
     await acquire('team/a', 'x', 600_000);
     await acquire('other/b', 'x', 600_000);
@@ -297,6 +349,27 @@ describe('console:15 Sequences', () => {
     await page.getByRole('button', { name: 'Delete', exact: true }).click();
     await page.getByText('Deleted.').waitFor();
     await page.getByText('There is no sequence of this name.').waitFor();
+  });
+});
+
+describe('console:4.5 Freeze and mark', () => {
+  test('a frozen page counts what waits; what changed behind it is told apart when it goes on', async () => {
+    await post('/v1/sequences/create', { name: 'frozen' });
+    const page = await open('/sequences?q=frozen');
+    const mark = row(page, 'sequence frozen').getByRole('cell').first();
+    await row(page, 'sequence frozen').waitFor();
+    expect(await mark.innerText()).toBe('0');
+    await page.keyboard.press('f');
+    await post('/v1/sequences/reserve', { name: 'frozen', count: 700 });
+    await page.getByText(/frozen · \d+ changes? waiting/).waitFor();
+    expect(await mark.innerText()).toBe('0');
+    await page.keyboard.press('f');
+    await until('the difference', SECONDS_MS, async () => /^\+\d+ /.test(await mark.innerText()));
+    // A mark of one's own stays until it is cleared.
+    await page.keyboard.press('m');
+    await page.getByText(/^Compared with/).waitFor();
+    await page.keyboard.press('m');
+    await page.getByText(/^Compared with/).waitFor({ state: 'detached' });
   });
 });
 

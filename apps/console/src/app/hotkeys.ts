@@ -12,7 +12,7 @@ function isEditable(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
 
-/** Single-letter keys of console §9.2: `g` and a page's letter, `f` freeze, `/` the page's filter, `j` `k` rows, `[` `]` pages, `?` help. */
+/** Single-letter keys of console §9.2: `g` and a page's letter, `f` freeze, `/` the page's filter, `m` mark, `j` `k` rows, `[` `]` pages, `y` copy a name, `?` help. */
 export function useHotkeys(showHelp: () => void): void {
   const navigate = useNavigate();
   const client = useLive();
@@ -32,6 +32,8 @@ export function useHotkeys(showHelp: () => void): void {
       if (chord && page !== undefined) void navigate({ to: page.to });
       else if (event.key === 'g') chordAt = performance.now();
       else if (event.key === 'f') client.setFrozen(!client.frozen);
+      else if (event.key === 'm') client.markedAtMs === undefined ? client.mark() : client.unmark();
+      else if (event.key === 'y') copyName();
       else if (event.key === '?') showHelp();
       else if (event.key === '/') focusFilter(event);
       else if (event.key === 'c') void copyText(window.location.href);
@@ -49,6 +51,13 @@ function focusFilter(event: KeyboardEvent): void {
   if (filter === null) return;
   event.preventDefault();
   filter.focus();
+}
+
+/** The row with the focus, else what the detail of the page is about. */
+function copyName(): void {
+  const row = document.activeElement?.matches(ROW) ? document.activeElement : null;
+  const name = row?.getAttribute('title') ?? document.querySelector('.detail > header h2')?.textContent;
+  if (name != null) void copyText(name);
 }
 
 function turnPage(key: string): void {

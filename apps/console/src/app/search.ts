@@ -1,3 +1,5 @@
+import { LOCK_SORTS, SEQUENCE_SORTS } from '../protocol/messages.ts';
+
 /** Search parameters as they stand in a URL: anything. */
 type RawSearch = Readonly<
   Partial<
@@ -35,6 +37,11 @@ function text(value: unknown): string | undefined {
 /** Leaves defaults out of the URL. */
 function compact<T extends object>(search: T): Partial<T> {
   return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined && value !== false)) as Partial<T>;
+}
+
+function sorting(search: RawSearch, sorts: readonly string[]): { readonly sort?: string; readonly dir?: 'desc' | undefined } {
+  const sort = sorts.find(known => known === search.sort);
+  return sort === undefined ? {} : { sort, dir: search.dir === 'desc' ? 'desc' : undefined };
 }
 
 export const WINDOWS = ['5min', '1h', '24h'] as const;
@@ -131,6 +138,9 @@ export interface LocksSearch {
   readonly d?: 'e' | 'p';
   readonly state?: 'held' | 'free';
   readonly from?: string;
+  /** One of `LOCK_SORTS`; absent: by name. */
+  readonly sort?: string;
+  readonly dir?: 'desc';
 }
 
 export function validateLocks(search: RawSearch): LocksSearch {
@@ -139,14 +149,18 @@ export function validateLocks(search: RawSearch): LocksSearch {
     d: search.d === 'e' || search.d === 'p' ? search.d : undefined,
     state: search.state === 'held' || search.state === 'free' ? search.state : undefined,
     from: text(search.from),
+    ...sorting(search, LOCK_SORTS),
   }) as LocksSearch;
 }
 
 export interface SequencesSearch {
   readonly q?: string;
   readonly from?: string;
+  /** One of `SEQUENCE_SORTS`; absent: by name. */
+  readonly sort?: string;
+  readonly dir?: 'desc';
 }
 
 export function validateSequences(search: RawSearch): SequencesSearch {
-  return compact({ q: text(search.q), from: text(search.from) }) as SequencesSearch;
+  return compact({ q: text(search.q), from: text(search.from), ...sorting(search, SEQUENCE_SORTS) }) as SequencesSearch;
 }

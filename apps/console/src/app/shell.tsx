@@ -1,14 +1,15 @@
 import { Drawer, Modal, Tooltip, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
 import { spotlight } from '@mantine/spotlight';
-import { IconMenu2, IconMoon, IconPlayerPause, IconPlayerPlay, IconSearch, IconSun } from '@tabler/icons-react';
+import { IconArrowsDiff, IconMenu2, IconMoon, IconPlayerPause, IconPlayerPlay, IconSearch, IconSun } from '@tabler/icons-react';
 import { Link, Outlet } from '@tanstack/react-router';
 import { lazy, Suspense, useCallback, useState } from 'react';
 import { isDown } from '../live/connection-state.ts';
-import { useConnection, useFeed, useFreeze, useLive, useRow } from '../live/use-live.ts';
+import { useConnection, useFeed, useFreeze, useLive, useMarkedAt, useRow } from '../live/use-live.ts';
 import { Boundary } from '../ui/panel.tsx';
 import { Announcer } from './announcer.tsx';
 import { ConnectionBand } from './connection-band.tsx';
 import { useHotkeys } from './hotkeys.ts';
+import { MarkBand } from './mark-band.tsx';
 import { PAGES } from './pages.ts';
 import { HealthPill, LivePill } from './pills.tsx';
 import { StatusBar } from './status-bar.tsx';
@@ -51,6 +52,7 @@ export function Shell() {
           <span>Go to key, lock, node…</span>
           <kbd>Ctrl K</kbd>
         </button>
+        <MarkButton />
         <FreezeButton />
         <LivePill />
         <ThemeButton />
@@ -60,6 +62,7 @@ export function Shell() {
       </nav>
       <main className="main" id="main" tabIndex={-1} data-down={isDown(state)}>
         <ConnectionBand />
+        <MarkBand />
         <Boundary>
           <Suspense fallback={<div className="page" aria-busy="true" />}>
             <Outlet />
@@ -136,6 +139,24 @@ function FreezeButton() {
   );
 }
 
+function MarkButton() {
+  const client = useLive();
+  const marked = useMarkedAt() !== undefined;
+  return (
+    <Tooltip label={marked ? 'Compare no more (m)' : 'Compare with the values of now (m)'}>
+      <button
+        type="button"
+        className="icon-button only-wide"
+        aria-label="Compare with the values of now"
+        aria-pressed={marked}
+        onClick={() => (marked ? client.unmark() : client.mark())}
+      >
+        <IconArrowsDiff size={16} />
+      </button>
+    </Tooltip>
+  );
+}
+
 function ThemeButton() {
   const scheme = useComputedColorScheme('light');
   const { setColorScheme } = useMantineColorScheme();
@@ -154,6 +175,8 @@ function Keys() {
     ['Ctrl K', 'go to a page, key, lock, sequence, node or partition'],
     ...PAGES.map(page => [`g ${page.key}`, page.label] as const),
     ['f', 'freeze and resume live updates'],
+    ['m', 'compare with the values of now, and end it'],
+    ['y', 'copy the name of the row or of what is open'],
     ['/', 'filter of the page'],
     ['arrows', 'move between the cells of the map'],
     ['j k', 'next and previous row'],

@@ -36,6 +36,7 @@ export class FeedStore implements FrameSink {
   private shown: ReadonlyMap<string, RowValue> = EMPTY_FEED.rows;
   private shownKeys: readonly string[] = [];
   private shownRows: readonly RowValue[] | undefined;
+  private markedRows: ReadonlyMap<string, RowValue> | undefined;
   private error: ErrorFrame | undefined;
   private queue: DataFrame[] = [];
   private readonly behindFreeze = new Set<string>();
@@ -95,6 +96,20 @@ export class FeedStore implements FrameSink {
   /** What the server says about the rows; undefined for topics of which it says nothing. */
   get window(): WindowInfo | undefined {
     return this.known.window;
+  }
+
+  /** The rows as they were when the user marked them, to compare with; the same map until then. */
+  get marked(): ReadonlyMap<string, RowValue> | undefined {
+    return this.markedRows;
+  }
+
+  /** Remembers what is shown now. A feed without rows has nothing to compare with. */
+  mark(): void {
+    this.markedRows = this.shown === EMPTY_FEED.rows ? undefined : this.shown;
+  }
+
+  unmark(): void {
+    this.markedRows = undefined;
   }
 
   get waiting(): number {

@@ -5,6 +5,8 @@ import { FeedStore, type FrameScheduler } from './feed-store.ts';
 
 /** A feed nobody shows is kept this long: going from one page to the next does not drop what both show. Milliseconds. */
 const RELEASE_AFTER_MS = 1_000;
+/** What changed behind a freeze is marked this long (console §4.5). Milliseconds. */
+const THAW_MARK_MS = 5_000;
 /** A hidden tab keeps only the overview after this long (console §4.5). Milliseconds. */
 export const HIDDEN_AFTER_MS = 60_000;
 
@@ -18,9 +20,12 @@ interface Held {
 export class LiveClient {
   readonly connection: LiveConnection;
   readonly freezeChanged = new Emitter();
+  readonly markChanged = new Emitter();
   private readonly feeds = new Map<string, Held>();
   private frozenNow = false;
   private waitingNow = 0;
+  private markedNow: number | undefined;
+  private cancelUnmark: (() => void) | undefined;
   private asleep = false;
   private readonly around: Surroundings;
   private readonly scheduler: FrameScheduler;
@@ -84,7 +89,10 @@ export class LiveClient {
   setFrozen(frozen: boolean): void {
     if (frozen === this.frozenNow) return;
     this.frozenNow = frozen;
-    if (!frozen) for (const { feed } of this.feeds.values()) feed.thaw();
+    if (!frozen) {
+      if (this.waitingNow > 0) this.markForAWhile();
+      for (const { feed } of this.feeds.values()) feed.thaw();
+    }
     this.countWaiting();
     this.freezeChanged.emit();
   }
@@ -95,6 +103,37 @@ export class LiveClient {
     if (waiting === this.waitingNow) return;
     this.waitingNow = waiting;
     this.freezeChanged.emit();
+  }
+
+  // ---- mark (console §4.5) --------------------------------------------------------------------------------------------------------
+
+  /** When the user remembered the values to compare with, by the wall clock; undefined: nothing is compared. */
+  get markedAtMs(): number | undefined {
+    return this.markedNow;
+  }
+
+  /** Remembers the values of every feed that is shown: what follows is shown beside them until {@link unmark}. */
+  mark(): void {
+    this.cancelUnmark?.();
+    this.cancelUnmark = undefined;
+    for (const { feed } of this.feeds.values()) feed.mark();
+    this.markedNow = this.around.wallMs();
+    this.markChanged.emit();
+  }
+
+  unmark(): void {
+    this.cancelUnmark?.();
+    this.cancelUnmark = undefined;
+    for (const { feed } of this.feeds.values()) feed.unmark();
+    this.markedNow = undefined;
+    this.markChanged.emit();
+  }
+
+  /** What changes now, because a freeze ends, is told apart for a while; a mark of the user's own stays what it is. */
+  private markForAWhile(): void {
+    if (this.markedNow !== undefined) return;
+    this.mark();
+    this.cancelUnmark = this.around.after(THAW_MARK_MS, () => this.unmark());
   }
 
   // ---- hidden tab ---------------------------------------------------------------------------------------------------------------

@@ -66,6 +66,18 @@ export function useFreeze(): { readonly frozen: boolean; readonly waiting: numbe
   return { frozen, waiting };
 }
 
+/** Since when values are compared with those of that instant; undefined: they are not. */
+export function useMarkedAt(): number | undefined {
+  const client = useLive();
+  return useSyncExternalStore(client.markChanged.subscribe, () => client.markedAtMs);
+}
+
+/** The rows of a feed as they were when the user marked them, by key. */
+export function useMarked<T>({ store }: Feed<T>): ReadonlyMap<string, T> | undefined {
+  const client = useLive();
+  return useSyncExternalStore(client.markChanged.subscribe, () => store.marked) as ReadonlyMap<string, T> | undefined;
+}
+
 const seconds = new SharedClock(1_000);
 
 /** Wall clock in milliseconds, stepping once a second, the same step for every component. */

@@ -341,15 +341,25 @@ export interface TopicParams {
   readonly count?: number;
   /** Instant in Unix milliseconds at which keys are read; absent: now. */
   readonly asOfMs?: number;
+  /** `locks` and `sequences`: by a {@link LockSort} or {@link SequenceSort} instead of the name; then there is one window, the first. */
+  readonly sort?: string;
+  readonly dir?: 'asc' | 'desc';
   readonly key?: string;
   readonly resource?: string;
   readonly name?: string;
 }
 
+export const LOCK_SORTS = ['expires', 'owner', 'token', 'refused', 'extends'] as const;
+export type LockSort = (typeof LOCK_SORTS)[number];
+export const SEQUENCE_SORTS = ['mark', 'rate', 'remaining', 'updated'] as const;
+export type SequenceSort = (typeof SEQUENCE_SORTS)[number];
+
 /** What a topic that is read on demand says about its rows. */
 export interface WindowInfo {
   /** Rows follow the last one: the next window begins `from` here. */
   readonly next: string | null;
+  /** Of a sorted window: rows that match; `atLeast`: only so many were looked at. */
+  readonly matching?: { readonly rows: number; readonly atLeast: boolean };
   /** Partitions whose rows are not among these. */
   readonly missing: readonly number[];
   /** Why the rows are not of now, or not there: the last read failed. */

@@ -37,6 +37,7 @@ import { RateMeter } from './rate-meter.ts';
 import { ConsoleReads, type ReadAnswer, WINDOW_ROWS } from './reads.ts';
 import { SERIES_STEPS, SeriesRecorder, type SeriesStep } from './series.ts';
 import { type FeedSource, MAX_SUBSCRIPTIONS, Session, type Socket, UNACKED_FRAMES } from './session.ts';
+import { isSort } from './sorting.ts';
 import {
   buildView,
   type ClusterView,
@@ -642,9 +643,9 @@ const PARAMS: Readonly<Record<Topic, readonly string[]>> = {
   tree: ['prefix', 'durability', 'from'],
   keys: ['prefix', 'durability', 'from', 'count', 'asOfMs'],
   key: ['key', 'durability', 'asOfMs'],
-  locks: ['prefix', 'from', 'count', 'filter'],
+  locks: ['prefix', 'from', 'count', 'filter', 'sort', 'dir'],
   lock: ['resource', 'durability'],
-  sequences: ['prefix', 'from', 'count'],
+  sequences: ['prefix', 'from', 'count', 'sort', 'dir'],
   sequence: ['name'],
   operations: ['filter'],
 };
@@ -674,7 +675,9 @@ function wrongRead(topic: Topic, given: TopicParams): string | undefined {
   if (required !== undefined && typeof given[required] !== 'string') return `${topic} needs ${required}`;
   const text = TEXTS.find(name => given[name] !== undefined && typeof given[name] !== 'string');
   if (text !== undefined) return `${text} is a text`;
-  const { durability, count, asOfMs } = given;
+  const { durability, count, asOfMs, sort, dir } = given;
+  if (sort !== undefined && !isSort(topic, sort)) return `${topic} are not sorted so`;
+  if (dir !== undefined && dir !== 'asc' && dir !== 'desc') return 'dir is asc or desc';
   if (durability !== undefined && durability !== 'persistent' && durability !== 'ephemeral') {
     return 'durability is persistent or ephemeral';
   }

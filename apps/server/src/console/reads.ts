@@ -16,6 +16,7 @@ import { LockWatch } from './lock-watch.ts';
 import { ConsoleCalls } from './node-calls.ts';
 import { toBase64, wallOf } from './readable.ts';
 import { SequenceWatch } from './sequence-watch.ts';
+import { sortedRows } from './sorting.ts';
 
 /** What a read on demand found: rows and what is to be said about them, or why there are none. */
 export type ReadAnswer = { readonly rows: readonly KeyedRow[]; readonly window: WindowInfo } | { readonly problem: string };
@@ -30,7 +31,7 @@ export const VALUE_HEAD_BYTES = 128 * 1024;
 const TREE_SPACES = 2_000;
 const SPACES_PER_PAGE = 1_000;
 const LISTED_PER_PAGE = 200;
-/** Names looked at for one window of a filtered list. */
+/** Names looked at for one window of a filtered or sorted list. */
 const LISTED_AT_MOST = 5_000;
 /** Later than every timestamp inside the millisecond. */
 const END_OF_MS = { n: 0x7fff_ffff, c: 0xffff_ffff };
@@ -260,13 +261,18 @@ export class ConsoleReads {
       answer: Awaited<ReturnType<KahunaNode['list']>>,
     ) => readonly { readonly name: string; readonly row: KeyedRow | undefined }[],
   ): Promise<ReadAnswer> {
-    const count = params.count ?? DEFAULT_ROWS;
+    const { sort, dir = 'asc' } = params;
+    const wanted = params.count ?? DEFAULT_ROWS;
+    const count = sort === undefined ? wanted : LISTED_AT_MOST;
     const rows: KeyedRow[] = [];
     const missing = new Set<number>();
-    let after: string | undefined = params.from;
+    let after: string | undefined = sort === undefined ? params.from : undefined;
     let more = true;
     for (let looked = 0; more && rows.length < count && looked < LISTED_AT_MOST; ) {
-      const limit = Math.min(LISTED_PER_PAGE, params.filter === undefined ? count - rows.length : LISTED_PER_PAGE);
+      const limit = Math.min(
+        LISTED_PER_PAGE,
+        params.filter === undefined ? Math.min(LISTED_PER_PAGE, count - rows.length) : LISTED_PER_PAGE,
+      );
       const answer = await this.node.list({ kind, prefix: params.prefix ?? '', after, limit }, this.deadline());
       if (answer.type !== ResponseType.Get) return { problem: refusalText(answer.type) };
       for (const partition of answer.missing) missing.add(partition);
@@ -277,7 +283,10 @@ export class ConsoleReads {
       more = after !== undefined;
     }
     const next = more ? (after ?? null) : null;
-    return { rows, window: { next, missing: [...missing].sort((a, b) => a - b), problem: null } };
+    const said = { missing: [...missing].sort((a, b) => a - b), problem: null };
+    if (sort === undefined) return { rows, window: { ...said, next } };
+    const shown = sortedRows(kind, rows, sort, dir).slice(0, wanted);
+    return { rows: shown, window: { ...said, next: null, matching: { rows: rows.length, atLeast: more } } };
   }
 }
 

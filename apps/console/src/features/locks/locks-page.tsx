@@ -7,10 +7,13 @@ import type { LocksSearch } from '../../app/search.ts';
 import { pathToSubject, subjectToPath } from '../../app/subject.ts';
 import { plural } from '../../format/numbers.ts';
 import { useFeed, usePhase, useRows, useWindow } from '../../live/use-live.ts';
-import type { DurabilityName } from '../../protocol/messages.ts';
+import type { DurabilityName, WindowInfo } from '../../protocol/messages.ts';
+import { ApplyOrder, useOrderedRows } from '../../ui/ordered-rows.tsx';
 import { Pager } from '../../ui/pager.tsx';
 import { Panel } from '../../ui/panel.tsx';
 import { ReadProblem } from '../../ui/read-problem.tsx';
+import { nextSort } from '../../ui/sort-header.tsx';
+import { sortedOf } from '../../ui/sorted-of.ts';
 import { Waiting } from '../../ui/waiting.tsx';
 import { LockPanel } from './lock-panel.tsx';
 import { LocksTable } from './locks-table.tsx';
@@ -47,8 +50,14 @@ export function LocksPage() {
     count: ROWS,
     ...(filter === undefined ? {} : { filter }),
     ...(search.from === undefined ? {} : { from: search.from }),
+    ...(search.sort === undefined ? {} : { sort: search.sort, dir: search.dir ?? 'asc' }),
   });
-  const rows = useRows(feed);
+  const order = useOrderedRows(
+    useRows(feed),
+    row => `${row.durability}/${row.resource}`,
+    search.sort === undefined ? undefined : JSON.stringify(search),
+  );
+  const { rows } = order;
   const phase = usePhase(feed);
   const window = useWindow(feed);
   const filtered = (search.q ?? '') !== '' || filter !== undefined;
@@ -105,7 +114,12 @@ export function LocksPage() {
         <Panel
           title={phase === 'ready' ? plural(rows.length, 'lock') : 'Locks'}
           className="named-list"
-          aside={<span className="muted small">in order of their names · whoever waits asks again, there is no queue</span>}
+          aside={
+            <>
+              <span className="muted small">{orderText(search, window)}</span>
+              <ApplyOrder order={order} />
+            </>
+          }
         >
           {phase === 'loading' ? (
             <Waiting height={320} what="the locks" />
@@ -118,7 +132,15 @@ export function LocksPage() {
                   onClear={() => void navigate({ to: '/locks', search: {} })}
                 />
               )}
-              {rows.length > 0 && <LocksTable rows={rows} chosen={chosen} />}
+              {rows.length > 0 && (
+                <LocksTable
+                  rows={rows}
+                  chosen={chosen}
+                  sort={search.sort}
+                  descending={search.dir === 'desc'}
+                  onSort={id => change(nextSort(search, id))}
+                />
+              )}
               <Pager
                 isFirst={search.from === undefined}
                 next={window?.next ?? null}
@@ -139,6 +161,19 @@ export function LocksPage() {
       </div>
     </Page>
   );
+}
+
+const SORT_TEXT: Readonly<Record<string, string>> = {
+  expires: 'by time left',
+  owner: 'by owner',
+  token: 'by token',
+  refused: 'by asks in vain',
+  extends: 'by extensions seen',
+};
+
+function orderText({ sort }: LocksSearch, window: WindowInfo | undefined): string {
+  if (sort === undefined) return 'in order of their names · whoever waits asks again, there is no queue';
+  return `${SORT_TEXT[sort] ?? ''}${sortedOf(window)}`;
 }
 
 function Empty({ filtered, onClear }: { filtered: boolean; onClear: () => void }) {

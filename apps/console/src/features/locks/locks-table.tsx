@@ -5,6 +5,7 @@ import { useFreshness } from '../../live/use-live.ts';
 import type { LockRow } from '../../protocol/messages.ts';
 import { KeyName } from '../../ui/key-name.tsx';
 import { Mark, type Tone } from '../../ui/marks.tsx';
+import { SortHeader } from '../../ui/sort-header.tsx';
 import { Lease } from './lease.tsx';
 
 const STATE_TONE: Readonly<Record<LockRow['state'], Tone>> = { held: 'good', expired: 'unknown', released: 'unknown' };
@@ -12,9 +13,12 @@ const STATE_TONE: Readonly<Record<LockRow['state'], Tone>> = { held: 'good', exp
 interface LocksTableProps {
   readonly rows: readonly LockRow[];
   readonly chosen: { readonly resource: string; readonly durability: string } | undefined;
+  readonly sort: string | undefined;
+  readonly descending: boolean;
+  readonly onSort: (id: string) => void;
 }
 
-export function LocksTable({ rows, chosen }: LocksTableProps) {
+export function LocksTable({ rows, chosen, ...sorting }: LocksTableProps) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard
     <section className="scroll-box" tabIndex={0} aria-label="List of locks">
@@ -22,17 +26,17 @@ export function LocksTable({ rows, chosen }: LocksTableProps) {
         <thead>
           <tr>
             <th scope="col">resource</th>
-            <th scope="col">owner</th>
-            <th scope="col" className="num">
-              token
-            </th>
-            <th scope="col">lease</th>
-            <th scope="col" className="num opt" title="Asks in vain within the last minute">
-              refused
-            </th>
-            <th scope="col" className="num opt2">
-              extends seen
-            </th>
+            <SortHeader id="owner" title="owner" {...sorting} />
+            <SortHeader id="token" title="token" className="num" {...sorting} />
+            <SortHeader id="expires" title="lease" {...sorting} />
+            <SortHeader
+              id="refused"
+              title="refused"
+              hint="Asks in vain within the last minute"
+              className="num opt"
+              {...sorting}
+            />
+            <SortHeader id="extends" title="extends seen" className="num opt2" {...sorting} />
             <th scope="col" className="opt2">
               durability
             </th>

@@ -1,9 +1,20 @@
 import './nodes.css';
 import { Link } from '@tanstack/react-router';
 import { bytes, integer, millis, percent, rate, signedMillis } from '../../format/numbers.ts';
-import { type Feed, useConnection, useFeed, useFreshness, useKeys, usePhase, useRow, useRows } from '../../live/use-live.ts';
+import {
+  type Feed,
+  useConnection,
+  useFeed,
+  useFreshness,
+  useKeys,
+  useMarked,
+  usePhase,
+  useRow,
+  useRows,
+} from '../../live/use-live.ts';
 import type { NodeRow, NodeState } from '../../protocol/messages.ts';
 import { StaleNote } from '../../ui/ages.tsx';
+import { Delta } from '../../ui/delta.tsx';
 import { Mark, type Tone } from '../../ui/marks.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
 
@@ -92,6 +103,7 @@ interface LineProps {
 
 function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
   const node = useRow(feed, nodeKey);
+  const then = useMarked(feed)?.get(nodeKey);
   const freshness = useFreshness(Number(nodeKey));
   const { welcome } = useConnection();
   if (node === undefined) return null;
@@ -116,6 +128,7 @@ function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
       <td>
         <span className="leads" title={`${node.name} leads ${leads} partitions`}>
           <span className="count" data-testid={`leads-${node.name}`}>
+            <Delta now={node.leads} then={then?.leads} />
             {integer(node.leads)}
           </span>
           <span className="bar" aria-hidden="true">
@@ -124,12 +137,21 @@ function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
         </span>
       </td>
       <td className="num">{integer(node.hosts)}</td>
-      <td className="num">{shown(rate(node.traffic.readsPerSec))}</td>
-      <td className="num">{shown(rate(node.traffic.writesPerSec))}</td>
+      <td className="num">
+        <Delta now={node.traffic.readsPerSec} then={then?.traffic.readsPerSec} />
+        {shown(rate(node.traffic.readsPerSec))}
+      </td>
+      <td className="num">
+        <Delta now={node.traffic.writesPerSec} then={then?.traffic.writesPerSec} />
+        {shown(rate(node.traffic.writesPerSec))}
+      </td>
       {wide && (
         <>
           <td className="num">{shown(percent(node.cpu))}</td>
-          <td className="num">{shown(bytes(node.rssBytes))}</td>
+          <td className="num">
+            <Delta now={node.rssBytes} then={then?.rssBytes} format={bytes} />
+            {shown(bytes(node.rssBytes))}
+          </td>
           <td className="num">{shown(millis(node.eventLoopP99Ms))}</td>
         </>
       )}

@@ -1,13 +1,14 @@
 import './overview.css';
 import { Popover } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
-import { lazy, Suspense } from 'react';
+import { lazy, type ReactNode, Suspense } from 'react';
 import { Page } from '../../app/page.tsx';
 import { SEVERITY_TONE, VERDICT_TONE } from '../../app/verdict.ts';
 import { integer, millis, rate } from '../../format/numbers.ts';
-import { useFeed, usePhase, useRow, useRows } from '../../live/use-live.ts';
+import { useFeed, useMarked, usePhase, useRow, useRows } from '../../live/use-live.ts';
 import type { OverviewRow, ProblemRow } from '../../protocol/messages.ts';
 import { Instant, Since } from '../../ui/ages.tsx';
+import { Delta } from '../../ui/delta.tsx';
 import { Mark } from '../../ui/marks.tsx';
 import { Panel } from '../../ui/panel.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
@@ -77,16 +78,38 @@ function VerdictLine({ overview }: { overview: OverviewRow | undefined }) {
 }
 
 function Figures({ overview }: { overview: OverviewRow | undefined }) {
+  const then = useMarked(useFeed('overview'));
   if (overview === undefined) return <Waiting height={66} what="the figures" />;
   const { traffic, partitions, nodes, notCounted } = overview;
+  const before = then?.get('overview')?.traffic;
   const least = notCounted.length > 0 ? '≥ ' : '';
   const known = (text: string) => (text.startsWith('–') ? text : least + text);
   return (
     <dl className="figures panel">
-      <Figure name="Reads" value={known(rate(traffic.readsPerSec))} hint="sum over the leaders, last 1 to 2 s" />
-      <Figure name="Writes" value={known(rate(traffic.writesPerSec))} hint="sum over the leaders, last 1 to 2 s" />
-      <Figure name="Read p99" value={millis(traffic.p99Ms.read)} hint="slowest node, last 10 s" />
-      <Figure name="Write p99" value={millis(traffic.p99Ms.write)} hint="slowest node, last 10 s" />
+      <Figure
+        name="Reads"
+        value={known(rate(traffic.readsPerSec))}
+        delta={<Delta now={traffic.readsPerSec} then={before?.readsPerSec} />}
+        hint="sum over the leaders, last 1 to 2 s"
+      />
+      <Figure
+        name="Writes"
+        value={known(rate(traffic.writesPerSec))}
+        delta={<Delta now={traffic.writesPerSec} then={before?.writesPerSec} />}
+        hint="sum over the leaders, last 1 to 2 s"
+      />
+      <Figure
+        name="Read p99"
+        value={millis(traffic.p99Ms.read)}
+        delta={<Delta now={traffic.p99Ms.read} then={before?.p99Ms.read} />}
+        hint="slowest node, last 10 s"
+      />
+      <Figure
+        name="Write p99"
+        value={millis(traffic.p99Ms.write)}
+        delta={<Delta now={traffic.p99Ms.write} then={before?.p99Ms.write} />}
+        hint="slowest node, last 10 s"
+      />
       <Figure name="Retries" value={known(rate(traffic.retriesPerSec))} hint="answers MustRetry, all nodes" />
       <Figure
         name="Partitions led"
@@ -104,13 +127,21 @@ function Figures({ overview }: { overview: OverviewRow | undefined }) {
   );
 }
 
-function Figure({ name, value, hint, alarming = false }: { name: string; value: string; hint: string; alarming?: boolean }) {
+interface FigureProps {
+  readonly name: string;
+  readonly value: string;
+  readonly hint: string;
+  readonly delta?: ReactNode;
+  readonly alarming?: boolean;
+}
+
+function Figure({ name, value, hint, delta, alarming = false }: FigureProps) {
   return (
     <div title={hint}>
       <dt>{name}</dt>
       <dd>
         {value}
-        {alarming && <Mark tone="warning" />}
+        {alarming && <Mark tone="warning" />} {delta}
       </dd>
     </div>
   );

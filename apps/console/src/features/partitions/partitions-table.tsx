@@ -2,9 +2,10 @@ import { Link } from '@tanstack/react-router';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { useRef } from 'react';
 import { integer, rate } from '../../format/numbers.ts';
-import { useFeed, useFreshness, useRows } from '../../live/use-live.ts';
+import { useFeed, useFreshness, useMarked, useRows } from '../../live/use-live.ts';
 import type { PartitionRow } from '../../protocol/messages.ts';
 import { Since } from '../../ui/ages.tsx';
+import { Delta } from '../../ui/delta.tsx';
 import { Mark } from '../../ui/marks.tsx';
 import { hasProblem } from '../map/cell-model.ts';
 import { COLUMNS, maxLag } from './columns.ts';
@@ -22,6 +23,7 @@ interface TableProps {
 /** Every partition as a row of a real table: what the map draws, in words and numbers. */
 export function PartitionsTable({ rows, sort, descending = false, onSort }: TableProps) {
   const nodes = useRows(useFeed('nodes'));
+  const marked = useMarked(useFeed('partitions'));
   const nameOf = (id: number) => nodes.find(n => n.nodeId === id)?.name ?? `node ${id}`;
   const box = useRef<HTMLDivElement>(null);
   const drawn = useVirtualizer({
@@ -63,7 +65,15 @@ export function PartitionsTable({ rows, sort, descending = false, onSort }: Tabl
           <Gap height={above} />
           {items.map(item => {
             const row = rows[item.index];
-            return row === undefined ? null : <PartitionLine key={item.key} row={row} index={item.index} nameOf={nameOf} />;
+            return row === undefined ? null : (
+              <PartitionLine
+                key={item.key}
+                row={row}
+                then={marked?.get(String(row.partitionId))}
+                index={item.index}
+                nameOf={nameOf}
+              />
+            );
           })}
           <Gap height={below} />
         </tbody>
@@ -83,11 +93,13 @@ function Gap({ height }: { height: number }) {
 
 interface PartitionLineProps {
   readonly row: PartitionRow;
+  /** As it was when the user marked the values. */
+  readonly then: PartitionRow | undefined;
   readonly index: number;
   readonly nameOf: (id: number) => string;
 }
 
-function PartitionLine({ row, index, nameOf }: PartitionLineProps) {
+function PartitionLine({ row, then, index, nameOf }: PartitionLineProps) {
   const freshness = useFreshness(row.source);
   const lag = maxLag(row);
   return (
@@ -106,19 +118,37 @@ function PartitionLine({ row, index, nameOf }: PartitionLineProps) {
         ) : (
           nameOf(row.leader.nodeId)
         )}
+        {then?.leader != null && then.leader.nodeId !== row.leader?.nodeId && (
+          <span className="delta"> was {nameOf(then.leader.nodeId)}</span>
+        )}
       </td>
       <td className="num">{row.leader === null ? '–' : <Since ms={row.leader.sinceMs} />}</td>
-      <td className="num">{row.term}</td>
+      <td className="num">
+        <Delta now={row.term} then={then?.term} />
+        {row.term}
+      </td>
       <td className="nowrap">
         {row.replicas
           .map(r => `${nameOf(r.nodeId)} ${r.nodeId === row.leader?.nodeId ? 'L' : r.role === 'Learner' ? 'n' : 'v'}`)
           .join(', ')}
       </td>
       <td className="num">{lag === null ? '–' : integer(lag)}</td>
-      <td className="num">{rate(row.load.readsPerSec)}</td>
-      <td className="num">{rate(row.load.writesPerSec)}</td>
-      <td className="num">{integer(row.commitIndex)}</td>
-      <td className="num">{integer(row.size.keys)}</td>
+      <td className="num">
+        <Delta now={row.load.readsPerSec} then={then?.load.readsPerSec} />
+        {rate(row.load.readsPerSec)}
+      </td>
+      <td className="num">
+        <Delta now={row.load.writesPerSec} then={then?.load.writesPerSec} />
+        {rate(row.load.writesPerSec)}
+      </td>
+      <td className="num">
+        <Delta now={row.commitIndex} then={then?.commitIndex} />
+        {integer(row.commitIndex)}
+      </td>
+      <td className="num">
+        <Delta now={row.size.keys} then={then?.size.keys} />
+        {integer(row.size.keys)}
+      </td>
       <td className="nowrap">
         <span className="state">
           {hasProblem(row) && <Mark tone="warning" label="problem" />}

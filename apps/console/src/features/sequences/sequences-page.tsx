@@ -8,13 +8,17 @@ import { Page } from '../../app/page.tsx';
 import type { SequencesSearch } from '../../app/search.ts';
 import { pathToSubject, subjectToPath } from '../../app/subject.ts';
 import { integer, plural, rate } from '../../format/numbers.ts';
-import { useFeed, useFreshness, useMay, usePhase, useRows, useWindow } from '../../live/use-live.ts';
-import type { SequenceRow } from '../../protocol/messages.ts';
+import { useFeed, useFreshness, useMarked, useMay, usePhase, useRows, useWindow } from '../../live/use-live.ts';
+import type { SequenceRow, WindowInfo } from '../../protocol/messages.ts';
 import { Instant } from '../../ui/ages.tsx';
+import { Delta } from '../../ui/delta.tsx';
 import { KeyName } from '../../ui/key-name.tsx';
+import { ApplyOrder, useOrderedRows } from '../../ui/ordered-rows.tsx';
 import { Pager } from '../../ui/pager.tsx';
 import { Panel } from '../../ui/panel.tsx';
 import { ReadProblem } from '../../ui/read-problem.tsx';
+import { nextSort, SortHeader } from '../../ui/sort-header.tsx';
+import { sortedOf } from '../../ui/sorted-of.ts';
 import { Waiting } from '../../ui/waiting.tsx';
 import { CreateSequence } from './sequence-forms.tsx';
 import { SequencePanel } from './sequence-panel.tsx';
@@ -37,15 +41,21 @@ export function SequencesPage() {
     prefix,
     count: ROWS,
     ...(search.from === undefined ? {} : { from: search.from }),
+    ...(search.sort === undefined ? {} : { sort: search.sort, dir: search.dir ?? 'asc' }),
   });
-  const rows = useRows(feed);
+  const order = useOrderedRows(useRows(feed), row => row.name, search.sort === undefined ? undefined : JSON.stringify(search));
+  const { rows } = order;
+  const marked = useMarked(feed);
   const phase = usePhase(feed);
   const window = useWindow(feed);
   const here =
     chosen === undefined
       ? ({ to: '/sequences' } as const)
       : ({ to: '/sequences/$', params: { _splat: subjectToPath(chosen) } } as const);
-  const change = (next: SequencesSearch, replace = false) => void navigate({ ...here, search: next, replace });
+  const change = (to: Partial<Record<keyof SequencesSearch, string | undefined>>, replace = false) => {
+    const next = Object.entries({ ...search, from: undefined, ...to }).filter(([, value]) => value !== undefined);
+    void navigate({ ...here, search: Object.fromEntries(next) as SequencesSearch, replace });
+  };
   return (
     <Page
       title="Sequences"
@@ -59,7 +69,7 @@ export function SequencesPage() {
             data-page-filter
             spellCheck={false}
             value={search.q ?? ''}
-            onChange={event => change(event.currentTarget.value === '' ? {} : { q: event.currentTarget.value }, true)}
+            onChange={event => change({ q: event.currentTarget.value || undefined }, true)}
           />
           <button type="button" className="text-button" disabled={!mayCreate} onClick={() => setCreating(true)}>
             <IconPlus size={14} aria-hidden /> New sequence
@@ -71,7 +81,12 @@ export function SequencesPage() {
         <Panel
           title={phase === 'ready' ? plural(rows.length, 'sequence') : 'Sequences'}
           className="named-list"
-          aside={<span className="muted small">mark: no value above it was handed out</span>}
+          aside={
+            <>
+              <span className="muted small">{orderText(search, window)}</span>
+              <ApplyOrder order={order} />
+            </>
+          }
         >
           {phase === 'loading' ? (
             <Waiting height={320} what="the sequences" />
@@ -79,14 +94,26 @@ export function SequencesPage() {
             <>
               <ReadProblem window={window} hasRows={rows.length > 0} />
               {rows.length === 0 && window?.problem === null && (
-                <Empty filtered={search.q !== undefined || search.from !== undefined} onClear={() => change({})} />
+                <Empty
+                  filtered={search.q !== undefined || search.from !== undefined}
+                  onClear={() => void navigate({ to: '/sequences', search: {} })}
+                />
               )}
-              {rows.length > 0 && <SequencesTable rows={rows} chosen={chosen} />}
+              {rows.length > 0 && (
+                <SequencesTable
+                  rows={rows}
+                  marked={marked}
+                  chosen={chosen}
+                  sort={search.sort}
+                  descending={search.dir === 'desc'}
+                  onSort={id => change(nextSort(search, id))}
+                />
+              )}
               <Pager
                 isFirst={search.from === undefined}
                 next={window?.next ?? null}
-                onFirst={() => change(search.q === undefined ? {} : { q: search.q })}
-                onNext={from => change({ ...search, from })}
+                onFirst={() => change({})}
+                onNext={from => change({ from })}
               />
             </>
           )}
@@ -109,6 +136,17 @@ export function SequencesPage() {
   );
 }
 
+const SORT_TEXT: Readonly<Record<string, string>> = {
+  mark: 'by mark',
+  rate: 'by rate',
+  remaining: 'by values left',
+  updated: 'by their last change',
+};
+
+function orderText({ sort }: SequencesSearch, window: WindowInfo | undefined): string {
+  return sort === undefined ? 'mark: no value above it was handed out' : `${SORT_TEXT[sort] ?? ''}${sortedOf(window)}`;
+}
+
 function Empty({ filtered, onClear }: { filtered: boolean; onClear: () => void }) {
   if (!filtered) return <p className="note">There is no sequence yet. Create the first one with the button above.</p>;
   return (
@@ -121,7 +159,16 @@ function Empty({ filtered, onClear }: { filtered: boolean; onClear: () => void }
   );
 }
 
-function SequencesTable({ rows, chosen }: { rows: readonly SequenceRow[]; chosen: string | undefined }) {
+interface SequencesTableProps {
+  readonly rows: readonly SequenceRow[];
+  readonly marked: ReadonlyMap<string, SequenceRow> | undefined;
+  readonly chosen: string | undefined;
+  readonly sort: string | undefined;
+  readonly descending: boolean;
+  readonly onSort: (id: string) => void;
+}
+
+function SequencesTable({ rows, marked, chosen, ...sorting }: SequencesTableProps) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard
     <section className="scroll-box" tabIndex={0} aria-label="List of sequences">
@@ -129,27 +176,19 @@ function SequencesTable({ rows, chosen }: { rows: readonly SequenceRow[]; chosen
         <thead>
           <tr>
             <th scope="col">name</th>
-            <th scope="col" className="num">
-              mark
-            </th>
+            <SortHeader id="mark" title="mark" className="num" {...sorting} />
             <th scope="col" className="num opt2">
               increment
             </th>
             <th scope="col" className="num opt2">
               block
             </th>
-            <th scope="col" className="num">
-              reserved
-            </th>
+            <SortHeader id="rate" title="reserved" className="num" {...sorting} />
             <th scope="col" className="num opt">
               maximum
             </th>
-            <th scope="col" className="num opt">
-              remaining
-            </th>
-            <th scope="col" className="num opt2">
-              updated
-            </th>
+            <SortHeader id="remaining" title="remaining" className="num opt" {...sorting} />
+            <SortHeader id="updated" title="updated" className="num opt2" {...sorting} />
             <th scope="col" className="num opt2">
               partition
             </th>
@@ -157,7 +196,7 @@ function SequencesTable({ rows, chosen }: { rows: readonly SequenceRow[]; chosen
         </thead>
         <tbody>
           {rows.map(row => (
-            <SequenceLine key={row.name} row={row} chosen={row.name === chosen} />
+            <SequenceLine key={row.name} row={row} then={marked?.get(row.name)} chosen={row.name === chosen} />
           ))}
         </tbody>
       </table>
@@ -165,7 +204,14 @@ function SequencesTable({ rows, chosen }: { rows: readonly SequenceRow[]; chosen
   );
 }
 
-function SequenceLine({ row, chosen }: { row: SequenceRow; chosen: boolean }) {
+interface SequenceLineProps {
+  readonly row: SequenceRow;
+  /** As it was when the user marked the values. */
+  readonly then: SequenceRow | undefined;
+  readonly chosen: boolean;
+}
+
+function SequenceLine({ row, then, chosen }: SequenceLineProps) {
   const freshness = useFreshness(row.source);
   return (
     <tr data-stale={freshness.level} aria-selected={chosen} aria-label={`sequence ${row.name}`}>
@@ -181,7 +227,10 @@ function SequenceLine({ row, chosen }: { row: SequenceRow; chosen: boolean }) {
           <KeyName name={row.name} />
         </Link>
       </th>
-      <td className="num">{integer(row.currentValue)}</td>
+      <td className="num">
+        <Delta now={row.currentValue} then={then?.currentValue} format={integer} />
+        {integer(row.currentValue)}
+      </td>
       <td className="num opt2">{integer(row.increment)}</td>
       <td className="num opt2">{row.blockSize === null ? <span className="muted">default</span> : integer(row.blockSize)}</td>
       <td className="num">{rate(row.reservedPerSec)}</td>
