@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import * as grpc from '@grpc/grpc-js';
 import { Kahuna } from '@kahuna/client';
 import { CHANNEL_OPTIONS } from '@kahuna/e2e';
@@ -111,6 +112,7 @@ export class KahunaLibraryWatchers implements Watchers {
 
   async begin(): Promise<void> {
     const { signal } = this.stop;
+    setMaxListeners(this.watches, signal);
     const watches = Array.from({ length: this.watches }, () => this.client.watch.key(this.key, { signal }));
     for (const [watch, changes] of watches.entries()) {
       const loop = async (): Promise<void> => {
