@@ -88,7 +88,7 @@ export function readHeader(reader: ByteReader): FrameHeader {
 
 export function writeHlc(writer: ByteWriter, t: Hlc): void {
   writer.varint(t.l);
-  if (t.l === 0 && t.c === 0 && t.n === 0) return;
+  if (t.l === 0) return;
   writer.varint(t.c);
   writer.varint(t.n);
 }
