@@ -4,6 +4,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endOrphans, RUN_MARK } from './lib/orphans.mjs';
 import { ensureBrowser, ensureDependencies } from './lib/prepare.mjs';
 import { inRoot, nodeTool, run } from './lib/run.mjs';
 
@@ -23,6 +24,8 @@ const groups = [
   { projects: ['unit', 'console', 'sim'], options: ['--maxWorkers=2'] },
   { projects: ['e2e'], options: ['--maxWorkers=3', '--maxConcurrency=15'] },
 ];
+
+const runId = `${process.pid}-${Date.now()}`;
 
 let passed = 0;
 let failed = 0;
@@ -68,7 +71,7 @@ async function runTests(group, reportDirectory) {
       '--reporter=json',
       `--outputFile.json=${report}`,
     ],
-    { stream: true, env: { FORCE_COLOR: '0', NO_COLOR: '1' } },
+    { stream: true, env: { FORCE_COLOR: '0', NO_COLOR: '1', [RUN_MARK]: runId } },
   );
   try {
     const result = JSON.parse(readFileSync(report, 'utf8'));
@@ -107,5 +110,6 @@ if (!only || only.includes('e2e')) {
 
 const reportDirectory = mkdtempSync(join(tmpdir(), 'kahuna-test-'));
 for (const group of groups) await runTests(group, reportDirectory);
+for (const { pid, command } of await endOrphans(runId)) problem(`a test left process ${pid} behind: ${command}`);
 rmSync(reportDirectory, { recursive: true, force: true });
 finish();

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { owned } from '../harness/processes.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 /** The program under test; KAHUNA_CLI_ENTRY names another build of it. */
@@ -46,11 +47,13 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
 
 function finished(command: string, args: readonly string[], { input = '', env = {}, cwd }: RunOptions): Promise<Finished> {
   // One pipe for both, by the shell: two pipes would lose the order.
-  const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', command, ...args], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...plainEnvironment(), ...env },
-    ...(cwd === undefined ? {} : { cwd }),
-  });
+  const child = owned(
+    spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', command, ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...plainEnvironment(), ...env },
+      ...(cwd === undefined ? {} : { cwd }),
+    }),
+  );
   const chunks: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
   // A program that ends without reading its input is none of our troubles.

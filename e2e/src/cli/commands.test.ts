@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer, request as forward } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
@@ -7,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { http } from '../clients/rest-kv.ts';
 import { Cluster } from '../harness/cluster.ts';
-import { until } from '../harness/processes.ts';
+import { spawnOwned, until } from '../harness/processes.ts';
 import { commandLine, runCli, runShellLine } from './command-line.ts';
 
 let cluster: Cluster;
@@ -179,7 +178,9 @@ describe('ends of the program (cli §2.1)', () => {
     });
     await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve));
     const { port } = silent.address() as AddressInfo;
-    const child = spawn(process.execPath, [commandLine(), '-c', `http://127.0.0.1:${port}`, '--get', 'k'], { stdio: 'ignore' });
+    const child = spawnOwned(process.execPath, [commandLine(), '-c', `http://127.0.0.1:${port}`, '--get', 'k'], {
+      stdio: 'ignore',
+    });
     const exit = new Promise(resolve => {
       child.on('exit', resolve);
     });

@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
-import { until } from '../harness/processes.ts';
+import { spawnOwned, until } from '../harness/processes.ts';
 import { commandLine, plainEnvironment } from './command-line.ts';
 
 export const KEY = {
@@ -27,7 +27,7 @@ export class InteractiveCli {
   readonly exit: Promise<number | null>;
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
-    this.child = spawn(process.execPath, [commandLine(), '--force-rich', ...args], {
+    this.child = spawnOwned(process.execPath, [commandLine(), '--force-rich', ...args], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...plainEnvironment(), ...env },
     });

@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Cluster } from '../harness/cluster.ts';
-import { until } from '../harness/processes.ts';
+import { spawnOwned, until } from '../harness/processes.ts';
 import { commandLine, plainEnvironment, runCli } from './command-line.ts';
 import { InteractiveCli, KEY } from './interactive.ts';
 
@@ -38,7 +38,7 @@ class Watching {
   readonly exit: Promise<number | null>;
 
   constructor(...args: string[]) {
-    this.child = spawn(process.execPath, [commandLine(), '-c', endpoint, ...args], {
+    this.child = spawnOwned(process.execPath, [commandLine(), '-c', endpoint, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: plainEnvironment(),
     });

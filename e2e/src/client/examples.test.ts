@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type EmbeddedNode, startEmbeddedNode } from '@kahuna/server';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { owned } from '../harness/processes.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 
@@ -15,11 +16,13 @@ afterAll(() => node.stop());
 /** Runs an example as its reader would, and returns its lines. An example that does not end by itself fails by the test's limit. */
 function run(example: string): Promise<string[]> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'examples', example)], {
-      cwd: ROOT,
-      env: { ...process.env, KAHUNA_URL: node.url },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = owned(
+      spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'examples', example)], {
+        cwd: ROOT,
+        env: { ...process.env, KAHUNA_URL: node.url },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
     let out = '';
     let complaint = '';
     child.stdout.setEncoding('utf8').on('data', text => {

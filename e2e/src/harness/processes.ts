@@ -1,6 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 /**
  * Children of this process, killed when it ends however it ends. A test that fails in the middle must not leave a server behind
@@ -18,13 +18,16 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-/** Starts a child that does not outlive this process. */
-export function spawnOwned(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
-  const child = spawn(command, args, options);
+/** A child that does not outlive this process. */
+export function owned<C extends ChildProcess>(child: C): C {
   children.add(child);
   child.once('exit', () => children.delete(child));
   child.once('error', () => children.delete(child));
   return child;
+}
+
+export function spawnOwned(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  return owned(spawn(command, args, options));
 }
 
 /** Resolves once the child has ended; at once if it has. */
@@ -57,20 +60,50 @@ export function residentBytes(pid: number): number {
 
 /**
  * Listening ports come from below the range that the kernel hands to outgoing connections (32768 up), so that no connection can
- * take one between our look and the server's bind. Each process begins elsewhere, so that two test runs rarely meet.
+ * take one between our look and the server's bind. They come in blocks, each owned by one process of all test runs on this machine:
+ * a port that looks free may belong to a server that is being restarted, and its successor would not find it again.
  */
 const FIRST_PORT = 15_000;
-const LAST_PORT = 32_000;
-let nextPort = FIRST_PORT + ((process.pid * 997) % (LAST_PORT - FIRST_PORT));
+const BLOCK_PORTS = 50;
+const BLOCKS = 340;
 
-/** A port that nothing listens on, on any address, at this moment; never handed out twice by this process. */
+/** Ports of ours that were not handed out yet. Owning the block is listening on its first port: the kernel ends that with the process. */
+interface PortBlock {
+  next: number;
+  readonly end: number;
+  readonly owned: Server;
+}
+
+let block: Promise<PortBlock> | undefined;
+
+/** A port that nothing listens on, on any address, at this moment; never handed out twice by this process, nor by another while it lives. */
 export async function freePort(): Promise<number> {
-  for (let attempt = 0; attempt < 1000; attempt++) {
-    const port = nextPort;
-    nextPort = nextPort >= LAST_PORT ? FIRST_PORT : nextPort + 1;
-    if (await canListen(port)) return port;
+  for (;;) {
+    block ??= claimBlock();
+    const claimed = block;
+    const ports = await claimed;
+    while (ports.next < ports.end) {
+      const port = ports.next++;
+      if (await canListen(port)) return port;
+    }
+    if (block === claimed) block = undefined;
   }
-  throw new Error('no free port found');
+}
+
+async function claimBlock(): Promise<PortBlock> {
+  // Each process begins elsewhere, only so that it finds one soon.
+  for (let i = 0; i < BLOCKS; i++) {
+    const first = FIRST_PORT + ((process.pid * 37 + i) % BLOCKS) * BLOCK_PORTS;
+    const owned = createServer();
+    const isOurs = await new Promise<boolean>(resolve => {
+      owned.once('error', () => resolve(false));
+      owned.listen({ port: first, host: '127.0.0.1', exclusive: true }, () => resolve(true));
+    });
+    if (!isOurs) continue;
+    owned.unref();
+    return { next: first + 1, end: first + BLOCK_PORTS, owned };
+  }
+  throw new Error('no block of ports is free');
 }
 
 function canListen(port: number): Promise<boolean> {
