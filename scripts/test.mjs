@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endOrphans, RUN_MARK } from './lib/orphans.mjs';
-import { ensureBrowser, ensureDependencies } from './lib/prepare.mjs';
+import { ensureBrowser, ensureDependencies, nodeProblem } from './lib/prepare.mjs';
 import { inRoot, nodeTool, run } from './lib/run.mjs';
 
 const argument = name => {
@@ -71,7 +71,7 @@ async function runTests(group, reportDirectory) {
       '--reporter=json',
       `--outputFile.json=${report}`,
     ],
-    { stream: true, env: { FORCE_COLOR: '0', NO_COLOR: '1', [RUN_MARK]: runId } },
+    { stream: true, env: { NODE_ENV: 'test', FORCE_COLOR: '0', NO_COLOR: '1', [RUN_MARK]: runId } },
   );
   try {
     const result = JSON.parse(readFileSync(report, 'utf8'));
@@ -88,7 +88,7 @@ async function runTests(group, reportDirectory) {
   }
 }
 
-const missing = await ensureDependencies();
+const missing = nodeProblem() ?? (await ensureDependencies());
 if (missing) {
   problem(missing);
   finish();

@@ -1,16 +1,12 @@
 // Brings the server to where it can be run: Node.js new enough, dependencies, builds. Uses only what Node itself brings.
 import { consoleIsFresh, serverIsFresh } from './freshness.mjs';
-import { ensureDependencies } from './prepare.mjs';
+import { ensureDependencies, nodeProblem } from './prepare.mjs';
 import { inRoot, run } from './run.mjs';
-
-const NEEDED = [20, 11];
 
 /** Returns the problem as a text for the terminal, or undefined. */
 export async function prepareServer() {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1])) {
-    return `Kahuna needs Node.js ${NEEDED.join('.')} or newer; this is ${process.versions.node}.`;
-  }
+  const tooOld = nodeProblem();
+  if (tooOld !== undefined) return tooOld;
   const missing = await ensureDependencies();
   if (missing !== undefined) return missing;
   if (!serverIsFresh()) {

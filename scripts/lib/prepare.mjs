@@ -3,9 +3,18 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { inRoot, run } from './run.mjs';
 
+const NEEDED = [20, 11];
+
+/** Why the Node that runs us is too old, or undefined. */
+export function nodeProblem() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major > NEEDED[0] || (major === NEEDED[0] && minor >= NEEDED[1])) return undefined;
+  return `Kahuna needs Node.js ${NEEDED.join('.')} or newer; this is ${process.versions.node}.`;
+}
+
 /**
  * True when node_modules holds what package-lock.json names. npm leaves a copy of the lock it installed from in
- * node_modules/.package-lock.json; a changed name, version or checksum means that the tree is another one.
+ * node_modules/.package-lock.json; a changed name or version means that the tree is another one.
  */
 export function dependenciesInstalled() {
   const installedPath = inRoot('node_modules', '.package-lock.json');
@@ -25,7 +34,9 @@ export function dependenciesInstalled() {
 export async function ensureDependencies() {
   if (dependenciesInstalled()) return undefined;
   console.log('installing dependencies (npm ci) …');
-  const { code, output } = await run(['npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  // Tools and native engines are needed whatever the caller's NODE_ENV and npm settings leave out.
+  const whole = ['--include=dev', '--include=optional'];
+  const { code, output } = await run(['npm', 'ci', ...whole, '--no-audit', '--no-fund', '--loglevel=error']);
   return code === 0 ? undefined : `npm ci failed:\n${output}`;
 }
 
