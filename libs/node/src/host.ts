@@ -569,7 +569,9 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   createEphemeralLocks(replica: Replica): EphemeralLocks {
     const eviction = { ...DEFAULT_LOCK_EVICTION, idleMs: this.settings.lockIdleMs };
-    return new EphemeralLocks(replica.group.term, this.ephemeralCache, eviction);
+    const locks = new EphemeralLocks(replica.group.term, this.ephemeralCache, eviction);
+    locks.observer = this.watches.ephemeralObserver(replica.partitionId);
+    return locks;
   }
 
   createSequencer(replica: Replica): Sequencer {

@@ -269,7 +269,11 @@ function writeRow(writer: ByteWriter, row: ListedRow): void {
 function readContenders(reader: ByteReader): readonly LockContender[] {
   const count = reader.varint();
   if (count > reader.remaining) throw new DecodeError('more contenders than bytes');
-  return Array.from({ length: count }, () => ({ owner: new Uint8Array(reader.bytes()), asks: reader.varint(), lastMs: reader.varint() }));
+  return Array.from({ length: count }, () => ({
+    owner: new Uint8Array(reader.bytes()),
+    asks: reader.varint(),
+    lastMs: reader.varint(),
+  }));
 }
 
 function readRow(reader: ByteReader, partitionId: PartitionId): ListedRow {

@@ -20,6 +20,7 @@ import {
   type FlushBatch,
   type ListingQuery,
   type ListingScan,
+  type Lock,
   LockResponseType,
   type LockRow,
   type Operation,
@@ -767,6 +768,11 @@ export class Replica {
       this.waitForApply(request.settlesWith, [request]);
     }
     return false;
+  }
+
+  /** An ephemeral lock as this leader's memory has it; whether it still leads is not asked. */
+  ephemeralLock(name: string): Lock | undefined {
+    return this.ephemeralLocks?.lock(name);
   }
 
   /** A page of locks or sequences, as this leader knows them now. */

@@ -1,6 +1,7 @@
 import { HLC_ZERO, type PartitionId } from '@kahuna/base';
 import {
   Durability,
+  type EphemeralLockObserver,
   isUsableKey,
   type LockOperation,
   LockResponseType,
@@ -11,10 +12,13 @@ import {
 import { isReservedKey, isWellFormed, keySpaceOf } from '@kahuna/range-router';
 import { type Dispatcher, partitionOf } from './dispatcher.ts';
 import type { NodeInternals } from './internals.ts';
+import type { NamedWatch } from './named-watch.ts';
 import { admitted } from './operation-input.ts';
 import type { StateEngine } from './ports.ts';
 import type { Replica } from './replica.ts';
+import { routingView } from './views.ts';
 import type { KeyWatchQuery, LockSubject, SequenceSubject, Watch, WatchEnd, WatchQuery, WatchStart } from './watch-api.ts';
+import { EphemeralFeed, EphemeralLockWatch } from './watch-ephemeral.ts';
 import { Feed } from './watch-feed.ts';
 import { NameWatch } from './watch-name.ts';
 import { NodeWatch, type WatchHost } from './watch-part.ts';
@@ -44,6 +48,7 @@ export class WatchHub implements WatchHost {
   readonly engine: StateEngine;
   private readonly dispatcher: Dispatcher;
   private readonly feeds = new Map<PartitionId, Feed>();
+  private readonly ephemeral = new Map<PartitionId, EphemeralFeed>();
   private woken: (() => void)[] = [];
   private readonly watches = new Set<Watch & { fail(end: WatchEnd): void }>();
 
@@ -79,15 +84,61 @@ export class WatchHub implements WatchHost {
     if (refusal !== undefined || table === undefined) return this.refused(refusal ?? 'unavailable', wake);
     const replica = this.node.replica(partitionOf(table, operation));
     if (replica === undefined) return this.refused('unavailable', wake);
-    if (isEphemeral(subject)) return this.refused('invalid', wake);
+    if (isEphemeral(subject)) return this.openEphemeral(operation.key, replica, wake);
     const watch = new NameWatch(this, { ...subject, name: operation.key }, start, this.feedOf(replica), wake);
     this.watches.add(watch);
     return watch;
   }
 
-  private refused(end: WatchEnd, wake: () => void): Watch {
+  /** Ephemeral locks live on the leader. */
+  private openEphemeral(name: string, replica: Replica, wake: () => void): Watch {
+    if (!replica.servesAsLeader || !replica.mayServe)
+      return this.refused('not-leader', wake, this.leaderUrlOf(replica.partitionId));
+    const watch = new EphemeralLockWatch(this, name, this.ephemeralFeedOf(replica), wake);
+    this.watches.add(watch);
+    return watch;
+  }
+
+  private ephemeralFeedOf(replica: Replica): EphemeralFeed {
+    const { partitionId } = replica;
+    const known = this.ephemeral.get(partitionId);
+    if (known !== undefined && !known.isOver) return known;
+    const feed: EphemeralFeed = new EphemeralFeed(
+      this,
+      replica,
+      (name, done) => this.askOwnLeader(name, done),
+      () => {
+        if (this.ephemeral.get(partitionId) === feed) this.ephemeral.delete(partitionId);
+      },
+    );
+    // The watches of a term that is over end with their next question or tick.
+    known?.tick(this.node.hlc.current());
+    this.ephemeral.set(partitionId, feed);
+    return feed;
+  }
+
+  private askOwnLeader(name: string, done: (confirmed: boolean) => void): void {
+    const complete = (_token: number, { type, route }: OperationResult): void => {
+      const isAnswer = type === LockResponseType.Got || type === LockResponseType.LockDoesNotExist;
+      done(isAnswer && route?.nodeId === this.node.nodeId);
+    };
+    this.dispatcher.submit(lookOf({ kind: 'lock', name, durability: Durability.Ephemeral }), { complete }, 0, 0);
+  }
+
+  /** Told by the locks of whoever leads the partition; costs a look where nobody watches. */
+  ephemeralObserver(partitionId: PartitionId): EphemeralLockObserver {
+    return {
+      changed: (name, before, after, stamp) => this.ephemeral.get(partitionId)?.changed(name, before, after, stamp),
+    };
+  }
+
+  private leaderUrlOf(partitionId: PartitionId): string {
+    return routingView(this.node, undefined).leaders.find(leader => leader.partitionId === partitionId)?.url ?? '';
+  }
+
+  private refused(end: WatchEnd, wake: () => void, leaderUrl = ''): Watch {
     this.wakeSoon(wake);
-    return { end, leaderUrl: '', take: () => [], position: () => undefined, close: () => undefined };
+    return { end, leaderUrl, take: () => [], position: () => undefined, close: () => undefined };
   }
 
   private refusalOf({ shape, start }: KeyWatchQuery): WatchEnd | undefined {
@@ -119,7 +170,7 @@ export class WatchHub implements WatchHost {
     return feed;
   }
 
-  closed(watch: NameWatch | NodeWatch): void {
+  closed(watch: NamedWatch | NodeWatch): void {
     this.watches.delete(watch);
   }
 
@@ -136,8 +187,8 @@ export class WatchHub implements WatchHost {
 
   /** Expiries need an entry behind them to be certain: where none comes by itself, one without effect is proposed. */
   tick(): void {
-    if (this.feeds.size === 0) return;
     const nowMs = this.node.hlc.current().l;
+    for (const feed of [...this.ephemeral.values()]) feed.tick(this.node.hlc.current());
     for (const feed of this.feeds.values()) {
       this.askAboutLeases(feed, nowMs);
       if (feed.ticking || !feed.waitsForEntry(nowMs)) continue;

@@ -42,6 +42,11 @@ class EphemeralLock extends CachedRecord {
  * long as the table lives: a lock that is not here begins above the highest token that was evicted.
  * A held lock is never evicted; if nothing else is left to go, new names are refused.
  */
+/** Told of every change, in the step that makes it: nobody knows yet whether its leader still leads. */
+export interface EphemeralLockObserver {
+  changed(name: string, before: Lock | undefined, after: Lock, stamp: Hlc): void;
+}
+
 export class EphemeralLocks implements RecordOwner {
   private readonly term: Term;
   private readonly cache: HeadCache;
@@ -51,6 +56,7 @@ export class EphemeralLocks implements RecordOwner {
   private tokenFloor = -1;
   private operations = 0;
   private cursor: IterableIterator<EphemeralLock> | undefined;
+  observer: EphemeralLockObserver | undefined;
 
   constructor(term: Term, cache: HeadCache, eviction: LockEviction = DEFAULT_LOCK_EVICTION) {
     this.term = term;
@@ -62,6 +68,11 @@ export class EphemeralLocks implements RecordOwner {
     return this.locks.size;
   }
 
+  /** What memory knows of a lock, be it free. */
+  lock(name: string): Lock | undefined {
+    return this.locks.get(name)?.lock;
+  }
+
   /** Evaluates one operation now: `stamp` is freshly minted by the leader. The name is one of this partition. */
   execute(operation: LockOperation, stamp: Hlc): OperationResult {
     const record = this.locks.get(operation.key);
@@ -69,7 +80,9 @@ export class EphemeralLocks implements RecordOwner {
       this.cache.shrink(stamp.l);
       return lockAnswer(LockResponseType.MustRetry, 0);
     }
-    const { answer, lock } = evaluateLock(record?.lock, operation, this.moment(stamp));
+    const before = record?.lock;
+    const { answer, lock } = evaluateLock(before, operation, this.moment(stamp));
+    if (lock !== before && lock !== undefined) this.observer?.changed(operation.key, before, lock, stamp);
     if (record !== undefined) {
       record.used = true;
       record.lastUsedMs = stamp.l;

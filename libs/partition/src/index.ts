@@ -1,5 +1,5 @@
 export { decodeBatch, encodeBatch, lastStampOf, UnknownCommandError } from './batch-codec.ts';
-export { DEFAULT_LOCK_EVICTION, EphemeralLocks } from './ephemeral-locks.ts';
+export { DEFAULT_LOCK_EVICTION, type EphemeralLockObserver, EphemeralLocks } from './ephemeral-locks.ts';
 export { EPHEMERAL_DEAD_MS, EPHEMERAL_VERSIONS, EphemeralTable, type EphemeralTableOptions } from './ephemeral-table.ts';
 export { isUsableKey } from './evaluate.ts';
 export { HeadCache } from './head-cache.ts';

@@ -140,6 +140,75 @@ describe('a lock', () => {
   });
 });
 
+describe('an ephemeral lock', () => {
+  const ephemeral = (name: string): WatchSubject => ({ kind: 'lock', name, durability: Durability.Ephemeral });
+  const does = (kind: LockOperation['kind'], key: string, owner: Uint8Array, expiresMs = 60_000): LockOperation => ({
+    ...lock(kind, key, owner, expiresMs),
+    durability: Durability.Ephemeral,
+  });
+
+  test('is watched on the leader of its partition: other nodes name it', () => {
+    const name = world.fresh('lock');
+    const told = new Told(world.followerOf(world.partitionOf(name)), ephemeral(name));
+    expect(told.end).toBe('not-leader');
+  });
+
+  test('tells its state, grants, extensions, releases and the end of a lease', () => {
+    const name = world.fresh('lock');
+    const leader = world.leaderOf(world.partitionOf(name));
+    world.ask(does('lock-acquire', name, A), 2);
+    const told = new Told(leader, ephemeral(name));
+    world.until(() => told.events.length > 0);
+    world.ask(does('lock-extend', name, A), 3);
+    world.ask(does('lock-release', name, A), 1);
+    world.ask(does('lock-acquire', name, B, 300), 1);
+    const granted = world.simulation.nowMs;
+    world.until(() => told.texts.at(-1) === 'expired 0b f1');
+    expect(world.simulation.nowMs - granted).toBeLessThan(300 + 50);
+    world.ask(does('lock-acquire', name, A), 1);
+    world.pass(20);
+    expect(told.texts).toEqual([
+      'snapshot 0a f0',
+      'extended 0a f0',
+      'released 0a f0',
+      'acquired 0b f1',
+      'expired 0b f1',
+      'acquired 0a f2',
+    ]);
+  });
+
+  test('goes with its leader: the watch ends, and at the next leader nobody holds the lock', () => {
+    const name = world.fresh('lock');
+    const partition = world.partitionOf(name);
+    const leader = world.leaderOf(partition);
+    world.ask(does('lock-acquire', name, A));
+    const told = new Told(leader, ephemeral(name));
+    world.until(() => told.events.length > 0);
+    const next = world.followerOf(partition);
+    world.transfer(partition, next);
+    world.until(() => told.end !== undefined);
+    expect([told.end, ...told.texts]).toEqual(['unavailable', 'snapshot 0a f0']);
+    const again = new Told(next, ephemeral(name));
+    world.until(() => again.events.length > 0);
+    expect(again.texts).toEqual(['snapshot free f-1']);
+  });
+
+  test('of a leader that is cut off, nothing is told that it could not confirm', () => {
+    const own = new AcceptanceWorld(14);
+    const name = own.fresh('lock');
+    const leader = own.leaderOf(own.partitionOf(name));
+    const told = new Told(leader, ephemeral(name));
+    own.until(() => told.events.length > 0);
+    for (const other of own.cluster.nodes) if (other !== leader) other.crash('kill');
+    own.pass(200);
+    own.start(does('lock-acquire', name, A), leader.id);
+    own.pass(20);
+    expect(leader.host?.replica(own.partitionOf(name))?.ephemeralLock(name)?.owner).toEqual(A);
+    own.until(() => told.end !== undefined);
+    expect([told.end, ...told.texts]).toEqual(['unavailable', 'snapshot free f-1']);
+  });
+});
+
 describe('a sequence', () => {
   test('every node tells the record, and each block that is reserved; values out of a block are not told', () => {
     const name = world.fresh('sequence');
