@@ -136,13 +136,13 @@ export class Cluster {
     return { host: Network.privateHost(number), port: this.raftPorts[number - 1] as number };
   }
 
-  async ready(deadlineMs = 45_000): Promise<void> {
+  async ready(deadlineMs = 120_000): Promise<void> {
     await Promise.all(this.nodes.filter(node => node.running).map(node => node.ready(deadlineMs)));
     await this.leadersKnown(deadlineMs);
   }
 
   /** Every running node knows a running leader of every pool partition. */
-  async leadersKnown(deadlineMs = 30_000): Promise<void> {
+  async leadersKnown(deadlineMs = 120_000): Promise<void> {
     const running = this.nodes.filter(node => node.running);
     const urls = new Set(running.map(node => node.url));
     let views: readonly RoutingAnswer[] = [];

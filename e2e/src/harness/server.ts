@@ -92,7 +92,7 @@ export class ServerProcess {
   }
 
   /** Waits until the health answers 200. Fails at once, with the output, when the process ends instead. */
-  async ready(deadlineMs = 30_000): Promise<void> {
+  async ready(deadlineMs = 120_000): Promise<void> {
     await until(`${this.options.name} ready`, deadlineMs, async () => {
       if (!this.running) return 'ended';
       const answer = await fetch(`${this.url}/v1/cluster/health`, { signal: AbortSignal.timeout(2000) });
