@@ -1,6 +1,6 @@
 import { assert } from '@kahuna/base';
 import type { Replica } from '@kahuna/node';
-import { Durability, type Operation, type OperationResult, ResponseType } from '@kahuna/partition';
+import { Durability, type OperationResult, ResponseType, type SetOperation } from '@kahuna/partition';
 import { expect, it } from 'vitest';
 import { CALM_CLUSTER, Cluster, type SimNode } from './world/cluster.ts';
 import { Simulation } from './world/simulation.ts';
@@ -37,7 +37,7 @@ function flipBit(node: SimNode): void {
   (replicaOf(node).machine as unknown as { state: { checksum: number } }).state.checksum ^= 1;
 }
 
-const SET: Operation = {
+const SET: SetOperation = {
   kind: 'set',
   key: 'a/1',
   value: new Uint8Array([1]),
