@@ -17,7 +17,15 @@ import { LogIndex } from './log-index.ts';
 import { type LogPlace, type RecoveredFiles, recoverFiles } from './log-recovery.ts';
 import { LogWriter } from './log-writer.ts';
 import type { LogFaults } from './log-writer-protocol.ts';
-import { closeSegment, createSegment, openSegment, recycleSegment, removeSegment, segmentPath } from './segment-files.ts';
+import {
+  closeSegment,
+  createSegment,
+  openSegment,
+  recycleSegment,
+  removeSegment,
+  segmentPath,
+  syncSegment,
+} from './segment-files.ts';
 import {
   LogCorruptionError,
   PAGE_BYTES,
@@ -153,6 +161,9 @@ class FileLog implements LogStore {
     this.current = this.segments[files.current] as Segment;
     await this.making;
     if (this.current.failure !== undefined) throw this.current.failure;
+    // The last write of a killed process may be in the system's memory only. It was read back, so votes and entries in it are about
+    // to be acted upon as durable ones.
+    if (this.sync && this.current.fd !== undefined) await syncSegment(this.current.fd);
     if (this.current === this.newest) this.addSegment();
     if (files.tornTail !== undefined) this.onTornTail(files.tornTail);
     this.freeOldSegments();

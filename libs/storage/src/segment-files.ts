@@ -91,6 +91,9 @@ export function openSegment(path: string, sync: boolean): Promise<number> {
   return open(path, fs.constants.O_WRONLY | (sync ? synchronousFlag() : 0));
 }
 
+/** What the system holds in memory of a segment becomes durable, whoever wrote it. */
+export const syncSegment: (fd: number) => Promise<void> = fdatasync;
+
 function synchronousFlag(): number {
   const flag: number | undefined = fs.constants.O_DSYNC;
   if (flag === undefined) throw new Error('this platform has no O_DSYNC, which the log needs to be durable');
