@@ -25,6 +25,8 @@ export function LockPanel({ resource, durability, onClose }: LockPanelProps) {
   const row = useRow(feed, `${durability}/${resource}`);
   const phase = usePhase(feed);
   const window = useWindow(feed);
+  // What the dialog is about stays what was seen when it was opened, also where the row is gone.
+  const [releasing, setReleasing] = useState<LockDetailRow>();
   return (
     <Panel
       title={resource}
@@ -44,7 +46,7 @@ export function LockPanel({ resource, durability, onClose }: LockPanelProps) {
       ) : (
         <>
           <ReadProblem window={window} hasRows={row !== undefined} />
-          {row !== undefined && <Lock row={row} />}
+          {row !== undefined && <Lock row={row} onRelease={() => setReleasing(row)} />}
           {row === undefined && window?.problem === null && (
             <p className="note">
               No {durability} lock of this name was ever acquired
@@ -53,14 +55,36 @@ export function LockPanel({ resource, durability, onClose }: LockPanelProps) {
           )}
         </>
       )}
+      {releasing?.ownerB64 != null && (
+        <ActionDialog
+          title="Release this lock by force?"
+          verb="Release"
+          request={{
+            kind: 'release-lock',
+            params: { resource: releasing.resource, durability: releasing.durability },
+            expect: { ownerB64: releasing.ownerB64, token: releasing.token },
+          }}
+          onClose={() => setReleasing(undefined)}
+        >
+          <p className="mono subject">{releasing.resource}</p>
+          <p>
+            Owner <code>{releasing.ownerText}</code>, token <code>f{releasing.token}</code>.{' '}
+            {releasing.lastExtendMs === null ? (
+              'No extension was seen while this page watched.'
+            ) : (
+              <>
+                <Mark tone="warning" /> It extended its lease <Since ms={releasing.lastExtendMs} /> ago: it seems to be at work.
+              </>
+            )}
+          </p>
+        </ActionDialog>
+      )}
     </Panel>
   );
 }
 
-function Lock({ row }: { row: LockDetailRow }) {
+function Lock({ row, onRelease }: { row: LockDetailRow; onRelease: () => void }) {
   const mayRelease = useMay('operator');
-  // What the dialog is about stays what was seen when it was opened.
-  const [releasing, setReleasing] = useState<LockDetailRow>();
   return (
     <>
       <dl className="facts">
@@ -109,37 +133,13 @@ function Lock({ row }: { row: LockDetailRow }) {
           className="text-button danger"
           disabled={!mayRelease || row.state !== 'held' || row.ownerB64 === null}
           title={mayRelease ? undefined : 'Needs operator and a live connection'}
-          onClick={() => setReleasing(row)}
+          onClick={onRelease}
         >
           Release by force…
         </button>
       </div>
       <Contenders row={row} />
       <Grants row={row} />
-      {releasing?.ownerB64 != null && (
-        <ActionDialog
-          title="Release this lock by force?"
-          verb="Release"
-          request={{
-            kind: 'release-lock',
-            params: { resource: releasing.resource, durability: releasing.durability },
-            expect: { ownerB64: releasing.ownerB64, token: releasing.token },
-          }}
-          onClose={() => setReleasing(undefined)}
-        >
-          <p className="mono subject">{releasing.resource}</p>
-          <p>
-            Owner <code>{releasing.ownerText}</code>, token <code>f{releasing.token}</code>.{' '}
-            {releasing.lastExtendMs === null ? (
-              'No extension was seen while this page watched.'
-            ) : (
-              <>
-                <Mark tone="warning" /> It extended its lease <Since ms={releasing.lastExtendMs} /> ago: it seems to be at work.
-              </>
-            )}
-          </p>
-        </ActionDialog>
-      )}
     </>
   );
 }

@@ -19,6 +19,9 @@ export function SequencePanel({ name, onClose }: { name: string; onClose: () => 
   const row = useRow(feed, name);
   const phase = usePhase(feed);
   const window = useWindow(feed);
+  // Kept here: a dialog outlives the row that it is about, which may be gone by its own doing.
+  const [doing, setDoing] = useState<Doing>();
+  const close = () => setDoing(undefined);
   return (
     <Panel
       title={name}
@@ -38,9 +41,21 @@ export function SequencePanel({ name, onClose }: { name: string; onClose: () => 
       ) : (
         <>
           <ReadProblem window={window} hasRows={row !== undefined} />
-          {row !== undefined && <Sequence row={row} />}
+          {row !== undefined && <Sequence row={row} onDo={what => setDoing({ what, seen: row })} />}
           {row === undefined && window?.problem === null && <p className="note">There is no sequence of this name.</p>}
         </>
+      )}
+      {doing?.what === 'reserve' && <ReserveValues row={doing.seen} onClose={close} />}
+      {doing?.what === 'update' && <UpdateSequence row={doing.seen} onClose={close} />}
+      {doing?.what === 'delete' && (
+        <ActionDialog
+          title="Delete this sequence?"
+          verb="Delete"
+          request={{ kind: 'delete-sequence', params: { name: name }, expect: { incarnation: doing.seen.incarnation } }}
+          onClose={close}
+        >
+          <p className="mono subject">{name}</p>
+        </ActionDialog>
       )}
     </Panel>
   );
@@ -48,11 +63,9 @@ export function SequencePanel({ name, onClose }: { name: string; onClose: () => 
 
 type Doing = { readonly what: 'reserve' | 'update' | 'delete'; readonly seen: SequenceRow };
 
-function Sequence({ row }: { row: SequenceRow }) {
+function Sequence({ row, onDo }: { row: SequenceRow; onDo: (what: Doing['what']) => void }) {
   const mayOperate = useMay('operator');
   const now = useNow();
-  const [doing, setDoing] = useState<Doing>();
-  const close = () => setDoing(undefined);
   return (
     <>
       <Ruler row={row} />
@@ -122,24 +135,12 @@ function Sequence({ row }: { row: SequenceRow }) {
             className={`text-button ${what === 'delete' ? 'danger' : ''}`}
             disabled={!mayOperate}
             title={mayOperate ? undefined : 'Needs operator and a live connection'}
-            onClick={() => setDoing({ what, seen: row })}
+            onClick={() => onDo(what)}
           >
             {{ reserve: 'Reserve…', update: 'Update…', delete: 'Delete…' }[what]}
           </button>
         ))}
       </div>
-      {doing?.what === 'reserve' && <ReserveValues row={doing.seen} onClose={close} />}
-      {doing?.what === 'update' && <UpdateSequence row={doing.seen} onClose={close} />}
-      {doing?.what === 'delete' && (
-        <ActionDialog
-          title="Delete this sequence?"
-          verb="Delete"
-          request={{ kind: 'delete-sequence', params: { name: row.name }, expect: { incarnation: doing.seen.incarnation } }}
-          onClose={close}
-        >
-          <p className="mono subject">{row.name}</p>
-        </ActionDialog>
-      )}
     </>
   );
 }
