@@ -7,19 +7,19 @@ export class Progress {
   private readonly target: WatchTarget;
   /** As a server or the caller said it last. */
   private said: string | undefined;
-  /** The same and what was told since, by partition; made when it is needed. */
-  private places: Map<number, WatchPlace> | undefined;
+  /** What was told since, the last of each partition. */
+  private readonly since = new Map<number, AnyChange>();
 
   /** Throws an {@link InvalidInputError} for what is no position of this target. */
   constructor(target: WatchTarget, after: string | undefined) {
     this.target = target;
     this.said = after;
-    if (after !== undefined) this.places = this.read(after);
+    if (after !== undefined) this.read(after);
   }
 
-  private read(position: string): Map<number, WatchPlace> {
+  private read(position: string): ReadonlyMap<number, WatchPlace> {
     try {
-      return new Map(decodePosition(this.target, position));
+      return decodePosition(this.target, position);
     } catch (error) {
       throw new InvalidInputError(`not a position of this watch: ${String(error)}`, { cause: error });
     }
@@ -28,17 +28,21 @@ export class Progress {
   /** Present state that comes before the first position can only be told anew. */
   told(change: AnyChange): void {
     if (this.said === undefined || ('initial' in change && change.initial)) return;
-    this.places ??= this.read(this.said);
-    this.places.set(change.partition, { stamp: change.stamp, key: change.kind === 'expire' ? change.key : '' });
+    this.since.set(change.partition, change);
   }
 
   reached(position: string): void {
     this.said = position;
-    this.places = undefined;
+    this.since.clear();
   }
 
   /** Where a watch goes on without a gap and a repetition; undefined before the first position. */
   get position(): string | undefined {
-    return this.places === undefined ? this.said : encodePosition(this.target, this.places);
+    if (this.said === undefined || this.since.size === 0) return this.said;
+    const places = new Map(this.read(this.said));
+    for (const [partition, change] of this.since) {
+      places.set(partition, { stamp: change.stamp, key: change.kind === 'expire' ? change.key : '' });
+    }
+    return encodePosition(this.target, places);
   }
 }
