@@ -66,6 +66,14 @@ const state = {
   checksum: 0xdead_beef,
   keyCount: 2,
 };
+const members = [
+  { replicaId: 1001, nodeId: 1 },
+  { replicaId: 1002, nodeId: 2 },
+];
+const founded = {
+  ...state,
+  configuration: { voters: members, outgoing: members.slice(1), learners: [{ replicaId: 300, nodeId: 3 }] },
+};
 const lock = { owner, expires: at(5000), term: 4, token: 6, lapsed: false };
 
 const RECORDINGS: readonly Recording[] = [
@@ -103,6 +111,13 @@ const RECORDINGS: readonly Recording[] = [
     write: w => writeMetaRow(w, state),
     read: decodeMetaRow,
     means: state,
+  },
+  {
+    what: 'group row with a configuration',
+    bytes: '',
+    write: w => writeMetaRow(w, founded),
+    read: decodeMetaRow,
+    means: founded,
   },
   { what: 'lock row', bytes: '01010604038827000102', write: w => LOCK_ROWS.write(w, lock), read: LOCK_ROWS.decode, means: lock },
 ];

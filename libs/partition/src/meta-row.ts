@@ -1,5 +1,5 @@
 import { ByteReader, type ByteWriter, DecodeError, HLC_ZERO, type Hlc, type LogIndex, type Term } from '@kahuna/base';
-import type { Configuration, Member } from '@kahuna/raft';
+import { type Configuration, readConfiguration, writeConfiguration } from '@kahuna/raft';
 import { readFoundingMember, writeFoundingMember } from './batch-codec.ts';
 import { readAnyHlc, writeAnyHlc } from './history-commands.ts';
 import { readHlc, writeHlc } from './hlc-codec.ts';
@@ -113,33 +113,6 @@ function readHolds(reader: ByteReader): HoldState {
     holds.push({ holdId, holderId, timestamp, leaseExpiry: readAnyHlc(reader) });
   }
   return { ceiling, holds };
-}
-
-function writeConfiguration(writer: ByteWriter, configuration: Configuration): void {
-  for (const list of [configuration.voters, configuration.outgoing, configuration.learners]) {
-    writer.varint(list.length);
-    for (const member of list) {
-      writer.varint(member.replicaId);
-      writer.varint(member.nodeId);
-    }
-  }
-}
-
-function readConfiguration(reader: ByteReader): Configuration {
-  const voters = readMembers(reader);
-  const outgoing = readMembers(reader);
-  return { voters, outgoing, learners: readMembers(reader) };
-}
-
-function readMembers(reader: ByteReader): Member[] {
-  const count = reader.varint();
-  if (count > reader.remaining) throw new DecodeError('more members than bytes');
-  const members: Member[] = [];
-  for (let i = 0; i < count; i++) {
-    const replicaId = reader.varint();
-    members.push({ replicaId, nodeId: reader.varint() });
-  }
-  return members;
 }
 
 function writeSystem(writer: ByteWriter, system: SystemState): void {
