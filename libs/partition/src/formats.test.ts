@@ -114,7 +114,7 @@ const RECORDINGS: readonly Recording[] = [
   },
   {
     what: 'group row with a configuration',
-    bytes: '',
+    bytes: '01010c0303e80701efbeadde0200000002e90701ea070201ea070201ac0203',
     write: w => writeMetaRow(w, founded),
     read: decodeMetaRow,
     means: founded,
