@@ -17,25 +17,22 @@ function curl(...args: string[]): string {
   return execFileSync('curl', ['-s', ...args], { encoding: 'utf8' });
 }
 
-async function startAndAsk(port: number, steps: (url: string) => void): Promise<number> {
+/** Twice with the same ports: a member of a cluster is known by its address, also when it is the only one. */
+async function startAndAsk([http, raft, grpc]: readonly number[], steps: (url: string) => void): Promise<number> {
   const began = performance.now();
-  const ports = [
-    '--http-ports',
-    String(port),
-    '--raft-port',
-    String(await freePort()),
-    '--grpc-cleartext-ports',
-    String(await freePort()),
-  ];
-  const npm = spawnOwned('npm', ['start', '--', ...ports], {
-    cwd: clone,
-    env: { ...process.env, HOME: home, XDG_DATA_HOME: '', KAHUNA_HOME: '' },
-    stdio: 'inherit',
-    // A group of its own, as a terminal makes one: Ctrl-C goes to npm and to the server alike.
-    detached: true,
-  });
-  const url = `http://localhost:${port}`;
-  await until('the node is healthy', 300_000, async () => (await fetch(`${url}/v1/cluster/health`)).status === 200);
+  const npm = spawnOwned(
+    'npm',
+    ['start', '--', '--http-ports', `${http}`, '--raft-port', `${raft}`, '--grpc-cleartext-ports', `${grpc}`],
+    {
+      cwd: clone,
+      env: { ...process.env, HOME: home, XDG_DATA_HOME: '', KAHUNA_HOME: '' },
+      stdio: 'inherit',
+      // A group of its own, as a terminal makes one: Ctrl-C goes to npm and to the server alike.
+      detached: true,
+    },
+  );
+  const url = `http://localhost:${http}`;
+  await until('the node is healthy', 600_000, async () => (await fetch(`${url}/v1/cluster/health`)).status === 200);
   console.log(`ready after ${((performance.now() - began) / 1000).toFixed(1)} s`);
   steps(url);
   process.kill(-(npm.pid as number), 'SIGINT');
@@ -50,15 +47,15 @@ function expectEqual(what: string, got: unknown, wanted: unknown): void {
 const json = ['-H', 'Content-Type: application/json', '-d'];
 try {
   execFileSync('git', ['clone', '--quiet', ROOT, clone], { stdio: 'inherit' });
-  const port = await freePort();
-  await startAndAsk(port, url => {
+  const ports = [await freePort(), await freePort(), await freePort()];
+  await startAndAsk(ports, url => {
     const set = JSON.parse(curl(`${url}/v1/kv/try-set`, ...json, '{"key":"orders/1","value":"aGVsbG8=","durability":1}'));
     expectEqual('set answers type', set.type, 0);
     const get = JSON.parse(curl(`${url}/v1/kv/try-get`, ...json, '{"key":"orders/1","durability":1}'));
     expectEqual('get answers', get.value, 'aGVsbG8=');
     expectEqual('a browser gets the console', /<html/i.test(curl('-L', '-H', 'Accept: text/html', `${url}/`)), true);
   });
-  await startAndAsk(port, url => {
+  await startAndAsk(ports, url => {
     const get = JSON.parse(curl(`${url}/v1/kv/try-get`, ...json, '{"key":"orders/1","durability":1}'));
     expectEqual('get after the restart answers', get.value, 'aGVsbG8=');
     const cli = execFileSync('npx', ['--no-install', 'kahuna-cli', '-c', url, '--get', 'orders/1'], {
