@@ -146,6 +146,19 @@ describe.each(TRANSPORTS)('watches over %s', (_name, transport) => {
     expect(snapshot).toMatchObject({ kind: 'snapshot', name: 'watched-lock', held: false, fencingToken: 1n });
   });
 
+  test('an ephemeral lock is watched, too', async () => {
+    const { locks } = kahuna;
+    const [changes] = await running(kahuna.watch.lock('brief', { durability: 'ephemeral' }), 3);
+    const lease = { owner: 'a', leaseMs: 60_000, durability: 'ephemeral' } as const;
+    await locks.acquire('brief', lease);
+    await locks.release('brief', lease);
+    expect((await changes)?.map(({ kind, held }) => `${kind} ${held}`)).toEqual([
+      'snapshot false',
+      'acquired true',
+      'released false',
+    ]);
+  });
+
   test('a sequence: present state, then what is reserved of it, to the last digit', async () => {
     const sequence = kahuna.sequence('watched-sequence');
     const [changes] = await running(kahuna.watch.sequence('watched-sequence'), 5);

@@ -135,6 +135,44 @@ test('every node is killed in turn under watches: no gap, no repetition, and the
   for (const client of watchers) await client.close();
 });
 
+test('an ephemeral lock is watched on its leader, found from any node, and on the next one once that is killed', async () => {
+  const watchers = cluster.nodes.map((node, i) => {
+    const endpoints = [node.url, ...cluster.nodes.map(other => other.url)];
+    const transport = i === 1 ? restTransport({ WebSocket }) : grpcTransport();
+    return new Kahuna({ endpoints, learnRoutes: false, transport, durability: 'ephemeral' });
+  });
+  const [kahuna] = watchers as [Kahuna];
+  const collected = watchers.map(client => collect(signal => client.watch.lock('brief', { signal, progressMs: 200 })));
+  await Promise.all(collected.map(({ watch }) => watch.started));
+  const first = await kahuna.locks.acquire('brief', { owner: 'first', leaseMs: 600_000 });
+  for (const { changes } of collected) {
+    await expect.poll(() => changes.at(-1), { timeout: 20_000 }).toMatchObject({ held: true, fencingToken: first.fencingToken });
+    checkLock(changes);
+  }
+  const leader = await leaderOfLock(kahuna);
+  const before = collected.map(({ changes }) => changes.length);
+  await leader.kill();
+  // What lived in the memory of that leader is gone with it.
+  for (const [i, { changes }] of collected.entries()) {
+    await expect.poll(() => changes.slice(before[i]), { timeout: 30_000 }).toMatchObject([{ kind: 'snapshot', held: false }]);
+  }
+  leader.start();
+  await cluster.ready();
+  for (const { stop } of collected) await stop();
+  for (const client of watchers) await client.close();
+});
+
+async function leaderOfLock(kahuna: Kahuna) {
+  const { partition } = await firstOf(kahuna.watch.lock('brief'));
+  const number = await cluster.leaderOf(partition);
+  return cluster.node(number);
+}
+
+async function firstOf<C>(watch: Watch<C>): Promise<C> {
+  for await (const change of watch) return change;
+  throw new Error('a watch ended without a change');
+}
+
 /** Takes the lock once whoever has it is gone. */
 async function acquired(kahuna: Kahuna): Promise<{ readonly fencingToken: bigint }> {
   for (;;) {
