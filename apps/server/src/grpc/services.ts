@@ -23,6 +23,7 @@ import { addReflection } from './reflection.ts';
 import { RouteHints } from './route-hints.ts';
 import { scanCalls } from './scan-calls.ts';
 import { sequenceCalls } from './sequence-calls.ts';
+import { keySpaceCalls, topologyCalls } from './topology-calls.ts';
 import { UnaryCalls, type UnaryHandler } from './unary.ts';
 import { WatchCalls } from './watch-calls.ts';
 
@@ -71,11 +72,11 @@ export function registerGrpcServices(server: Server, node: KahunaNode, settings:
   const batcherStreams = new BatchStreams(BatcherStream, { ...shared, frames: new FramePool(BATCHER_ENVELOPES) });
   const stopHealth = addHealth(server, node);
 
-  addUnary(server, 'Cluster', clusterCalls(node, settings.hints));
+  addUnary(server, 'Cluster', { ...clusterCalls(node, settings.hints), ...topologyCalls(node) });
   addUnary(server, 'Backups', backupCalls());
   addUnary(server, 'Sequencer', sequenceCalls(calls));
   addUnary(server, 'Locker', lockCalls(calls));
-  addUnary(server, 'KeyValuer', { ...keyValueCalls(calls), ...scanCalls(calls) });
+  addUnary(server, 'KeyValuer', { ...keyValueCalls(calls), ...scanCalls(calls), ...keySpaceCalls() });
   addStream(server, 'KeyValuer', 'GetByRangeStream', false, (call: RangeStreamCall) => streamRange(calls, call));
   addStream(server, 'KeyValuer', 'BatchClientKeyValueRequests', true, (call: BatchCall) => keyValueStreams.open(call));
   addStream(server, 'Locker', 'BatchClientLockRequests', true, (call: BatchCall) => lockStreams.open(call));

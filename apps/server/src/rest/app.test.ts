@@ -568,8 +568,18 @@ describe('cluster and ranges (rest §15, §16)', () => {
     expect(await call('/v1/ranges/register', { keySpace: 'a/meta' })).toEqual([400, 'InvalidInput']);
     expect(await call('/v1/ranges/unregister', { keySpace: 'a' })).toEqual([200, 'Removed']);
     expect(await call('/v1/ranges/split', { keySpace: 'a', splitKey: '' })).toEqual([400, 'InvalidInput']);
+    expect(await call('/v1/ranges/split', { keySpace: 'a', splitKey: 'a/m' })).toEqual([409, 'NoRange']);
     expect(await call('/v1/ranges/merge', {})).toEqual([200, 'Completed']);
     expect(await call('/v1/cluster/replication-factor', { partitionId: 1 })).toEqual([409, 'InvalidInput']);
+  });
+
+  test('no voter leaves: a typed refusal (rest §16.5)', async () => {
+    const answer = await send('POST', '/v1/cluster/leave');
+    expect(answer.status).toBe(409);
+    expect(JSON.parse(answer.text)).toEqual({
+      ...{ left: false, drained: false, outcome: 'RefusedInsufficientVoters', retryable: false },
+      ...{ membershipVersion: expect.any(Number), reason: expect.stringContaining('Do not retry') },
+    });
   });
 
   test('documented paths that are not built refuse by name', async () => {
@@ -578,7 +588,6 @@ describe('cluster and ranges (rest §15, §16)', () => {
     expect(JSON.parse(full.text)).toMatchObject({ outcome: 'NotConfigured', detail: 'Backup is not configured on this node.' });
     const session = { servedFrom: '', type: 99, transactionId: HLC_ZERO };
     expect(await postJson('/v1/kv/start-tx-session', {})).toEqual(session);
-    expect((await send('POST', '/v1/cluster/leave')).status).toBe(501);
   });
 
   test('metrics: the names of operations §14', async () => {

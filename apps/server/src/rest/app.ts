@@ -17,8 +17,13 @@ import { Metrics } from './metrics.ts';
 import { NodeCalls } from './node-calls.ts';
 import { isOriginAllowed } from './origin.ts';
 import { BadRequest, PROBLEM_TYPE, problem } from './problem.ts';
+import { RouteHints } from './route-hints.ts';
+import { SCAN_ENDPOINTS } from './scans.ts';
+import { SEQUENCE_ENDPOINTS } from './sequences.ts';
+import { type Read, readShape, type Shape, shapeSchema } from './shape.ts';
 import {
   KEY_SPACE,
+  leaveCluster,
   mergeRanges,
   REPLICATION_FACTOR,
   registerRange,
@@ -27,11 +32,7 @@ import {
   splitRange,
   type TypedAnswer,
   unregisterRange,
-} from './range-refusals.ts';
-import { RouteHints } from './route-hints.ts';
-import { SCAN_ENDPOINTS } from './scans.ts';
-import { SEQUENCE_ENDPOINTS } from './sequences.ts';
-import { type Read, readShape, type Shape, shapeSchema } from './shape.ts';
+} from './topology-endpoints.ts';
 import { UNAVAILABLE } from './unavailable.ts';
 
 export interface RestOptions {
@@ -205,6 +206,7 @@ function registerRanges(app: FastifyInstance, node: KahunaNode, options: RestOpt
   post('/v1/ranges/split', 'Split a range at a key', SPLIT, splitRange);
   post('/v1/ranges/merge', 'Merge small ranges, one pass', {}, mergeRanges);
   post('/v1/cluster/replication-factor', 'Replicas of a partition', REPLICATION_FACTOR, setReplicationFactor);
+  post('/v1/cluster/leave', 'Take this node out of the cluster', {}, () => leaveCluster(node));
   const schema = { ...describe('ranges', 'The ranges of key spaces'), querystring: KEY_SPACE_QUERY };
   app.get('/v1/ranges', { schema }, (request, reply) =>
     json(reply, 200, rangesDocument(node, keySpaceOf(request), options.localEndpoint)),

@@ -71,7 +71,6 @@ export const UNAVAILABLE: readonly Unavailable[] = [
   backup('GET', '/v1/backups'),
   backup('GET', '/v1/backups/:id/chain'),
   backup('POST', '/v1/restore'),
-  notBuilt('POST', '/v1/cluster/leave', 'Leaving a cluster'),
   notBuilt('GET', '/v1/dashboard/summary', 'The dashboard summary'),
   notBuilt('GET', '/v1/dashboard/metrics', 'The dashboard metric table'),
   notBuilt('POST', '/v1/console/session', 'Signing in'),
