@@ -56,6 +56,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts', 'examples/**/*.test.ts'],
+          setupFiles: ['e2e/src/harness/setup.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

@@ -1,5 +1,3 @@
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { checkRegisters } from '@kahuna/sim';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { expectRead, expectSaid } from './acceptance/case.ts';
@@ -20,16 +18,9 @@ let apis: KvApi[] = [];
 afterEach(async context => {
   for (const api of apis) api.close();
   apis = [];
-  const failed = context.task.result?.state === 'fail';
-  const used = special ?? shared;
-  if (used && failed) {
-    const evidence = join(tmpdir(), `kahuna-e2e-failed-${Date.now()}`);
-    used.keepLogs(evidence);
-    console.error(`logs of the failed test: ${evidence}`);
-  }
   await special?.close();
   special = undefined;
-  if (failed) {
+  if (context.task.result?.state === 'fail') {
     await shared?.close();
     shared = undefined;
   }

@@ -1,6 +1,7 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { removeAllButLogs } from './evidence.ts';
 import { Network } from './network.ts';
 import { freePort, until } from './processes.ts';
 import { ServerProcess } from './server.ts';
@@ -119,7 +120,7 @@ export class Cluster {
       for (const node of cluster.nodes) node.start();
       await cluster.ready();
     } catch (error) {
-      await cluster.close(true);
+      await cluster.close();
       throw error;
     }
     return cluster;
@@ -190,12 +191,12 @@ export class Cluster {
     await this.ready();
   }
 
-  /** Everything is stopped; the directories go unless asked to stay. */
+  /** Everything is stopped, and its files go unless asked to stay; the logs only once no test can fail any more. */
   async close(keepFiles = false): Promise<void> {
     this.network.heal();
     await Promise.all(this.nodes.map(node => node.kill()));
     await this.network.close();
-    if (!keepFiles) rmSync(this.directory, { recursive: true, force: true });
+    if (!keepFiles) removeAllButLogs(this.directory);
   }
 
   /** Copies the logs where a failed run can be looked at afterwards. */
