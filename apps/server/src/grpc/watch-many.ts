@@ -63,6 +63,7 @@ export class WatchManyStream {
     this.onEnd = onEnd;
     call.on('data', (request: Buffer) => this.receive(request));
     call.on('end', () => {
+      if (this.over) return;
       this.close();
       call.end();
     });
