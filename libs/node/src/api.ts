@@ -49,7 +49,10 @@ export interface KahunaNode {
   peerFacts(nodeId: number): { readonly facts: NodeFacts; readonly receivedAtMs: number } | undefined;
   /** Gathering from peers runs while at least one interest is held. Returns the release. */
   gatherPeerFacts(): () => void;
+  /** Hands the leadership over that this node has; false: it has none, or the other is no voter or not there. */
   transferLeadership(partitionId: number, toNodeId: number): boolean;
+  /** The same, wherever the leader is. true: it was asked, and who leads tells what became of it; false: nobody could be asked. */
+  requestTransfer(partitionId: number, toNodeId: number): boolean;
 }
 
 export type MemberRole = 'Learner' | 'Voter' | 'Leaving' | 'NotMember';

@@ -387,6 +387,18 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return begun;
   }
 
+  requestTransfer(partitionId: number, toNodeId: number): boolean {
+    const replica = this.replicas.get(partitionId);
+    if (replica === undefined || replica.leads) return this.transferLeadership(partitionId, toNodeId);
+    const leader = this.byNode.get(replica.leaderNode);
+    if (leader?.connected !== true) return false;
+    const writer = this.writeTo(leader);
+    writer.u8(ItemKind.Transfer);
+    writer.varint(partitionId);
+    writer.varint(toNodeId);
+    return true;
+  }
+
   fatal(reason: string): void {
     if (this.fatalFault !== null) return;
     this.fatalFault = reason;
@@ -1254,6 +1266,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
         return;
       case ItemKind.Checksum:
         this.checksums.takeItem(peer, reader);
+        return;
+      case ItemKind.Transfer:
+        // Whoever does not lead any more lets it be: the one who asked sees who leads.
+        this.transferLeadership(reader.varint(), reader.varint());
         return;
       default:
         throw new DecodeError(`unknown item ${kind}`);

@@ -46,6 +46,8 @@ export const ItemKind = {
   FactsRequest: 8,
   Facts: 9,
   Checksum: 10,
+  /** Asks the leader of a partition to hand it over: partition, node that shall lead. */
+  Transfer: 11,
   Listing: 16,
   ListingPart: 17,
   Scan: 20,

@@ -198,6 +198,10 @@ export class ScriptedCluster {
         };
       },
       transferLeadership: () => false,
+      requestTransfer: (partitionId, toNodeId) => {
+        this.elect(partitionId, toNodeId);
+        return true;
+      },
     };
   }
 

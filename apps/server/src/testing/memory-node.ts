@@ -169,6 +169,10 @@ export class MemoryNode implements KahunaNode {
     return false;
   }
 
+  requestTransfer(): boolean {
+    return false;
+  }
+
   private evaluate(operation: Operation): OperationResult {
     const id = `${operation.durability}:${operation.key}`;
     const record = this.records.get(id) ?? { versions: [], live: false, expires: HLC_ZERO, modified: HLC_ZERO };

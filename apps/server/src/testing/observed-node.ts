@@ -145,4 +145,8 @@ export class ObservedNode implements KahunaNode {
   transferLeadership(partitionId: number, toNodeId: number): boolean {
     return this.real.transferLeadership(partitionId, toNodeId);
   }
+
+  requestTransfer(partitionId: number, toNodeId: number): boolean {
+    return this.real.requestTransfer(partitionId, toNodeId);
+  }
 }
