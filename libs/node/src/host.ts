@@ -161,6 +161,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private rotateLatenciesAt = 0;
   private readonly lastWrite = new Map<Replica, LogWrite>();
   private cancelTick: (() => void) | undefined;
+  private readonly whenStopped: (() => void)[] = [];
+  private isStopped = false;
   /** While the state is written out for the last time: what follows. */
   private closeNow: (() => void) | undefined;
   private readFetches: { readonly replica: Replica; readonly request: PendingRequest; readonly keys: readonly Uint8Array[] }[] =
@@ -213,8 +215,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return this.options.boot;
   }
 
+  /** Nobody else takes part. What a founded node was started with does not decide that: its groups do. */
   get standalone(): boolean {
-    return this.otherEndpoints().length === 0;
+    const system = this.replicas.get(SYSTEM_PARTITION);
+    return system === undefined ? this.otherEndpoints().length === 0 : system.isOnlyVoter;
   }
 
   get accepting(): boolean {
@@ -251,8 +255,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
           return;
         }
         this.readDurable(ids.map(metaRowKey), (engineError, rows) => {
-          if (engineError !== undefined) {
-            done(engineError);
+          if (engineError !== undefined || this.stopping) {
+            done(engineError ?? new Error(STOPPED));
             return;
           }
           try {
@@ -343,6 +347,9 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   /** Stops answering, gives up leadership where a peer can take it, writes the state out and closes. Bounded by the caller. */
   stop(done: () => void): void {
+    this.whenStopped.push(done);
+    if (this.isStopped) this.stopped();
+    if (this.stopping) return;
     this.stopping = true;
     this.dispatcher.refuseAll();
     this.scans.refuseAll();
@@ -354,7 +361,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       this.started = false;
       this.refuseUndecided();
       // What fails from here on is lost to nobody: the log has all that was acknowledged.
-      engine.sync(() => transport.close(() => log.close(() => engine.close(() => done()))));
+      engine.sync(() => transport.close(() => log.close(() => engine.close(() => this.stopped()))));
     };
     const finish = (): void => {
       this.cancelTick?.();
@@ -370,6 +377,11 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     else this.ports.scheduler.after(Math.min(1000, this.settings.heartbeatMs), finish);
   }
 
+  private stopped(): void {
+    this.isStopped = true;
+    for (const done of this.whenStopped.splice(0)) done();
+  }
+
   private handOver(replica: Replica): void {
     const best = replica.group
       .progress()
@@ -381,7 +393,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   transferLeadership(partitionId: number, toNodeId: number): boolean {
     const replica = this.replicas.get(partitionId);
     const member = replica?.group.configuration.voters.find(voter => voter.nodeId === toNodeId);
-    if (replica === undefined || member === undefined || !replica.leads) return false;
+    // Until a node that is not there has caught up, nothing could be proposed.
+    if (replica === undefined || member === undefined || !replica.leads || !this.byNode.get(toNodeId)?.connected) return false;
     const begun = replica.group.transferLeadership(member.replicaId);
     this.wake(replica);
     return begun;
@@ -1099,6 +1112,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     if (system !== undefined && hello.clusterId !== '' && hello.clusterId !== system.clusterId) {
       return `belongs to cluster ${hello.clusterId}, this node to ${system.clusterId}`;
     }
+    const known = this.byNode.get(hello.nodeId);
+    if (known !== undefined && known.hello?.storageId === hello.storageId && hello.boot < known.boot) {
+      return `its process ${hello.boot} is gone: process ${known.boot} of the same data directory was here`;
+    }
     if (hello.poolSize !== this.poolSize) return `was started with ${hello.poolSize} partitions, this node has ${this.poolSize}`;
     const voter = this.replicas.get(SYSTEM_PARTITION)?.group.configuration.voters.find(member => member.nodeId === hello.nodeId);
     if (voter !== undefined && voter.replicaId !== hello.storageId) {
@@ -1202,7 +1219,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       const reader = new ByteReader(frame);
       const header = readHeader(reader);
       if (!peer.admits(header, this.boot)) return;
-      if (!this.hlc.merge(header.clock)) {
+      if (!this.hlc.merge(header.clock) && peer.tellsOfSkew(this.clock.monotonicMs())) {
         this.events.record(
           'clock-skew',
           'warning',
@@ -1377,6 +1394,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   }
 }
 
+const STOPPED = 'the node was stopped while it started';
 /** A read by revision or time takes one row at a time; its value may be large. */
 const READ_SCAN_BYTES = 64 * 1024 * 1024;
 /** A latency quantile covers between half of this and all of it. */

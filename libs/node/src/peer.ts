@@ -48,6 +48,7 @@ export class Peer {
   /** Its wall clock minus ours, from the last round trip, milliseconds. */
   clockOffsetMs = 0;
 
+  private skewToldAt = Number.NEGATIVE_INFINITY;
   private allegianceToIt = 1;
   private framesSent = 0;
   /** Number of the newest frame taken from the present boot. */
@@ -100,6 +101,13 @@ export class Peer {
     this.framesTaken = 0;
     this.allegiance = 0;
     this.clockMs = 0;
+    return true;
+  }
+
+  /** Its clock is too far ahead, which every frame shows: true if that has not been said for a while. */
+  tellsOfSkew(now: number): boolean {
+    if (now - this.skewToldAt < SKEW_TOLD_EVERY_MS) return false;
+    this.skewToldAt = now;
     return true;
   }
 
@@ -163,3 +171,4 @@ export class Peer {
 }
 
 const MAX_UNANSWERED = 64;
+const SKEW_TOLD_EVERY_MS = 10_000;

@@ -1,0 +1,177 @@
+import { ByteWriter, Rng } from '@kahuna/base';
+import { expect, test } from 'vitest';
+import { encodeHello, type Hello } from './hello.ts';
+import { createNodeHost, type NodeHost } from './host.ts';
+import { writeHeader } from './peer-frame.ts';
+import type { LogStore, Ports, RecoveredLog, StateEngine, Transport } from './ports.ts';
+
+const VOTERS = [1, 2, 3].map(nodeId => ({ replicaId: 100 + nodeId, nodeId }));
+
+/** A log with the groups of partitions 0 to 2, as a founded node has them. */
+function founded(voters: typeof VOTERS): RecoveredLog {
+  const start = { index: 0, term: 0, configuration: { voters, outgoing: [], learners: [] }, reset: true };
+  const groups = [0, 1, 2].map(partitionId => ({
+    partitionId,
+    replicaId: 101,
+    hardState: { term: 3, vote: 0 },
+    start,
+    entries: [],
+  }));
+  return { groups, clockBoundMs: 0 };
+}
+
+/** A host over ports that answer when a test lets them. */
+class Bench {
+  now = 100_000;
+  readonly started: (Error | undefined)[] = [];
+  readonly host: NodeHost;
+  closed = 0;
+  private readonly tasks: (() => void)[] = [];
+  private recovered: (log: RecoveredLog) => void = () => undefined;
+
+  constructor(initialCluster: readonly string[]) {
+    const later =
+      (...results: unknown[]) =>
+      (done: (...results: never[]) => void) =>
+        void this.tasks.push(() => done(...(results as never[])));
+    const log = {
+      recover: (done: (error: undefined, log: RecoveredLog) => void) => {
+        this.recovered = recovered => done(undefined, recovered);
+      },
+      append: (_records: unknown, _bound: unknown, done: () => void) => later()(done),
+      release: () => undefined,
+      pending: 0,
+      close: (done: () => void) => {
+        this.closed++;
+        later()(done);
+      },
+    } as unknown as LogStore;
+    const engine = {
+      sync: later(),
+      close: later(),
+      write: (_rows: unknown, done: () => void) => later()(done),
+      getMany: (keys: readonly Uint8Array[], done: (error: undefined, values: undefined[]) => void) =>
+        later(
+          undefined,
+          keys.map(() => undefined),
+        )(done),
+    } as unknown as StateEngine;
+    const transport = { connect: () => undefined, send: () => true, close: later() } as unknown as Transport;
+    const ports: Ports = {
+      clock: { monotonicMs: () => this.now, wallMs: () => this.now },
+      rng: new Rng(1),
+      scheduler: { soon: task => void this.tasks.push(task), after: () => () => undefined },
+      ...{ log, engine, transport },
+    };
+    this.host = createNodeHost(
+      {
+        ...{ nodeId: 1, endpoint: 'a:1', name: 'a', version: '', storageId: 101, boot: 1, initialCluster, poolSize: 1 },
+        ...{ clientUrl: '', consoleUrl: '', newClusterId: 'c' },
+      },
+      ports,
+    );
+    this.host.start(error => this.started.push(error));
+  }
+
+  /** Everything that has come due happens. */
+  run(): void {
+    for (let task = this.tasks.shift(); task !== undefined; task = this.tasks.shift()) task();
+  }
+
+  recover(log: RecoveredLog): void {
+    this.recovered(log);
+    this.run();
+  }
+
+  events(kind: string): number {
+    return this.host.events.recent(1000).filter(event => event.kind === kind).length;
+  }
+}
+
+const LIST = ['a:1', 'b:1', 'c:1'];
+
+function helloOf(changes: Partial<Hello>): Uint8Array {
+  return encodeHello({
+    ...{ protocolMin: 1, protocolMax: 1, clusterId: '', endpoint: 'b:1', nodeId: 2, name: 'b', storageId: 102, boot: 7 },
+    ...{ poolSize: 1, founded: true, knows: {}, listed: 3, clientUrl: '', consoleUrl: '', electionTimeoutMs: 1000, version: '' },
+    ...changes,
+  });
+}
+
+test('a node that is stopped while it recovers does not come to life afterwards', () => {
+  const bench = new Bench([]);
+  let stopped = 0;
+  bench.host.stop(() => stopped++);
+  bench.recover(founded(VOTERS.slice(0, 1)));
+  expect(bench.started).toEqual([expect.objectContaining({ message: 'the node was stopped while it started' })]);
+  expect([stopped, bench.host.accepting, bench.host.replicas.size]).toEqual([1, false, 0]);
+});
+
+test('a node is closed once, however often it is told to stop; whoever asked is told', () => {
+  const bench = new Bench([]);
+  bench.recover(founded(VOTERS.slice(0, 1)));
+  expect(bench.started).toEqual([undefined]);
+  let stopped = 0;
+  for (let i = 0; i < 2; i++) bench.host.stop(() => stopped++);
+  bench.run();
+  bench.host.stop(() => stopped++);
+  bench.run();
+  expect([stopped, bench.closed]).toEqual([3, 1]);
+});
+
+const ALONE: [string, readonly string[], typeof VOTERS | undefined, boolean][] = [
+  ['one of three that was started without its list', [], VOTERS, false],
+  ['one of three', LIST, VOTERS, false],
+  ['a founded single node that is given a list', LIST, VOTERS.slice(0, 1), true],
+  ['a single node', [], VOTERS.slice(0, 1), true],
+  ['a first boot with a list', LIST, undefined, false],
+  ['a first boot without one', [], undefined, true],
+];
+
+for (const [what, list, voters, alone] of ALONE) {
+  test(`${alone ? 'is bound by no promise of its former life' : 'waits before it votes'}: ${what}`, () => {
+    const bench = new Bench(list);
+    bench.recover(voters === undefined ? { groups: [], clockBoundMs: 0 } : founded(voters));
+    expect(bench.host.standalone).toBe(alone);
+  });
+}
+
+const HELLOS: [string, Partial<Hello>, RegExp | undefined][] = [
+  ['the same process again', {}, undefined],
+  ['a later process', { boot: 8 }, undefined],
+  ['an earlier process, whose words were under way', { boot: 6 }, /process 6 is gone/],
+  ['another data directory', { boot: 1, storageId: 999 }, /not the one that is a member/],
+  ['our own id', { nodeId: 1 }, /this node's id/],
+  ['another number of partitions', { poolSize: 9 }, /9 partitions/],
+  ['a later protocol only', { protocolMin: 2, protocolMax: 3 }, /protocol 2 to 3/],
+];
+
+for (const [what, changes, refused] of HELLOS) {
+  test(`a peer that has said hello says it again: ${what}`, () => {
+    const bench = new Bench(LIST);
+    bench.recover(founded(VOTERS));
+    expect(bench.host.onHello(helloOf({}), 'b:1')).toEqual({ endpoint: 'b:1' });
+    const answer = bench.host.onHello(helloOf(changes), 'b:1');
+    if (refused === undefined) expect(answer).toEqual({ endpoint: 'b:1' });
+    else expect(answer).toEqual({ refused: expect.stringMatching(refused) });
+    expect(bench.events('peer-refused')).toBe(refused === undefined ? 0 : 1);
+  });
+}
+
+test('a peer whose clock is far ahead is reported now and then, not with every frame', () => {
+  const bench = new Bench(LIST);
+  bench.recover(founded(VOTERS));
+  bench.host.onHello(helloOf({}), 'b:1');
+  bench.host.onUp('b:1');
+  const send = (number: number): void => {
+    const writer = new ByteWriter();
+    const clock = { n: 2, l: bench.now + 60_000, c: 0 };
+    writeHeader(writer, { senderBoot: 7, receiverBoot: 1, number, allegiance: 1, clock });
+    bench.host.onFrame('b:1', writer.finish());
+  };
+  for (let number = 1; number <= 100; number++) send(number);
+  expect(bench.events('clock-skew')).toBe(1);
+  bench.now += 10_000;
+  send(101);
+  expect(bench.events('clock-skew')).toBe(2);
+});
