@@ -64,6 +64,23 @@ describe('commit notices', () => {
     expect(told).toEqual(['busy']);
   });
 
+  test('of many groups each is told in its turn, and those that commit again meanwhile are left out', () => {
+    const told: string[] = [];
+    const steps = new Steps();
+    const notices = new CommitNotices(steps.scheduler, () => undefined);
+    const many = Array.from({ length: 20 }, (_, i) => replicaThat(told, String(i)));
+    for (const replica of many) notices.committed(replica);
+    steps.step();
+    steps.step();
+    expect(told).toEqual(['0', '1', '2', '3', '4', '5', '6', '7']);
+    notices.committed(many[8] as Replica);
+    steps.step();
+    expect(told.slice(8)).toEqual(['9', '10', '11', '12', '13', '14', '15', '16']);
+    steps.step();
+    expect(told.slice(16)).toEqual(['17', '18', '19', '8']);
+    expect(steps.isRunning).toBe(false);
+  });
+
   test('nothing is told once the node has stopped', () => {
     const told: string[] = [];
     const steps = new Steps();
