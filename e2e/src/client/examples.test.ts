@@ -56,6 +56,7 @@ test.concurrent.each([
       'change of an outdated revision accepted: false',
     ],
   ],
+  ['watch.ts', ['free and held in turn: true', 'began with what was there: true', 'a position to go on from: true']],
 ])('examples/%s runs and prints what it says', async (example, lines) => {
   expect(await run(example)).toEqual(lines);
 });

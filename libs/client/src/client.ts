@@ -103,7 +103,7 @@ export class KahunaClient implements AsyncDisposable {
   election(name: string, options: { readonly candidate?: string | undefined } = {}): Election {
     const candidate = options.candidate ?? randomCandidate(this.runtime);
     if (candidate === '' || candidate.includes('\u0000')) throw new InvalidInputError('a candidate has a name without NUL');
-    return new LockElection(name, candidate, this.runtime, this.service, this.keeper);
+    return new LockElection(name, candidate, this.runtime, this.service, this.keeper, this.watch);
   }
 
   /** A handle on a sequence; asks nobody. */

@@ -1,8 +1,9 @@
-import { KahunaError } from './errors.ts';
+import { InvalidInputError, KahunaError, ProtocolError } from './errors.ts';
 import type { LockKeeper } from './held-lock.ts';
 import type { LockService } from './locks.ts';
 import type { CampaignOptions, Election, ElectionView, Leadership, Lock, ObserveOptions } from './locks-api.ts';
 import { jittered, pause, type Runtime } from './runtime.ts';
+import type { LockChange, Watches } from './watch-api.ts';
 
 const DEFAULT_LEASE_MS = 10_000;
 const RETRY_SHARE = 1 / 4;
@@ -64,13 +65,15 @@ export class LockElection implements Election {
   private readonly runtime: Runtime;
   private readonly service: LockService;
   private readonly keeper: LockKeeper;
+  private readonly watches: Watches;
 
-  constructor(name: string, candidate: string, runtime: Runtime, service: LockService, keeper: LockKeeper) {
+  constructor(name: string, candidate: string, runtime: Runtime, service: LockService, keeper: LockKeeper, watches: Watches) {
     this.name = name;
     this.candidate = candidate;
     this.runtime = runtime;
     this.service = service;
     this.keeper = keeper;
+    this.watches = watches;
   }
 
   async campaign(options: CampaignOptions = {}): Promise<Leadership> {
@@ -132,6 +135,10 @@ export class LockElection implements Election {
   async *observe(options: ObserveOptions = {}): AsyncGenerator<ElectionView, void, void> {
     const { intervalMs = DEFAULT_INTERVAL_MS, signal } = options;
     let seen: ElectionView | 'nothing yet' = 'nothing yet';
+    for await (const view of this.told(options)) {
+      if (!isSame(seen, view)) yield view;
+      seen = view;
+    }
     for (;;) {
       const view = await this.look(options);
       if (view !== 'no answer') {
@@ -141,4 +148,21 @@ export class LockElection implements Election {
       await pause(this.runtime, jittered(this.runtime, intervalMs, 0.1), signal);
     }
   }
+
+  /** What a watch of the lock tells; ends where none can be had. */
+  private async *told({ durability, signal }: ObserveOptions): AsyncGenerator<ElectionView, void, void> {
+    for (;;) {
+      try {
+        for await (const change of this.watches.lock(this.name, { durability, signal })) yield viewOf(change);
+      } catch (error) {
+        if (error instanceof InvalidInputError || error instanceof ProtocolError) return;
+        if (!(error instanceof KahunaError && error.retryable)) throw error;
+      }
+    }
+  }
+}
+
+function viewOf({ held, owner, fencingToken, expires }: LockChange): ElectionView {
+  if (!held || owner === undefined || expires === undefined) return undefined;
+  return { leader: candidateOf(owner), fencingToken, expires };
 }

@@ -98,7 +98,7 @@ export interface CampaignOptions extends TryLockOptions {
 export type ElectionView = { readonly leader: string; readonly fencingToken: bigint; readonly expires: Hlc } | undefined;
 
 export interface ObserveOptions extends CallOptions {
-  /** Milliseconds between looks, default 1,000. */
+  /** Where the lock cannot be watched (REST without WebSocket): milliseconds between looks, default 1,000. */
   readonly intervalMs?: number | undefined;
   readonly durability?: Durability | undefined;
 }
@@ -131,6 +131,9 @@ export interface Election {
   ): Promise<void>;
   /** Who leads now. */
   leader(options?: ObserveOptions): Promise<ElectionView>;
-  /** The present leader, then every change that a look finds. A look that fails for a passing reason is left out. */
+  /**
+   * The present leader, then every change, as a watch of the lock tells; without a watch, those that a look from time to time finds.
+   * What fails for a passing reason is left out.
+   */
   observe(options?: ObserveOptions): AsyncIterableIterator<ElectionView>;
 }
