@@ -45,6 +45,7 @@ export class Scans {
   private readonly calls = new Set<ManyParts>();
   private readonly forwarded = new Map<number, PartReader>();
   private nextNumber = 1;
+  private gatheredBytes = 0;
   readonly counters = { scans: 0, scanRows: 0, scansRefused: 0 };
 
   constructor(node: NodeInternals, engine: StateEngine) {
@@ -161,11 +162,18 @@ export class Scans {
           : [table.lookupSpace(keySpace).partitionId];
     const call = new ManyParts(this, request, partitions, until, maxBytes, parts => {
       this.calls.delete(parts);
+      this.gatheredBytes -= parts.bytes;
       if (parts.type === ResponseType.MustRetry) this.counters.scansRefused++;
       done(parts);
     });
     this.calls.add(call);
     this.later(() => (partitions.length === 0 ? call.finish(ResponseType.MustRetry) : call.begin()));
+  }
+
+  /** A call holds so much more than before. Returns false if that is more than all calls may. */
+  gathered(call: ManyParts, bytes: number): boolean {
+    this.gatheredBytes += bytes;
+    return this.gatheredBytes <= this.node.settings.maxGatheredBytes || this.gatheredBytes === call.bytes;
   }
 
   private later(task: () => void): void {
@@ -307,6 +315,8 @@ class ManyParts {
   type: number = ResponseType.Get;
   /** Ordinal order; each key once. */
   rows: ScanRow[] = [];
+  /** Of the rows that its parts hold or have held. */
+  bytes = 0;
   /** Ended by its size before the partition did. */
   full = false;
   position: string | undefined;
@@ -348,10 +358,15 @@ class ManyParts {
     if (!this.over && this.active.size === 0) this.finish(ResponseType.Get);
   }
 
-  /** A page has been added to a part. Returns whether the next one is wanted. */
-  took(reader: PartReader, page: PartPage): boolean {
+  /** A page of so many bytes has been added to a part. Returns whether the next one is wanted. */
+  took(reader: PartReader, page: PartPage, bytes: number): boolean {
     if (page.aborted) {
       this.finish(ResponseType.Aborted);
+      return false;
+    }
+    this.bytes += bytes;
+    if (!this.scans.gathered(this, bytes)) {
+      this.finish(ResponseType.MustRetry);
       return false;
     }
     const tooLarge = reader.bytes > this.maxBytes;
@@ -441,11 +456,12 @@ class PartReader implements PartSink {
   }
 
   page(page: PartPage): void {
+    const before = this.bytes;
     for (const row of page.rows) {
       this.rows.push(row);
       this.bytes += rowBytes(row);
     }
-    if (this.call.took(this, page)) this.scans.askMore(this);
+    if (this.call.took(this, page, this.bytes - before)) this.scans.askMore(this);
   }
 
   refused(status: ForwardStatus): void {

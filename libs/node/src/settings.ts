@@ -41,6 +41,8 @@ export interface NodeSettings {
   readonly maxRequests: number;
   /** Reads, and operations on what is in memory only, that wait on the leader of one partition; beyond it: MustRetry. */
   readonly maxWaitingReads: number;
+  /** Rows that calls for many keys have gathered and not answered yet, of all calls together. Beyond it: MustRetry, but for one call. */
+  readonly maxGatheredBytes: number;
   readonly headCacheEntries: number;
   readonly headCacheBytes: number;
   /** Ephemeral records of all partitions that this node leads. */
@@ -75,6 +77,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   outcomeWaitMs: 10_000,
   maxRequests: 131_072,
   maxWaitingReads: 32_768,
+  maxGatheredBytes: 256 * 1024 * 1024,
   headCacheEntries: 200_000,
   headCacheBytes: 256 * 1024 * 1024,
   ephemeralEntries: 200_000,
