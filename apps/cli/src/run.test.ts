@@ -101,19 +101,6 @@ test('of several commands one runs, with a warning (cli §2)', async () => {
   expect(stderr).toBe('Warning: --get is ignored, one command runs at a time: --set.\n--set requires --value\n');
 });
 
-test('what this release has not says so without asking a server', async () => {
-  expect(await cli('--backup-full')).toEqual({
-    code: 1,
-    stdout: '',
-    stderr: 'KahunaException: Backups are not available in this release.\n',
-  });
-  const { stdout } = await cli('--ranges', '--format', 'json');
-  expect(JSON.parse(stdout)).toEqual({
-    error: 'KahunaException',
-    message: 'Key spaces routed by range are not available in this release.',
-  });
-});
-
 test('--version is that of the package', async () => {
   const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
   expect(manifest.version).toBe(VERSION);

@@ -1,5 +1,6 @@
 import type { Kahuna } from '@kahuna/client';
-import { COMMANDS } from './commands/index.ts';
+import { COMMANDS, isNodeCommand, type NodeCommandFlag, nodeCommand } from './commands/index.ts';
+import { RestCalls } from './commands/rest-calls.ts';
 import { type Failure, failureLine, failureOf, isConnectionFailure } from './failures.ts';
 import type { Host } from './host.ts';
 import { DEFAULT_ENDPOINTS, parseEndpoints, parseNode, verifiesCertificates } from './options/endpoints.ts';
@@ -11,6 +12,8 @@ import { COLOURED, PLAIN, type Style } from './output/style.ts';
 import { VERSION } from './version.ts';
 
 const DEFAULT_TIMEOUT_S = 10;
+/** These may take minutes, and end by themselves (cli §1). */
+const PATIENT: ReadonlySet<CommandFlag> = new Set(['cluster-leave', 'split-range', 'merge-ranges']);
 
 /** Exit codes (spec cli §2.1). */
 const EXIT = { done: 0, failed: 1, interrupted: 130 } as const;
@@ -35,7 +38,7 @@ async function runOptions(given: Options, host: Host): Promise<number> {
   const source = given['connection-source'] ?? KAHUNA_CONNECTION_SOURCE;
   const options: Options = source === undefined ? given : { ...given, 'connection-source': source };
   const endpoints = parseEndpoints(source ?? DEFAULT_ENDPOINTS);
-  if (options.node !== undefined) parseNode(options.node, endpoints);
+  const named = options.node === undefined ? undefined : parseNode(options.node, endpoints);
   const timeoutMs = 1000 * (options['default-timeout'] ?? DEFAULT_TIMEOUT_S);
   const verify = verifiesCertificates(endpoints, options.insecure ?? false);
   const connect = (signal: AbortSignal): Promise<Kahuna> =>
@@ -47,7 +50,11 @@ async function runOptions(given: Options, host: Host): Promise<number> {
   if (command === undefined) return runShell(options, host, output, connect);
   for (const other of ignored) output.remark(`Warning: --${other} is ignored, one command runs at a time: --${command}.`);
   try {
-    return await runCommand(command, options, host, output, connect);
+    if (!isNodeCommand(command)) return await runCommand(command, options, host, output, connect);
+    const patient = PATIENT.has(command) && options['default-timeout'] === undefined;
+    const settings = { endpoints, named, verify, signal: host.interrupted, timeoutMs: patient ? undefined : timeoutMs };
+    const execute = nodeCommand(command)(options);
+    return (await execute({ nodes: new RestCalls(settings), output, json })) ? EXIT.done : EXIT.failed;
   } catch (error) {
     if (host.interrupted.aborted) return EXIT.interrupted;
     const failure = failureOf(error);
@@ -62,7 +69,7 @@ async function runOptions(given: Options, host: Host): Promise<number> {
 }
 
 async function runCommand(
-  command: CommandFlag,
+  command: Exclude<CommandFlag, NodeCommandFlag>,
   options: Options,
   host: Host,
   output: Output,

@@ -168,6 +168,88 @@ describe('single commands on a real node (cli §2 to §4)', () => {
   });
 });
 
+describe('what is asked of single nodes (cli §3.1 to §3.3)', () => {
+  const NO_RANGES = 'Range routing is not available in this release.';
+
+  test('cli:T43 a single node cannot leave', async () => {
+    const { code, output } = await cli('--cluster-leave');
+    expect(output).toBe(
+      `Node ${endpoint}  Outcome RefusedInsufficientVoters  Membership version 1
+Refused: removing this node would leave the cluster without a voter. Do not retry — add a voter first, or stop the cluster instead of shrinking it.
+
+`,
+    );
+    expect(code).toBe(1);
+    const json = await cli('--cluster-leave', '--format', 'json');
+    expect(JSON.parse(json.output)).toMatchObject({ left: false, outcome: 'RefusedInsufficientVoters' });
+    expect(json.code).toBe(1);
+  });
+
+  test('cli:T44 ranges, as far as this server has them', async () => {
+    const { localEndpoint } = (await (await fetch(`${endpoint}/v1/ranges`)).json()) as { readonly localEndpoint: string };
+    expect(await cli('--ranges')).toEqual({
+      code: 0,
+      output: `Node ${localEndpoint} initialized  0 key space(s)\n\nNo key space is key-range routed on this node.\n\n`,
+    });
+    const again =
+      '\nSome nodes did not register the key space. Until every node knows it, some nodes may still hash this space; repeat the command.\n';
+    expect(await cli('--register-key-range', 't:r')).toEqual({
+      code: 1,
+      output: `Refused: ${endpoint} — status KeyRangeDisabled — ${NO_RANGES}\n${again}`,
+    });
+    expect(await cli('--register-key-range', 'a/meta')).toEqual({
+      code: 1,
+      output: `Refused: ${endpoint} — status InvalidInput — Key space 'a/meta' is a schema-log space and is never key-range routed.\n${again}`,
+    });
+    expect(await cli('--unregister-key-range', 't:r')).toEqual({
+      code: 0,
+      output: `Removed: ${endpoint} — 0 descriptor(s) remain\n`,
+    });
+    const split = await cli('--split-range', 't:r', '--split-key', 't:r/m');
+    expect(split.output).toMatch(/^Not split: status NoRange — /);
+    expect(split.code).toBe(1);
+    expect(await cli('--merge-ranges')).toEqual({
+      code: 0,
+      output: 'Merge pass complete: no adjacent ranges were small enough to fold.\n',
+    });
+  });
+
+  test('cli:T45 replicas: every node holds everything', async () => {
+    const { code, output } = await cli('--set-replication-factor', '0', '--partition', '3');
+    expect(output).toMatch(/^Refused: status Refused — /);
+    expect(code).toBe(1);
+    const placement = (await cli('--cluster-placement')).output;
+    expect(placement).toMatch(
+      /^Replication factor 0 \(full replication\) {2}Rebalancer disabled {2}Node \S+ hosts 3 of 3 partitions\n\n┌/,
+    );
+    expect(placement).toMatch(/│ 2 +│ Active │ 0 +│ 0 +│ yes +│ all voters \(full replication\) │\n/);
+    expect(JSON.parse((await cli('--cluster-placement', '--format', 'json')).output)).toMatchObject({ hostedPartitionCount: 3 });
+  });
+
+  test('cli:T46 backups that are not configured, whatever is asked of them', async () => {
+    const id = '0190a1b2-0000-7000-8000-000000000001';
+    for (const args of [
+      ['--backup-full'],
+      ['--backup-incremental', '--parent-backup-id', id],
+      ['--backup-coordinated'],
+      ['--list-backups'],
+      ['--backup-chain', id],
+      ['--backup-gc', '--backup-gc-dry-run'],
+      ['--restore', id, '--target-dir', '/tmp/x'],
+    ]) {
+      expect(await cli(...args)).toEqual({ code: 1, output: 'KahunaException: Backup is not configured on this node.\n' });
+    }
+    const json = await cli('--backup-full', '--format', 'json');
+    expect(JSON.parse(json.output)).toEqual({ error: 'KahunaException', message: 'Backup is not configured on this node.' });
+  });
+
+  test('cli:T41 a node that is named and does not answer', async () => {
+    const { code, output } = await cli('--cluster-placement', '--node', '127.0.0.1:1');
+    expect(output).toMatch(/^ConnectionException: Cannot connect to the server\./);
+    expect(code).toBe(1);
+  });
+});
+
 describe('ends of the program (cli §2.1)', () => {
   test('Ctrl+C ends a waiting command with 130', async () => {
     // Connections are accepted and nothing is ever answered: the first bytes never come.

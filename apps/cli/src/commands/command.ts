@@ -1,6 +1,7 @@
 import type { Kahuna } from '@kahuna/client';
 import type { Options } from '../options/flags.ts';
 import type { Output } from '../output/output.ts';
+import type { RestCalls } from './rest-calls.ts';
 
 /** What a command has at hand while it runs. */
 export interface Call {
@@ -18,6 +19,16 @@ export type Run = (call: Call) => Promise<boolean>;
 
 /** Checks the flags of a command, throws `UsageError`, and gives back what is then to be done. Nothing has been connected yet. */
 export type Prepare = (options: Options) => Run;
+
+/** What a command has that asks single nodes. */
+export interface NodeCall {
+  readonly nodes: RestCalls;
+  readonly output: Output;
+  readonly json: boolean;
+}
+
+/** As {@link Prepare}, for what is asked of single nodes. */
+export type PrepareNodeCall = (options: Options) => (call: NodeCall) => Promise<boolean>;
 
 /** Milliseconds for display: whole, by the client's own clock. */
 export function stopwatch(): () => string {

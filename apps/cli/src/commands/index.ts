@@ -1,14 +1,54 @@
 import type { CommandFlag } from '../options/flags.ts';
 import { showMembers } from './cluster.ts';
-import type { Prepare } from './command.ts';
+import type { Prepare, PrepareNodeCall } from './command.ts';
 import { extendKey, getByPrefix, getKey, scanByPrefix, setKey } from './keys.ts';
-import { checkChain, checkIncremental, checkLeave, checkReplicationFactor, checkRestore, checkSplit, later } from './later.ts';
 import { acquireLock, extendLock, releaseLock, showLock } from './locks.ts';
+import { checkChain, checkIncremental, checkRestore } from './node-flags.ts';
 import { createSequence, deleteSequence, getSequence, nextSequence, reserveSequence } from './sequences.ts';
+import {
+  backups,
+  leaveCluster,
+  mergeRanges,
+  registerRange,
+  setReplicationFactor,
+  showPlacement,
+  showRanges,
+  splitRange,
+  unregisterRange,
+} from './topology.ts';
 import { watchBucket, watchKey, watchLock, watchPrefix, watchSequence } from './watch.ts';
 
-/** What each command flag does. */
-export const COMMANDS: Readonly<Record<CommandFlag, Prepare>> = {
+/** What commands do that ask single nodes. */
+const NODE_COMMANDS = {
+  'cluster-leave': leaveCluster,
+  'cluster-placement': showPlacement,
+  'set-replication-factor': setReplicationFactor,
+  ranges: showRanges,
+  'register-key-range': registerRange,
+  'unregister-key-range': unregisterRange,
+  'split-range': splitRange,
+  'merge-ranges': mergeRanges,
+  'backup-full': backups(),
+  'backup-incremental': backups(checkIncremental),
+  'backup-coordinated': backups(),
+  'list-backups': backups(),
+  'backup-chain': backups(checkChain),
+  'backup-gc': backups(),
+  restore: backups(checkRestore),
+} as const satisfies Partial<Record<CommandFlag, PrepareNodeCall>>;
+
+export type NodeCommandFlag = keyof typeof NODE_COMMANDS;
+
+export function isNodeCommand(flag: CommandFlag): flag is NodeCommandFlag {
+  return flag in NODE_COMMANDS;
+}
+
+export function nodeCommand(flag: NodeCommandFlag): PrepareNodeCall {
+  return NODE_COMMANDS[flag];
+}
+
+/** What each other command flag does. */
+export const COMMANDS: Readonly<Record<Exclude<CommandFlag, NodeCommandFlag>, Prepare>> = {
   set: setKey,
   get: getKey,
   'get-by-prefix': getByPrefix,
@@ -24,21 +64,6 @@ export const COMMANDS: Readonly<Record<CommandFlag, Prepare>> = {
   'reserve-sequence': reserveSequence,
   'delete-sequence': deleteSequence,
   'cluster-members': () => showMembers,
-  'cluster-leave': later('Changes of the membership', checkLeave),
-  'cluster-placement': later('Placements'),
-  'set-replication-factor': later('Placements', checkReplicationFactor),
-  ranges: later('Key spaces routed by range'),
-  'register-key-range': later('Key spaces routed by range'),
-  'unregister-key-range': later('Key spaces routed by range'),
-  'split-range': later('Range splits', checkSplit),
-  'merge-ranges': later('Range merges'),
-  'backup-full': later('Backups'),
-  'backup-incremental': later('Backups', checkIncremental),
-  'backup-coordinated': later('Backups'),
-  'list-backups': later('Backups'),
-  'backup-chain': later('Backups', checkChain),
-  'backup-gc': later('Backups'),
-  restore: later('Backups', checkRestore),
   watch: watchKey,
   'watch-bucket': watchBucket,
   'watch-prefix': watchPrefix,

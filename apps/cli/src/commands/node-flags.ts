@@ -1,19 +1,10 @@
-/** Commands whose servers do not exist yet: what is wrong with their flags is said first, then that they are not there. */
+/** What is wrong with the flags of commands on members, replicas, ranges and backups; said before anybody is asked. */
 
-import { NotInThisRelease, UsageError } from '../failures.ts';
+import { UsageError } from '../failures.ts';
 import { DEFAULT_ENDPOINTS, parseEndpoints } from '../options/endpoints.ts';
 import type { Options } from '../options/flags.ts';
-import type { Prepare } from './command.ts';
 
 const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
-
-/** A command of a later release: `what` it is about, in the plural. */
-export function later(what: string, check: (options: Options) => void = () => undefined): Prepare {
-  return options => {
-    check(options);
-    throw new NotInThisRelease(what);
-  };
-}
 
 export function checkLeave({ node, 'connection-source': source = DEFAULT_ENDPOINTS }: Options): void {
   if (node === undefined && parseEndpoints(source).length > 1) {
