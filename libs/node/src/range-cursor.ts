@@ -1,11 +1,9 @@
-import { ByteReader, ByteWriter, DecodeError, type Hlc } from '@kahuna/base';
+import type { Hlc } from '@kahuna/base';
 import { Durability } from '@kahuna/partition';
-import { xxHash32 } from '@kahuna/range-router';
-import { readTime, writeTime } from './scan-frames.ts';
 
 /**
  * Where a range walk goes on (keyvalues §13): everything that the next page needs, so that any node can serve it, also after a
- * restart. A checksum in front tells a damaged or invented cursor from ours.
+ * restart.
  */
 export interface RangeCursor {
   readonly prefix: string;
@@ -18,45 +16,64 @@ export interface RangeCursor {
 }
 
 const VERSION = 1;
-const CHECKSUM_BYTES = 4;
-const SEED = 0x6b61_6875;
+/** Version, two lengths, durability, time. */
+const FIXED_BYTES = 1 + 4 + 4 + 1 + 4 + 8 + 4;
 /** Far more than any key makes. */
 const MAX_TEXT = 1 << 20;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-export function encodeCursor(cursor: RangeCursor): string {
-  const writer = new ByteWriter(256 + 3 * (cursor.prefix.length + cursor.lastKey.length));
-  writer.u32(0);
-  writer.u8(VERSION);
-  writer.u8((cursor.durability === Durability.Persistent ? 1 : 0) | (cursor.plain ? 2 : 0));
-  writeTime(writer, cursor.readTimestamp);
-  writer.string(cursor.prefix);
-  writer.string(cursor.lastKey);
-  const bytes = writer.finish();
-  new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, checksum(bytes), true);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64url');
+/**
+ * base64url, without padding, of the layout of routing §8:
+ *
+ *     0x01 · length, last key · length, prefix · durability · time: node i32, physical i64, counter u32      (little endian)
+ *
+ * A time of a server's clock has its node, one that a client made has none (grpc §4.1), which tells the two kinds of walks apart. A
+ * client may hand in a server's time too: only then one byte follows, 0, and says that the time was given.
+ */
+export function encodeCursor({ prefix, durability, readTimestamp, plain, lastKey }: RangeCursor): string {
+  const texts = [Buffer.from(lastKey), Buffer.from(prefix)];
+  const wasGiven = !plain && readTimestamp.n !== 0;
+  const bytes = Buffer.allocUnsafe(FIXED_BYTES + texts.reduce((sum, text) => sum + text.length, 0) + (wasGiven ? 1 : 0));
+  let at = bytes.writeUInt8(VERSION, 0);
+  for (const text of texts) {
+    at = bytes.writeInt32LE(text.length, at);
+    at += text.copy(bytes, at);
+  }
+  at = bytes.writeUInt8(durability === Durability.Persistent ? 1 : 0, at);
+  at = bytes.writeInt32LE(readTimestamp.n, at);
+  at = bytes.writeBigInt64LE(BigInt(readTimestamp.l), at);
+  at = bytes.writeUInt32LE(readTimestamp.c, at);
+  if (wasGiven) bytes.writeUInt8(0, at);
+  return bytes.toString('base64url');
 }
 
 /** undefined: not a cursor of ours. */
 export function decodeCursor(text: string): RangeCursor | undefined {
   if (text.length > MAX_TEXT || !/^[A-Za-z0-9_-]+$/.test(text)) return undefined;
-  const bytes = new Uint8Array(Buffer.from(text, 'base64url'));
-  if (bytes.length <= CHECKSUM_BYTES) return undefined;
-  const reader = new ByteReader(bytes);
-  if (reader.u32() !== checksum(bytes)) return undefined;
-  try {
-    if (reader.u8() !== VERSION) return undefined;
-    const flags = reader.u8();
-    const readTimestamp = readTime(reader);
-    const prefix = reader.string();
-    const lastKey = reader.string();
-    const durability = (flags & 1) === 1 ? Durability.Persistent : Durability.Ephemeral;
-    return { prefix, durability, readTimestamp, plain: (flags & 2) !== 0, lastKey };
-  } catch (error) {
-    if (error instanceof DecodeError) return undefined;
-    throw error;
-  }
+  const bytes = Buffer.from(text, 'base64url');
+  if (bytes.length < FIXED_BYTES || bytes[0] !== VERSION) return undefined;
+  const lastKey = textAt(bytes, 1);
+  const prefix = lastKey === undefined ? undefined : textAt(bytes, lastKey.end);
+  if (lastKey === undefined || prefix === undefined) return undefined;
+  const at = prefix.end;
+  const left = bytes.length - at - (FIXED_BYTES - 9);
+  const persistent = bytes[at];
+  if ((left !== 0 && (left !== 1 || bytes.at(-1) !== 0)) || persistent === undefined || persistent > 1) return undefined;
+  const l = Number(bytes.readBigInt64LE(at + 5));
+  const readTimestamp = { n: bytes.readInt32LE(at + 1), l, c: bytes.readUInt32LE(at + 13) };
+  if (!Number.isSafeInteger(l) || l <= 0) return undefined;
+  const durability = persistent === 1 ? Durability.Persistent : Durability.Ephemeral;
+  const plain = left === 0 && readTimestamp.n !== 0;
+  return { prefix: prefix.text, durability, readTimestamp, plain, lastKey: lastKey.text };
 }
 
-function checksum(bytes: Uint8Array): number {
-  return xxHash32(bytes.subarray(CHECKSUM_BYTES), bytes.length - CHECKSUM_BYTES, SEED);
+function textAt(bytes: Buffer, at: number): { readonly text: string; readonly end: number } | undefined {
+  if (at + 4 > bytes.length) return undefined;
+  const end = at + 4 + bytes.readInt32LE(at);
+  if (end < at + 4 || end > bytes.length) return undefined;
+  try {
+    return { text: utf8.decode(bytes.subarray(at + 4, end)), end };
+  } catch {
+    return undefined; // not UTF-8, so none of ours
+  }
 }
