@@ -7,6 +7,8 @@ export const OPERATION_TITLE: Readonly<Record<OperationKind, string>> = {
   'delete-prefix': 'Delete all keys that begin with',
   'extend-key': 'Change the lifetime of key',
   'release-lock': 'Release lock',
+  'transfer-leader': 'Transfer the leader of',
+  'rebalance-leaders': 'Rebalance leaders of',
   'create-sequence': 'Create sequence',
   'update-sequence': 'Update sequence',
   'reserve-sequence': 'Reserve values of sequence',

@@ -402,6 +402,15 @@ export interface OperationRequests {
     readonly params: { readonly resource: string; readonly durability: DurabilityName };
     readonly expect: { readonly ownerB64: string; readonly token: string };
   };
+  'transfer-leader': {
+    readonly params: { readonly partitionId: number; readonly toNodeId: number };
+    readonly expect: { readonly leaderNodeId: number; readonly term: string };
+  };
+  /** Moves leaders until every node leads as many partitions as the others, give or take one. */
+  'rebalance-leaders': {
+    readonly params: Readonly<Record<string, never>>;
+    readonly expect: Readonly<Record<string, never>>;
+  };
   'create-sequence': {
     readonly params: {
       readonly name: string;
@@ -444,6 +453,8 @@ export const OPERATION_LEVEL: Readonly<Record<OperationKind, Level>> = {
   'delete-prefix': 'operator',
   'extend-key': 'editor',
   'release-lock': 'operator',
+  'transfer-leader': 'operator',
+  'rebalance-leaders': 'operator',
   'create-sequence': 'editor',
   'update-sequence': 'operator',
   'reserve-sequence': 'operator',

@@ -10,9 +10,11 @@ import type {
 import type { KahunaNode } from '@kahuna/node';
 import { LockResponseType, type OperationResult, ResponseType, SequenceResponseType, SetFlag } from '@kahuna/partition';
 import { deletePrefix } from './delete-prefix.ts';
+import { rebalanceLeaders, transferLeader } from './leader-actions.ts';
 import type { ConsoleCalls } from './node-calls.ts';
 import { readable } from './readable.ts';
 import { type ConsoleReads, durabilityOf, refusalText } from './reads.ts';
+import type { ClusterView } from './view.ts';
 
 /** What an action finds before it does anything; `problem`: nothing could be read. */
 export type Facts =
@@ -23,6 +25,7 @@ export type Facts =
       readonly more: boolean;
       readonly sample: readonly string[];
     }
+  | { readonly kind: 'view'; readonly view: ClusterView }
   | { readonly kind: 'key'; readonly live: boolean; readonly revision: number; readonly bytes: number }
   | { readonly kind: 'lock'; readonly lock: LockDetailRow | undefined }
   | { readonly kind: 'sequence'; readonly sequence: SequenceRow | undefined };
@@ -42,7 +45,7 @@ interface AnyAction {
   /** null: the command line has no form for exactly this. */
   readonly cli: string | null;
   readonly curl: string;
-  look(reads: ConsoleReads, node: KahunaNode, mono: () => number): Promise<Facts>;
+  look(world: World): Promise<Facts>;
   /** Against what the user saw: a check that fails means that something else is there now. */
   checks(facts: Facts, nowMs: number): readonly OperationCheck[];
   effects(facts: Facts): readonly string[];
@@ -55,16 +58,23 @@ export interface ShortAction extends AnyAction {
   end(result: OperationResult): Ending;
 }
 
-/** What work that takes its time is given. */
-export interface LongWork {
+/** Where an action looks. */
+export interface World {
   readonly node: KahunaNode;
   readonly reads: ConsoleReads;
+  /** The newest view of the cluster. */
+  view(): ClusterView;
+  mono(): number;
+}
+
+/** What work that takes its time is given. */
+export interface LongWork extends World {
   readonly calls: ConsoleCalls;
   /** Aborted: the user wants it stopped. */
   readonly signal: AbortSignal;
   /** `total` null: not known. */
   progress(done: number, total: number | null): void;
-  mono(): number;
+  pause(ms: number): Promise<void>;
 }
 
 /** Work that takes its time, tells how far it is and can be stopped. */
@@ -86,6 +96,10 @@ export function actionFor(request: OperationRequest): Action {
       return extendKey(request);
     case 'release-lock':
       return releaseLock(request);
+    case 'transfer-leader':
+      return transferLeader(request);
+    case 'rebalance-leaders':
+      return rebalanceLeaders(request);
     case 'create-sequence':
       return createSequence(request);
     case 'update-sequence':
@@ -147,7 +161,7 @@ function setKey({ params, expect }: Request<'set-key'>): ShortAction {
     operation: { kind: 'set', key, value, expiresMs, flags, compareValue: null, compareRevision, durability },
     cli: null,
     curl: curl('/v1/kv/try-set', { key, value: params.valueB64, expiresMs, flags, compareRevision, durability }),
-    look: reads => lookAtKey(reads, params),
+    look: ({ reads }) => lookAtKey(reads, params),
     checks: facts => revisionCheck(facts, expect.revision),
     effects: facts => {
       const before = facts.kind === 'key' && facts.live ? `${facts.bytes} bytes` : 'nothing';
@@ -174,7 +188,7 @@ function deleteKey({ params, expect }: Request<'delete-key'>): ShortAction {
     operation: { kind: 'delete', key, durability },
     cli: null,
     curl: curl('/v1/kv/try-delete', { key, durability }),
-    look: reads => lookAtKey(reads, params),
+    look: ({ reads }) => lookAtKey(reads, params),
     checks: facts => revisionCheck(facts, expect.revision),
     effects: facts => [
       `${key} is gone for readers${facts.kind === 'key' ? `, ${facts.bytes} bytes` : ''}`,
@@ -198,7 +212,7 @@ function extendKey({ params, expect }: Request<'extend-key'>): ShortAction {
     operation: { kind: 'extend', key, expiresMs, durability },
     cli: null,
     curl: curl('/v1/kv/try-extend', { key, expiresMs, durability }),
-    look: reads => lookAtKey(reads, params),
+    look: ({ reads }) => lookAtKey(reads, params),
     checks: facts => revisionCheck(facts, expect.revision),
     effects: () => [expiresMs === 0 ? 'it never expires' : `it expires ${expiresMs} ms from now`],
     risk: () => 'low',
@@ -226,7 +240,7 @@ function releaseLock({ params, expect }: Request<'release-lock'>): ShortAction {
         ? `kahuna-cli --unlock ${quoted(resource)} --owner ${quoted(name)}`
         : null,
     curl: curl('/v1/locks/try-unlock', { resource, owner: expect.ownerB64, durability }),
-    look: async reads => {
+    look: async ({ reads }) => {
       const answer = await reads.lock({ resource, durability: params.durability });
       if ('problem' in answer) return { kind: 'problem', problem: answer.problem };
       return { kind: 'lock', lock: answer.rows[0]?.v as unknown as LockDetailRow | undefined };
@@ -333,7 +347,7 @@ function createSequence({ params }: Request<'create-sequence'>): ShortAction {
       `kahuna-cli --create-sequence ${quoted(name)} --initial-value ${initialValue} --increment ${increment}` +
       (maxValue === null ? '' : ` --max-value ${maxValue}`),
     curl: curl('/v1/sequences/create', { name, initialValue, increment, maxValue, blockSize, durability: 1 }),
-    look: reads => lookAtSequence(reads, name),
+    look: ({ reads }) => lookAtSequence(reads, name),
     checks: facts => incarnationCheck(facts, null),
     effects: () => [`the first value will be ${first}`],
     risk: () => 'low',
@@ -364,7 +378,7 @@ function updateSequence({ params, expect }: Request<'update-sequence'>): ShortAc
     },
     cli: null,
     curl: curl('/v1/sequences/update', { ...params, durability: 1 }),
-    look: reads => lookAtSequence(reads, name),
+    look: ({ reads }) => lookAtSequence(reads, name),
     checks: facts => incarnationCheck(facts, expect.incarnation),
     effects: facts => [
       'every reserved block and every remembered idempotency key becomes void',
@@ -383,7 +397,7 @@ function reserveSequence({ params, expect }: Request<'reserve-sequence'>): Short
     operation: { kind: 'sequence-reserve', key: name, count, idempotencyKey: '' },
     cli: `kahuna-cli --reserve-sequence ${quoted(name)} --count ${count}`,
     curl: curl('/v1/sequences/reserve', { name, count, durability: 1 }),
-    look: reads => lookAtSequence(reads, name),
+    look: ({ reads }) => lookAtSequence(reads, name),
     checks: facts => incarnationCheck(facts, expect.incarnation),
     effects: () => [`${count} ${count === 1 ? 'value is' : 'values are'} consumed and never handed out again`],
     risk: () => 'low',
@@ -401,7 +415,7 @@ function deleteSequence({ params, expect }: Request<'delete-sequence'>): ShortAc
     operation: { kind: 'sequence-delete', key: name },
     cli: `kahuna-cli --delete-sequence ${quoted(name)}`,
     curl: curl('/v1/sequences/delete', { name, durability: 1 }),
-    look: reads => lookAtSequence(reads, name),
+    look: ({ reads }) => lookAtSequence(reads, name),
     checks: facts => incarnationCheck(facts, expect.incarnation),
     effects: () => [
       'whoever asks for the next value is told that it does not exist',

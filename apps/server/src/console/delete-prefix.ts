@@ -30,7 +30,7 @@ export function deletePrefix({ params }: DeletePrefix): LongAction {
     curl:
       `curl -X POST "$KAHUNA/v1/console/operations" -H 'content-type: application/json' -d ` +
       quoted(JSON.stringify({ kind: 'delete-prefix', params, expect: {} })),
-    look: async (reads, node, mono) => {
+    look: async ({ reads, node, mono }) => {
       const until = mono() + COUNT_WITHIN_MS;
       const sample: string[] = [];
       let count = 0;

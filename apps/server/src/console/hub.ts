@@ -168,9 +168,16 @@ export class ConsoleHub implements FeedSource {
     this.settings = settings;
     this.every = every;
     this.reads = new ConsoleReads(node, settings.clock, settings.level);
-    this.operations = new Operations(node, this.reads, settings.clock, settings.level, () => {
-      this.hurry = true;
-    });
+    this.operations = new Operations(
+      node,
+      this.reads,
+      () => this.present().view,
+      settings.clock,
+      settings.level,
+      () => {
+        this.hurry = true;
+      },
+    );
   }
 
   get connections(): number {

@@ -36,6 +36,8 @@ const SHAPES: Readonly<Record<OperationKind, Shape>> = {
   },
   'delete-key': { params: { key: text, durability }, expect: { revision: int64 } },
   'delete-prefix': { params: { prefix: text, durability }, expect: {} },
+  'transfer-leader': { params: { partitionId: int32, toNodeId: int32 }, expect: { leaderNodeId: int32, term: int64 } },
+  'rebalance-leaders': { params: {}, expect: {} },
   'extend-key': { params: { key: text, durability, expiresMs: int32 }, expect: { revision: int64 } },
   'release-lock': { params: { resource: text, durability }, expect: { ownerB64: base64, token: int64 } },
   'create-sequence': {

@@ -7,15 +7,34 @@ import { MemoryNode } from '../testing/memory-node.ts';
 import { addOperations } from './operation-routes.ts';
 import { Operations } from './operations.ts';
 import { ConsoleReads } from './reads.ts';
+import type { ClusterView } from './view.ts';
 
 let app: FastifyInstance;
 afterEach(() => app.close());
+
+/** These actions do not look at the cluster. */
+const EMPTY_VIEW: ClusterView = {
+  nowMs: 0,
+  selfId: 1,
+  initialized: true,
+  nodes: [],
+  partitions: [],
+  reach: [],
+  sourceAges: [],
+};
 
 function open(level: Level = 'admin'): MemoryNode {
   const node = new MemoryNode();
   const clock = new ManualClock();
   app = fastify();
-  const operations = new Operations(node, new ConsoleReads(node, clock, level), clock, level, () => undefined);
+  const operations = new Operations(
+    node,
+    new ConsoleReads(node, clock, level),
+    () => EMPTY_VIEW,
+    clock,
+    level,
+    () => undefined,
+  );
   addOperations(app, operations, { allowedOrigins: ['https://ops.example'], level, clock });
   return node;
 }

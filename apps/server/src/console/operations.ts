@@ -9,10 +9,11 @@ import {
   type Preflight,
 } from '@kahuna/console/protocol';
 import type { KahunaNode } from '@kahuna/node';
-import { type Action, actionFor, type Ending, type Facts, type LongWork } from './actions.ts';
+import { type Action, actionFor, type Ending, type Facts, type LongWork, type World } from './actions.ts';
 import { isAtLeast } from './levels.ts';
 import { ConsoleCalls } from './node-calls.ts';
 import type { ConsoleReads } from './reads.ts';
+import type { ClusterView } from './view.ts';
 
 const JOURNAL = 500;
 /** A start answers with the end when it comes within this time, else with the running operation. Milliseconds. */
@@ -39,16 +40,18 @@ export class Operations {
   private readonly stops = new Map<string, AbortController>();
   private startedAtMs: number[] = [];
   private readonly node: KahunaNode;
-  private readonly reads: ConsoleReads;
+  private readonly world: World;
   private readonly calls: ConsoleCalls;
   private readonly clock: Clock;
   private readonly level: Level;
   private readonly changed: () => void;
 
-  /** `changed`: an operation began or ended. Progress is not news: it is found by whoever looks. */
-  constructor(node: KahunaNode, reads: ConsoleReads, clock: Clock, level: Level, changed: () => void) {
+  /**
+   * `view`: the newest view of the cluster. `changed`: an operation began or ended; progress is not news: it is found by whoever looks.
+   */
+  constructor(node: KahunaNode, reads: ConsoleReads, view: () => ClusterView, clock: Clock, level: Level, changed: () => void) {
     this.node = node;
-    this.reads = reads;
+    this.world = { node, reads, view, mono: () => clock.monotonicMs() };
     this.calls = new ConsoleCalls(node);
     this.clock = clock;
     this.level = level;
@@ -66,7 +69,7 @@ export class Operations {
 
   async preflight(request: OperationRequest): Promise<Preflight> {
     const action = actionFor(request);
-    const facts = await action.look(this.reads, this.node, this.mono);
+    const facts = await action.look(this.world);
     const nowMs = this.clock.wallMs();
     const checks = [this.levelCheck(request.kind), ...action.checks(facts, nowMs)];
     const risk = action.risk(facts, nowMs);
@@ -151,7 +154,7 @@ export class Operations {
 
   private async execute(id: string, action: Action, signal: AbortSignal | undefined): Promise<Ending> {
     try {
-      const facts: Facts = await action.look(this.reads, this.node, this.mono);
+      const facts: Facts = await action.look(this.world);
       const checks = action.checks(facts, this.clock.wallMs());
       this.revise(id, { checks });
       const failed = checks.find(check => !check.ok);
@@ -165,16 +168,13 @@ export class Operations {
 
   private longWork(id: string, signal: AbortSignal): LongWork {
     return {
-      node: this.node,
-      reads: this.reads,
+      ...this.world,
       calls: this.calls,
       signal,
       progress: (done, total) => this.revise(id, { progress: { done, total } }),
-      mono: this.mono,
+      pause: after,
     };
   }
-
-  private readonly mono = (): number => this.clock.monotonicMs();
 
   private wall(): number {
     return Math.round(this.clock.wallMs());
@@ -212,5 +212,7 @@ function remember<T>(map: Map<string, T>, key: string, value: T): void {
 }
 
 function after(ms: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, ms).unref());
+  return new Promise(resolve => {
+    setTimeout(resolve, ms).unref();
+  });
 }

@@ -113,7 +113,11 @@ function StopCard({ node }: { node: NodeRow }) {
   return (
     <Panel title="Safe to stop?">
       <div className="body">
-        {verdict === null ? (
+        {node.state === 'dead' ? (
+          <p>
+            <Mark tone="critical" /> It does not answer: it has stopped, or cannot be reached from here.
+          </p>
+        ) : verdict === null ? (
           <p>Not known: no replica has told who its peers are.</p>
         ) : verdict.ok ? (
           <p>

@@ -6,11 +6,12 @@ import type { ReachRow } from '../../protocol/messages.ts';
 import { Mark } from '../../ui/marks.tsx';
 import { Panel } from '../../ui/panel.tsx';
 import { NodesTable } from './nodes-table.tsx';
+import { RebalanceButton } from './rebalance.tsx';
 
 /** Vitals side by side, and who reaches whom (console §6.5). */
 export function NodesPage() {
   return (
-    <Page title="Nodes">
+    <Page title="Nodes" tools={<RebalanceButton />}>
       <div className="stack">
         <Panel title="Vitals">
           <NodesTable wide />

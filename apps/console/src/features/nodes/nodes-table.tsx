@@ -170,7 +170,7 @@ function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
       )}
       {wide && (
         <td className="nowrap" title={node.safeToStop?.why[0]}>
-          {node.safeToStop === null ? '–' : node.safeToStop.ok ? 'yes' : 'no'}
+          {node.safeToStop === null || node.state === 'dead' ? '–' : node.safeToStop.ok ? 'yes' : 'no'}
         </td>
       )}
     </tr>

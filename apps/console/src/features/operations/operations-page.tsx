@@ -243,7 +243,14 @@ function Operation({ row }: { row: OperationReport }) {
 /** What it was about, as a way there where that is one thing. */
 function Subject({ row: { kind, subject, durability } }: { row: OperationReport }) {
   const _splat = subjectToPath(subject);
-  if (kind === 'delete-prefix') return <>{subject}</>;
+  if (kind === 'delete-prefix' || kind === 'rebalance-leaders') return <>{subject}</>;
+  if (kind === 'transfer-leader') {
+    return (
+      <Link to="/partitions/$id" params={{ id: subject.replace(/\D/g, '') }}>
+        {subject}
+      </Link>
+    );
+  }
   if (kind === 'release-lock') {
     return (
       <Link to="/locks/$durability/$" params={{ durability: durability ?? 'persistent', _splat }}>

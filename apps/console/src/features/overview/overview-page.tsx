@@ -231,9 +231,7 @@ function NodesPanel({ overview }: { overview: OverviewRow | undefined }) {
       title="Nodes"
       aside={
         <>
-          <span className="muted small">
-            leaders by node{spread > 0.3 ? `, spread ${Math.round(spread * 100)} % of the mean` : ''}
-          </span>
+          <span className="muted small">leaders by node{spread > 0.3 && ', unevenly spread'}</span>
           <span className="space" />
           <Link to="/nodes">details</Link>
         </>

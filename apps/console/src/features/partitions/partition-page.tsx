@@ -9,6 +9,7 @@ import { Mark } from '../../ui/marks.tsx';
 import { Panel } from '../../ui/panel.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
 import { EventList } from '../events/event-list.tsx';
+import { TransferLeader } from './transfer-leader.tsx';
 
 const route = getRouteApi('/partitions/$id');
 
@@ -87,6 +88,7 @@ function GroupCard({ row }: { row: PartitionDetailRow }) {
         <dt>flags</dt>
         <dd>{row.flags.length === 0 ? 'none' : row.flags.join(', ')}</dd>
       </dl>
+      <TransferLeader row={row} />
     </Panel>
   );
 }
