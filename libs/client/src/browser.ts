@@ -2,7 +2,7 @@
  * Client of a Kahuna cluster for browsers: as in Node.js, over REST and a WebSocket. The page's origin must be one that the servers allow.
  */
 import { KahunaClient } from './client.ts';
-import type { KahunaOptions } from './options.ts';
+import type { KahunaOptions } from './client-options.ts';
 import { restTransport } from './rest/rest-transport.ts';
 
 export * from './public.ts';

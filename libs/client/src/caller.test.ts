@@ -1,9 +1,9 @@
 import { routingMessages } from '@kahuna/wire';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { KahunaClient } from './client.ts';
+import type { KahunaOptions } from './client-options.ts';
 import { Type } from './key-calls.ts';
 import { ManualRuntime, settled } from './manual-runtime.test-support.ts';
-import type { KahunaOptions } from './options.ts';
 import { lost, result, ScriptedTransport } from './scripted-transport.test-support.ts';
 import { TransportFailure } from './transport.ts';
 

@@ -1,4 +1,5 @@
 import { Caller } from './caller.ts';
+import type { KahunaOptions } from './client-options.ts';
 import { ClusterService } from './cluster.ts';
 import type { Cluster } from './cluster-api.ts';
 import { bytes } from './codecs.ts';
@@ -10,7 +11,6 @@ import { StoredKeys } from './keys.ts';
 import type { Keys, Snapshots } from './keys-api.ts';
 import { LockService } from './locks.ts';
 import type { Election, Lock, LockCalls, LockOptions, TryLockOptions } from './locks-api.ts';
-import type { KahunaOptions } from './options.ts';
 import { type Runtime, systemRuntime } from './runtime.ts';
 import { NamedSequence } from './sequences.ts';
 import type { Sequence } from './sequences-api.ts';

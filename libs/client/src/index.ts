@@ -5,8 +5,8 @@
  *     await kahuna.keys.set('greeting', 'hello');
  */
 import { KahunaClient } from './client.ts';
+import type { KahunaOptions } from './client-options.ts';
 import { grpcTransport } from './grpc/grpc-transport.ts';
-import type { KahunaOptions } from './options.ts';
 
 export { grpcTransport } from './grpc/grpc-transport.ts';
 export * from './public.ts';

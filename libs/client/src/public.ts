@@ -1,5 +1,6 @@
 export { compareHlc, HLC_ZERO, type Hlc } from '@kahuna/base';
 export { KahunaClient } from './client.ts';
+export type * from './client-options.ts';
 export type * from './cluster-api.ts';
 export * from './codecs.ts';
 export * from './errors.ts';
