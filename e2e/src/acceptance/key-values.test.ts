@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import { BatchKv, GrpcKv } from '../clients/grpc-kv.ts';
 import { anyNode, Ephemeral, type KvApi, Persistent } from '../clients/kv-api.ts';
 import { RestKv } from '../clients/rest-kv.ts';
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, SOON_READY } from '../harness/cluster.ts';
 import { bench } from './case.ts';
 import { KEY_VALUE_CASES } from './keyvalue-cases.ts';
 
@@ -14,7 +14,7 @@ let cluster: Cluster;
 const apis = new Map<string, KvApi>();
 
 beforeAll(async () => {
-  cluster = await Cluster.start();
+  cluster = await Cluster.start({ args: SOON_READY });
   const { nodes } = cluster;
   apis.set('REST', anyNode(nodes.map(node => new RestKv(node.url))));
   apis.set('gRPC', anyNode(nodes.map(node => new GrpcKv(node.options.grpcAddress))));

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Ephemeral, Persistent } from '../clients/kv-api.ts';
 import { anyLockNode, GrpcLocks, type LockApi, LockType, RestLocks, seenLockTypes } from '../clients/lock-api.ts';
 import { putText, RestKv } from '../clients/rest-kv.ts';
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, SOON_READY } from '../harness/cluster.ts';
 import { sleep } from '../harness/processes.ts';
 import { expectRead } from './case.ts';
 import { A, B, expectLock, LOCK_CASES, lockBench, lockSaid } from './lock-cases.ts';
@@ -19,7 +19,7 @@ describe.each([1, 3])('locks on %i node(s), any of them', nodes => {
   const apis = new Map<string, LockApi>();
 
   beforeAll(async () => {
-    cluster = await Cluster.start({ nodes, breakableNetwork: false });
+    cluster = await Cluster.start({ nodes, breakableNetwork: false, args: SOON_READY });
     apis.set('REST', anyLockNode(cluster.nodes.map(node => new RestLocks(node.url))));
     const addresses = cluster.nodes.map(node => node.options.grpcAddress);
     apis.set('gRPC', anyLockNode(addresses.map(GrpcLocks.unary)));

@@ -3,7 +3,7 @@ import { BatchKv } from '../clients/grpc-kv.ts';
 import { Ephemeral, type Hlc, Persistent, type SetRequest, Type } from '../clients/kv-api.ts';
 import { anyScanNode, GrpcScans, type RangeRequest, RestScans, type ScanApi, type ScanPage } from '../clients/scan-api.ts';
 import { StreamScans } from '../clients/stream-scans.ts';
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, SOON_READY } from '../harness/cluster.ts';
 import { until } from '../harness/processes.ts';
 
 const TRANSPORTS = ['REST', 'gRPC', 'gRPC batch stream'] as const;
@@ -33,7 +33,7 @@ describe.each([1, 3])('reads of many keys on %i node(s), any of them', nodes => 
   const apis = new Map<string, ScanApi>();
 
   beforeAll(async () => {
-    cluster = await Cluster.start({ nodes, breakableNetwork: false });
+    cluster = await Cluster.start({ nodes, breakableNetwork: false, args: SOON_READY });
     keys = new BatchKv(cluster.node(1).options.grpcAddress);
     rest = cluster.nodes.map(node => new RestScans(node.url));
     apis.set('REST', anyScanNode(rest));

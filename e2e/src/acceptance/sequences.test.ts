@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Persistent } from '../clients/kv-api.ts';
 import { http, RestKv } from '../clients/rest-kv.ts';
 import { anySequenceNode, GrpcSequences, RestSequences, type SequenceApi } from '../clients/sequence-api.ts';
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, SOON_READY } from '../harness/cluster.ts';
 import { expectSaid } from './case.ts';
 import { expectEntry, expectIssued, SEQUENCE_CASES, sequenceBench } from './sequence-cases.ts';
 
@@ -13,7 +13,7 @@ describe.each([1, 3])('sequences on %i node(s), any of them', nodes => {
   const apis = new Map<string, SequenceApi>();
 
   beforeAll(async () => {
-    cluster = await Cluster.start({ nodes, breakableNetwork: false });
+    cluster = await Cluster.start({ nodes, breakableNetwork: false, args: SOON_READY });
     apis.set('REST', anySequenceNode(cluster.nodes.map(node => new RestSequences(node.url))));
     const addresses = cluster.nodes.map(node => node.options.grpcAddress);
     apis.set('gRPC', anySequenceNode(addresses.map(GrpcSequences.unary)));

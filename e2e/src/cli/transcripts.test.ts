@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, SOON_READY } from '../harness/cluster.ts';
 import { play } from './transcript.ts';
 import { TRANSCRIPTS } from './transcripts.ts';
 
@@ -12,7 +12,12 @@ describe.each([1, 3])('transcripts on %i node(s)', nodes => {
   let endpoints: string;
 
   beforeAll(async () => {
-    cluster = await Cluster.start({ nodes, storage: 'memory', breakableNetwork: false, args: ['--sequencer-block-size', '1'] });
+    cluster = await Cluster.start({
+      nodes,
+      storage: 'memory',
+      breakableNetwork: false,
+      args: [...SOON_READY, '--sequencer-block-size', '1'],
+    });
     endpoints = cluster.nodes.map(node => node.url).join(',');
   });
   afterAll(async () => {

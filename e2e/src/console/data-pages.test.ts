@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { http, putText, RestKv } from '../clients/rest-kv.ts';
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, SOON_READY } from '../harness/cluster.ts';
 import { until } from '../harness/processes.ts';
 import { launchBrowser, seriousIssues, Tab } from './browser.ts';
 
@@ -15,7 +15,7 @@ let rest: RestKv;
 let tab: Tab | undefined;
 
 beforeAll(async () => {
-  [cluster, browser] = await Promise.all([Cluster.start({ breakableNetwork: false }), launchBrowser()]);
+  [cluster, browser] = await Promise.all([Cluster.start({ breakableNetwork: false, args: SOON_READY }), launchBrowser()]);
   rest = new RestKv(cluster.node(1).url);
 });
 

@@ -56,6 +56,12 @@ export const FAST_ELECTIONS: readonly string[] = [
   ...['--raft-ping-interval', '300', '--raft-ping-timeout', '200'],
 ];
 
+/**
+ * Ready sooner after a start, and no sooner than others to elect anew: for tests that lose what they look at with a leader (ephemeral
+ * keys and locks), on a machine that may be busy.
+ */
+export const SOON_READY: readonly string[] = ['--raft-timer-initial-delay', '300'];
+
 /** Real server processes on loopback with directories of their own and a network between them that can be broken. */
 export class Cluster {
   readonly directory: string;

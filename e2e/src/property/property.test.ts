@@ -7,7 +7,7 @@ import { RestKv } from '../clients/rest-kv.ts';
 import { GrpcScans, RestScans } from '../clients/scan-api.ts';
 import { GrpcSequences, RestSequences, type SequenceApi } from '../clients/sequence-api.ts';
 import { StreamScans } from '../clients/stream-scans.ts';
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, SOON_READY } from '../harness/cluster.ts';
 import { ClientApi, ClientLocks, ClientSequences } from './client-api.ts';
 import { KeyRun, keyOperation, type Surface } from './key-operations.ts';
 import { lockOperation, runLocks } from './lock-operations.ts';
@@ -54,7 +54,7 @@ async function check<T>(
 }
 
 beforeAll(async () => {
-  cluster = await Cluster.start({ nodes: NODES, breakableNetwork: false });
+  cluster = await Cluster.start({ nodes: NODES, breakableNetwork: false, args: SOON_READY });
   for (const node of cluster.nodes) {
     const { grpcAddress } = node.options;
     surfaces.push(
