@@ -231,6 +231,20 @@ describe.each(['grpc', 'rest'] as const)('client over %s', name => {
       await expect(kahuna.lock(at('door'), { waitMs: 30, retryMs: 10 })).rejects.toBeInstanceOf(LockBusyError);
     });
 
+    if (name === 'grpc') {
+      test('who waits is told of a release, and asks then', async () => {
+        const first = await kahuna.lock(at('door'));
+        const waiting = kahuna.lock(at('door'), { waitMs: 60_000, retryMs: 60_000 });
+        await expect(kahuna.lock(at('door'), { waitMs: 100 })).rejects.toBeInstanceOf(LockBusyError);
+        const releasedAt = performance.now();
+        await first.release();
+        await using second = await waiting;
+        expect(second.fencingToken).toBe(1n);
+        // Half of the pause at least would have passed without news.
+        expect(performance.now() - releasedAt).toBeLessThan(25_000);
+      });
+    }
+
     test('a lock is renewed in the background, and its signal fires when the server takes it away', async () => {
       const lock = await new Promise<Lock>((resolve, reject) => {
         const holding = kahuna.lock(at('door'), {
