@@ -1,9 +1,13 @@
+import { Rng } from '@kahuna/base';
 import { clusterMessages as c, routingMessages as r } from '@kahuna/wire';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectRead, expectSaid } from './acceptance/case.ts';
 import { BatchKv, GrpcClient, GrpcKv } from './clients/grpc-kv.ts';
 import { type KvApi, Persistent, Type } from './clients/kv-api.ts';
+import { RestLocks } from './clients/lock-api.ts';
+import { partitionOf } from './clients/placement.ts';
 import { http, putText, RestKv } from './clients/rest-kv.ts';
+import { RestSequences } from './clients/sequence-api.ts';
 import { Cluster } from './harness/cluster.ts';
 
 let cluster: Cluster;
@@ -132,6 +136,18 @@ describe('routing', () => {
     ['ünïcödé/ключ', 4],
     ['😀/k', 4],
     ['x y/ z', 4],
+    ['orders/43', 3],
+    ['services/auth/instance-2', 3],
+    ['users/1', 4],
+    ['users|eu/2', 4],
+    ['users|us/profile/9', 4],
+    ['bench:0', 3],
+    ['bench:9999', 4],
+    ['jobs/email', 4],
+    ['tenant-7|orders/2024/0001', 4],
+    ['tenant-7|invoices/2024/0001', 4],
+    ['some-random-key-0123456789', 4],
+    ['locks/tasks/123', 3],
   ];
 
   test.each(vectors)('routing:1 the key %s lies in partition %i, and the hint says so', async (key, partitionId) => {
@@ -142,6 +158,47 @@ describe('routing', () => {
       expect(answer.route?.endpoint).toBe(cluster.node(leader).url);
       expect(answer.route?.provenance).toBe(leader === i + 1 ? 1 : 2);
     }
+  });
+
+  test('routing:2 a client that places a thousand random keys by the metadata meets their leaders', async () => {
+    const metadata = await cluster.routing();
+    const leaderUrls = new Map(metadata.leaders.map(leader => [leader.partitionId, leader.endpoint]));
+    const rng = new Rng(7);
+    const letters = [...'abcxyz019/|-é😀'];
+    const keys = Array.from({ length: 1000 }, () => Array.from({ length: rng.int(1, 12) }, () => rng.pick(letters)).join(''));
+    let executed = 0;
+    for (let from = 0; from < keys.length; from += 100) {
+      const answers = await Promise.all(
+        keys.slice(from, from + 100).map(async key => {
+          const partition = partitionOf(key, metadata);
+          const node = cluster.nodes.findIndex(candidate => candidate.url === leaderUrls.get(partition));
+          const answer = await (rest[node] as RestKv).get({ key, durability: Persistent });
+          expect([key, answer.route?.partitionId]).toEqual([key, partition]);
+          return answer;
+        }),
+      );
+      executed += answers.filter(answer => answer.route?.provenance === 1).length;
+    }
+    expect(executed).toBeGreaterThanOrEqual(990);
+  });
+
+  /** Locks lie where a key of the same name would, sequences where the key of their record would: routing §3.2, pool of 3. */
+  test('routing:1 locks and sequences lie where the vectors say', async () => {
+    const locks = cluster.nodes.map(node => new RestLocks(node.url));
+    const sequences = cluster.nodes.map(node => new RestSequences(node.url));
+    for (const [name, partition] of vectors) {
+      for (const api of locks) expect([name, (await api.info(name, Persistent)).partitionId]).toEqual([name, partition]);
+    }
+    for (const [name, partition] of [
+      ['orders', 2],
+      ['bench:seq:0', 2],
+      ['tenants/1/counter', 2],
+      ['a|b', 3],
+    ] as const) {
+      await sequences[0]?.create(name);
+      for (const api of sequences) expect([name, (await api.next(name)).partitionId]).toEqual([name, partition]);
+    }
+    for (const api of [...locks, ...sequences]) api.close();
   });
 
   test('rows of a many-call point into a table of distinct hints', async () => {
