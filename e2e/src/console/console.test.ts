@@ -129,6 +129,9 @@ describe('what changes shows without a reload', () => {
   test('console:15 Protocol the node behind the page restarts: the page is live again without a reload', async () => {
     const opened = await live(`${cluster.node(3).url}/ui/partitions`);
     const { documents } = opened;
+    // Whoever has typed something is not taken to another node, however long the restart takes.
+    const filter = opened.page.getByRole('textbox', { name: 'Filter partitions' });
+    await filter.fill('hash');
     await cluster.node(3).kill();
     await until(
       'the page says that it is not live',
@@ -139,6 +142,7 @@ describe('what changes shows without a reload', () => {
     await cluster.ready();
     await isLive(opened.page);
     expect(opened.documents).toBe(documents);
+    expect(await filter.inputValue()).toBe('hash');
   });
 
   test('console:15 C4 two of three nodes killed: the console of the third opens from cold and names what it knows', async () => {
