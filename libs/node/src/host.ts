@@ -577,6 +577,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   divergedAt(replica: Replica, index: number): void {
     this.snapshots.diverged(replica, index);
+    this.watches.endAll();
   }
 
   sendSnapshot(replica: Replica, replicaId: number): void {

@@ -66,7 +66,7 @@ export class WatchHub implements WatchHost {
     const watch = new NodeWatch(this, { shape, start }, wake);
     this.watches.add(watch);
     for (const partitionId of this.partitionsOf(watch.query.shape)) {
-      const replica = this.node.replica(partitionId);
+      const replica = this.watchable(partitionId);
       if (replica === undefined) {
         watch.fail('unavailable');
         break;
@@ -82,12 +82,18 @@ export class WatchHub implements WatchHost {
     const table = this.node.routingTable();
     const refusal = this.refusalNow();
     if (refusal !== undefined || table === undefined) return this.refused(refusal ?? 'unavailable', wake);
-    const replica = this.node.replica(partitionOf(table, operation));
+    const replica = this.watchable(partitionOf(table, operation));
     if (replica === undefined) return this.refused('unavailable', wake);
     if (isEphemeral(subject)) return this.openEphemeral(operation.key, replica, wake);
     const watch = new NameWatch(this, { ...subject, name: operation.key }, start, this.feedOf(replica), wake);
     this.watches.add(watch);
     return watch;
+  }
+
+  /** The replica of this node, if what it applies is what has happened. */
+  private watchable(partitionId: PartitionId): Replica | undefined {
+    const replica = this.node.replica(partitionId);
+    return replica?.diverged ? undefined : replica;
   }
 
   /** Ephemeral locks live on the leader. */
@@ -211,7 +217,7 @@ export class WatchHub implements WatchHost {
     }
   }
 
-  /** The node stops. */
+  /** The node stops, or has found that it shows something else than others. */
   endAll(): void {
     for (const watch of [...this.watches]) watch.fail('unavailable');
   }

@@ -1,5 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { assert } from '@kahuna/base';
-import type { Replica } from '@kahuna/node';
+import type { Replica, Watch } from '@kahuna/node';
 import { Durability, type OperationResult, ResponseType, type SetOperation } from '@kahuna/partition';
 import { expect, it } from 'vitest';
 import { CALM_CLUSTER, Cluster, type SimNode } from './world/cluster.ts';
@@ -195,3 +196,35 @@ for (const crash of [undefined, ...CRASHES]) {
     expect(cluster.failure).toBeUndefined();
   });
 }
+
+it('a diverged replica shows nothing to watchers, until it is whole', async () => {
+  const cluster = ready(7);
+  const leader = leaderOf(cluster);
+  const follower = cluster.nodes.find(node => node !== leader) as SimNode;
+  const { simulation } = cluster;
+  // A watch reads history through promises, for which virtual time does not stand still by itself.
+  const settle = async (): Promise<void> => {
+    for (let i = 0; i < 10; i++) {
+      simulation.run(simulation.nowMs + 20);
+      await nextTurn();
+    }
+  };
+  const open = async (): Promise<Watch | undefined> => {
+    const shape = { kind: 'key', key: 'a/1' } as const;
+    const watch = follower.host?.watch({ shape, start: { kind: 'now' } }, () => undefined);
+    await settle();
+    return watch;
+  };
+  const watch = await open();
+  write(cluster, leader);
+  await settle();
+  expect(watch?.take(1e6)).toHaveLength(1);
+  flipBit(follower);
+  expect(alarms(cluster)).toHaveLength(1);
+  expect([watch?.end, (await open())?.end]).toEqual(['unavailable', 'unavailable']);
+  expect(simulation.runUntil(() => !replicaOf(follower).diverged, simulation.nowMs + HEALING_MS)).toBe(true);
+  const again = await open();
+  write(cluster, leader);
+  await settle();
+  expect([again?.end, again?.take(1e6).length]).toEqual([undefined, 1]);
+});
