@@ -212,15 +212,28 @@ test('locks:F3 sequences:F3 sequences:C19 sequences:I9 the whole cluster is kill
   for (const wanted of ['4', '5', '6']) expect(await value(() => sequencesOf(2).next(sequence))).toBe(wanted);
 });
 
-/** The leader stops in an orderly way, which hands its leaderships over, and starts again. Returns who leads then. */
-async function leadershipMoves(while_: (from: number, seenBy: number) => Promise<void> = async () => undefined): Promise<number> {
+/** The leader stops in an orderly way, which hands its leaderships over, and starts again. */
+async function leadershipMoves(while_: (from: number, seenBy: number) => Promise<void> = async () => undefined): Promise<void> {
   const { leader: from, other } = await leader();
   expect(await cluster.node(from).stop()).toBe(0);
   await anotherLeads(from, other);
   await while_(from, other);
   cluster.node(from).start();
   await cluster.ready();
-  return (await leader()).leader;
+}
+
+/** The same, to a certain node: the third one is cut off meanwhile, so that it cannot be the one. */
+async function leadershipMovesTo(wanted: number): Promise<void> {
+  await until(`node ${wanted} leads`, LONG_MS, async () => {
+    const { leader: from } = await leader();
+    if (from === wanted) return true;
+    cluster.network.isolate(6 - from - wanted);
+    await cluster.node(from).stop();
+    cluster.network.heal();
+    cluster.node(from).start();
+    await cluster.ready();
+    return false;
+  });
 }
 
 test('locks:F5 locks:F10 sequences:F2 leadership is handed over by the operator, and comes back', async () => {
@@ -231,7 +244,7 @@ test('locks:F5 locks:F10 sequences:F2 leadership is handed over by the operator,
   expect(lockSaid(await locksOf(other).acquire(held, A, LONG_MS, Persistent))).toBe('Locked f4');
   expect(lockSaid(await locksOf(other).acquire(ephemeral, A, LONG_MS, Ephemeral))).toBe('Locked f4');
 
-  let now = await leadershipMoves(async (_from, seenBy) => {
+  await leadershipMoves(async (_from, seenBy) => {
     expect(await value(() => sequencesOf(seenBy).next(sequence))).toBe('101');
     const api = locksOf(seenBy);
     const info = await settled(LockType.MustRetry, () => api.info(held, Persistent));
@@ -240,7 +253,7 @@ test('locks:F5 locks:F10 sequences:F2 leadership is handed over by the operator,
     expect(await lock(() => api.unlock(held, A, Persistent))).toBe('Unlocked');
     expect(await lock(() => api.acquire(held, B, LONG_MS, Persistent))).toBe('Locked f5');
   });
-  while (now !== first) now = await leadershipMoves();
+  await leadershipMovesTo(first);
   expect(await lock(() => locksOf(other).info(ephemeral, Ephemeral))).toBe('LockDoesNotExist');
   expect(await lock(() => locksOf(first).acquire(ephemeral, B, LONG_MS, Ephemeral))).toBe('Locked f0');
 });
@@ -401,7 +414,7 @@ test('locks:F9 sequences:F10 a replica that caught up by snapshot leads', async 
     await until('a snapshot', RECOVERY_MS, () =>
       readFileSync(cluster.node(away).logFile, 'utf8').includes('installed a snapshot of partition 3'),
     );
-    while ((await leader()).leader !== away) await leadershipMoves();
+    await leadershipMovesTo(away);
 
     const info = await settled(LockType.MustRetry, () => locksOf(away).info(held, Persistent));
     expect([lockSaid(info), info.owner]).toEqual(['Got f4', A]);
