@@ -8,18 +8,21 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONGEST = [
   'libs/sim/src/planted/planted-faults.sim.test.ts',
   'libs/sim/src/sweep.sim.test.ts',
+  'e2e/src/lock-and-sequence-faults.test.ts',
   'e2e/src/faults.test.ts',
   'e2e/src/console/data-pages.test.ts',
-  'e2e/src/single-node.test.ts',
-  'e2e/src/chaos/chaos.test.ts',
-  'e2e/src/console/console.test.ts',
   'e2e/src/acceptance/locks.test.ts',
+  'e2e/src/acceptance/leader-loss.test.ts',
+  'e2e/src/chaos/chaos.test.ts',
   'e2e/src/acceptance/key-values.test.ts',
-  'e2e/src/lock-and-sequence-faults.test.ts',
+  'e2e/src/single-node.test.ts',
+  'e2e/src/console/console.test.ts',
+  'e2e/src/acceptance/retention.test.ts',
+  'e2e/src/property/property.test.ts',
+  'e2e/src/acceptance/sequences.test.ts',
   'e2e/src/watch/watch-faults.test.ts',
   'e2e/src/smoke/tls-cluster.test.ts',
   'e2e/src/acceptance/holds.test.ts',
-  'e2e/src/acceptance/sequences.test.ts',
 ];
 
 /** The longest files first; the rest begins after them in vitest's own order. */
