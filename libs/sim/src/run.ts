@@ -130,13 +130,24 @@ export const SHAPES = {
     sequences: { clients: 6, sequences: SEQUENCES, thinkMs: 20, patienceMs: 500 },
     troubleMs: 6000,
   }),
+  /** Three nodes with clocks that are nearly true, more partitions to elect leaders for. */
+  brisk: (plan: RunPlan): RunPlan => ({
+    ...plan,
+    cluster: { ...plan.cluster, nodes: 3, poolSize: 3, skewMs: 5 },
+    troubleMs: 6000,
+  }),
   /** Most clients read the past while it is pruned, or watch. */
   past: (plan: RunPlan): RunPlan => ({
     ...plan,
-    cluster: { ...plan.cluster, settings: { ...QUICK_SETTINGS, ...EAGER_PRUNING }, skewMs: 50, drift: 0.0002 },
-    snapshots: { clients: 4, thinkMs: 20, patienceMs: 1000 },
-    watches: { clients: 4, thinkMs: 20, patienceMs: 1000 },
-    troubleMs: 6000,
+    cluster: {
+      ...plan.cluster,
+      settings: { ...QUICK_SETTINGS, ...EAGER_PRUNING, keepEntries: 5, checkpointMs: 100 },
+      skewMs: 50,
+      drift: 0.0002,
+    },
+    snapshots: { clients: 3, thinkMs: 20, patienceMs: 1000 },
+    watches: { clients: 3, thinkMs: 20, patienceMs: 1000 },
+    troubleMs: 5000,
   }),
   /** Writes take so long that processes come and go meanwhile. */
   sluggish: (plan: RunPlan): RunPlan => ({

@@ -24,6 +24,8 @@ export interface ReplicaView {
 interface Known {
   readonly term: number;
   readonly hash: number;
+  /** Term of the leader that committed it; higher than its own if that is of an older one (Raft §5.4.2). */
+  readonly committedIn: number;
 }
 
 /** Facts about one partition that hold for all replicas and for ever. */
@@ -208,10 +210,10 @@ export class RaftSafety {
     }
     facts.leaders.set(group.term, group.replicaId);
     facts.lastLedTerm = Math.max(facts.lastLedTerm, group.term);
-    // Leader completeness (Raft §5.4): the log of a new leader holds everything committed in earlier terms.
+    // Leader completeness (Raft §5.4): the log of a new leader holds everything that was committed in earlier terms.
     for (let index = facts.lastCommitted; index > Math.max(0, facts.lastCommitted - 50); index--) {
       const known = facts.committed.get(index);
-      if (known === undefined || known.term >= group.term || index < group.firstIndex) continue;
+      if (known === undefined || known.committedIn >= group.term || index < group.firstIndex) continue;
       const term = group.termAt(index);
       if (term !== known.term) {
         fail(
@@ -232,7 +234,7 @@ export class RaftSafety {
       this.checks++;
       const hash = hashBytes(entry.data, entry.kind);
       const known = facts.committed.get(entry.index);
-      if (known === undefined) this.recordCommitted(key, facts, entry, hash);
+      if (known === undefined) this.recordCommitted(key, facts, entry, { term: entry.term, hash, committedIn: group.term });
       else if (known.term !== entry.term || known.hash !== hash) {
         fail(`${key}: committed term ${entry.term} at index ${entry.index}, where term ${known.term} was committed before`);
       }
@@ -240,8 +242,8 @@ export class RaftSafety {
     seen.commitIndex = group.commitIndex;
   }
 
-  private recordCommitted(key: string, facts: PartitionFacts, entry: Entry, hash: number): void {
-    facts.committed.set(entry.index, { term: entry.term, hash });
+  private recordCommitted(key: string, facts: PartitionFacts, entry: Entry, known: Known): void {
+    facts.committed.set(entry.index, known);
     if (entry.index <= facts.lastCommitted) return;
     facts.lastCommitted = entry.index;
     if (entry.kind !== EntryKind.Command) return;

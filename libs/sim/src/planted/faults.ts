@@ -30,6 +30,8 @@ const PEER = 'node/src/peer.ts';
 const LOCKS = 'partition/src/locks.ts';
 const KEEPER = 'node/src/state-keeper.ts';
 const DISPATCHER = 'node/src/dispatcher.ts';
+const HOLDS = 'partition/src/holds.ts';
+const WATCH = 'node/src/watch-part.ts';
 
 const NOTHING_ELSE: Partial<FaultMix> = {
   crashes: false,
@@ -41,12 +43,16 @@ const NOTHING_ELSE: Partial<FaultMix> = {
   slowDisks: false,
   diskErrors: false,
   transfers: false,
+  restartLoops: false,
   network: CALM_NETWORK,
 };
 const STALLS: Partial<FaultMix> = { isolations: true, pauses: true, everyMs: 150 };
 const ISOLATIONS: Partial<FaultMix> = { isolations: true, everyMs: 400 };
 const DEAFNESS: Partial<FaultMix> = { deafLeaders: true, ...NOTHING_ELSE, everyMs: 300 };
 const QUICK_CRASHES: Partial<FaultMix> = { ...NOTHING_ELSE, crashes: true, everyMs: 500 };
+const TRANSFERS: Partial<FaultMix> = { ...NOTHING_ELSE, transfers: true, everyMs: 300 };
+/** Answers are under way for so long that much may happen meanwhile. */
+const SLOW_LINKS = { ...CALM_NETWORK, delayMinMs: 0.1, delayMeanMs: 20, breakChance: 0.005 };
 const CRASHES: Partial<FaultMix> = { crashes: true, powerLoss: true, everyMs: 400 };
 
 function fault(name: string, file: string, from: string, to: string, focus?: Partial<FaultMix>): PlantedFault {
@@ -56,6 +62,11 @@ function fault(name: string, file: string, from: string, to: string, focus?: Par
 /** A fault that only clients of locks and sequences see. */
 function service(...what: Parameters<typeof fault>): PlantedFault {
   return { ...fault(...what), shape: 'services' };
+}
+
+/** A fault that only those see who read the past or watch. */
+function past(...what: Parameters<typeof fault>): PlantedFault {
+  return { ...fault(...what), shape: 'past' };
 }
 
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
@@ -336,5 +347,108 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     'writer.varint(live.replays.size);\n  for (const [key, replay] of live.replays) {',
     'writer.varint(0);\n  for (const [key, replay] of []) {',
     CRASHES,
+  ),
+  // ---- clocks and leases
+  fault(
+    'asks for a bound ahead of its own clock, so that restarts add up',
+    'base/src/hlc.ts',
+    'Math.max(Math.floor(this.clock.wallMs()), this.heardL) + CLOCK_BOUND_AHEAD_MS',
+    'Math.max(Math.floor(this.clock.wallMs()), this.l) + CLOCK_BOUND_AHEAD_MS',
+    { ...NOTHING_ELSE, restartLoops: true, everyMs: 1000 },
+  ),
+  {
+    ...fault(
+      'votes within a promise because it follows nobody any more',
+      LEASES,
+      'replica.votesBoundUntil = Math.max(replica.votesBoundUntil, peer.promisedUntil);',
+      '',
+      { ...NOTHING_ELSE, pauses: true, isolations: true, everyMs: 150, network: SLOW_LINKS },
+    ),
+    shape: 'brisk',
+  },
+  // ---- forwards
+  fault(
+    'takes a refusal to read for an absence',
+    DISPATCHER,
+    'if (request.isWrite) request.repeat = true;\n      this.park(request);',
+    'if (request.isWrite) request.repeat = true;\n      else {\n        const never = { n: 0, l: 0, c: 0 };\n        const times = { expires: never, lastUsed: never, lastModified: never };\n        request.answer({ type: ResponseType.DoesNotExist, revision: -1, value: null, ...times, state: 0, route: undefined });\n        continue;\n      }\n      this.park(request);',
+    STALLS,
+  ),
+  past(
+    'loses the time of a read on the way to the leader',
+    'node/src/peer-frame.ts',
+    'return { kind, key, revision, readTimestamp: readClientHlc(reader), durability };',
+    'return { kind, key, revision, readTimestamp: { ...readClientHlc(reader), l: 0, c: 0, n: 0 }, durability };',
+  ),
+  // ---- reads of the past, and what holds keep
+  past(
+    'reads the past before later stamps are ruled out',
+    REPLICA,
+    'return this.waitsForClock(request, now) || !this.timeIsSettled(request, readTimestamp.l);',
+    'return this.waitsForClock(request, now);',
+    TRANSFERS,
+  ),
+  past(
+    'reads a bucket before later stamps are ruled out',
+    'node/src/scan-sessions.ts',
+    "{ kind: 'get', key: '', revision: -1, readTimestamp: time, durability },",
+    "{ kind: 'get', key: '', revision: -1, readTimestamp: { n: 0, l: 0, c: 0 }, durability },",
+    TRANSFERS,
+  ),
+  past(
+    'shows a hold the history of another one',
+    HOLDS,
+    'for (const { timestamp } of state.holds) if (compareHlc(timestamp, ceiling) < 0) ceiling = timestamp;',
+    'const { timestamp = ceiling } = state.holds.at(-1) ?? {};\n  if (compareHlc(timestamp, ceiling) < 0) ceiling = timestamp;',
+  ),
+  past(
+    'finds nothing where history is gone',
+    'partition/src/machine.ts',
+    "case 'pruned':\n        return result(ResponseType.Aborted, 0);",
+    "case 'pruned':\n        return miss(-1);",
+  ),
+  // ---- watches
+  past(
+    'tells again what a watch was told on a node that was ahead',
+    WATCH,
+    'const { change } = event;\n    if (comparePlaces(change.place, this.after) <= 0 || change.revision < this.fromRevision) return;',
+    'const { change } = event;\n    if (change.revision < this.fromRevision) return;',
+    ISOLATIONS,
+  ),
+  past(
+    'loses what was applied while history was read',
+    WATCH,
+    'for (const event of this.buffer) {',
+    'for (const event of this.buffer.slice(1)) {',
+  ),
+  past(
+    'resumes a watch at the present',
+    WATCH,
+    'this.after = start.places.get(feed.partitionId) ?? this.after;',
+    'this.after = placeAt(feed.stamp);',
+  ),
+  past(
+    'counts what waits to be taken as told',
+    WATCH,
+    'if (this.queue.length > 0) return undefined;\n    const places',
+    'const places',
+  ),
+  {
+    name: 'goes on with a watch whose history is gone',
+    shape: 'past',
+    edits: [
+      {
+        file: WATCH,
+        from: 'if (this.placed && !this.initial && comparePlaces(this.after, placeAt(machine.prunedFloor)) < 0) {',
+        to: 'if (this.placed && !this.initial && comparePlaces(this.after, placeAt(HLC_ZERO)) < 0) {',
+      },
+      { file: WATCH, from: 'if (round.pruned) {', to: 'if (round.pruned && this.watch.isClosed) {' },
+    ],
+  },
+  past(
+    'tells an expiry that was put off',
+    'node/src/watch-expiries.ts',
+    'first !== undefined && this.current.get(first.key) !== first;',
+    'first !== undefined && this.current.get(first.key) === undefined;',
   ),
 ];

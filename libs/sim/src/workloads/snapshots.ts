@@ -26,9 +26,9 @@ const PREFIX = 'past-';
 const SPACES = 3;
 const LEAVES = 2;
 /** Stamps that were seen lately are what reads of the past ask for. */
-const RECENT_STAMPS = 60;
+const RECENT_STAMPS = 300;
 /** Of holds: around the time that it takes until history is pruned. Milliseconds. */
-const LEASES_MS = [1500, 3000, 6000] as const;
+const LEASES_MS = [700, 1500, 3000] as const;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -221,16 +221,17 @@ export class SnapshotClients {
   /** Holds a time that was seen, reads it all the while, renews the lease, gives it back or lets it run out. */
   private pin(): void {
     this.think(() => {
-      const at = this.recent.at(-1);
-      if (at === undefined) {
+      if (this.recent.length === 0) {
         this.pin();
         return;
       }
+      // Some of it may be gone by now: then the hold must be refused.
+      const at = this.rng.pick(this.recent.slice(this.rng.chance(0.7) ? -1 : 0));
       const leaseMs = this.rng.pick(LEASES_MS);
       const hold = `holder ${++this.holders}`;
       this.hold('acquire', hold, at, leaseMs, { kind: 'hold-acquire', holderId: hold, timestamp: at, leaseMs }, answer => {
         if (answer?.type !== ResponseType.Set) this.pin();
-        else this.keep({ hold, holdId: answer.holdId, at, leaseMs, until: this.cluster.simulation.nowMs + 2 * leaseMs });
+        else this.keep({ hold, holdId: answer.holdId, at, leaseMs, until: this.cluster.simulation.nowMs + 1.5 * leaseMs });
       });
     });
   }
