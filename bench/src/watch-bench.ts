@@ -39,7 +39,7 @@ export async function benchWatch(args: Arguments): Promise<void> {
   };
   await withStores(args, { redis: false }, async stores => {
     const only = args.text('only', '').split(',').filter(Boolean);
-    const all = await contestantsOf(stores, watches, connections);
+    const all = await contestantsOf(stores, watches, connections, args.flag('calls'));
     const contestants = all.filter(({ name }) => only.length === 0 || only.includes(name));
     const measured = await measureAll(contestants, load, rounds, args.number('warm-up-seconds', 4));
     report(contestants, measured, watches);
@@ -48,7 +48,13 @@ export async function benchWatch(args: Arguments): Promise<void> {
   });
 }
 
-async function contestantsOf(stores: Stores, watches: number, connections: number): Promise<readonly Contestant[]> {
+/** `calls`: also with a call for each watch, which no client of either store makes. */
+async function contestantsOf(
+  stores: Stores,
+  watches: number,
+  connections: number,
+  calls: boolean,
+): Promise<readonly Contestant[]> {
   const { cluster, etcd } = stores;
   const { leader } = await leaderOfKey(cluster, PREFIX);
   const followers = cluster.nodes.map((_, i) => i + 1).filter(number => number !== leader);
@@ -71,8 +77,7 @@ async function contestantsOf(stores: Stores, watches: number, connections: numbe
     ...shape('etcd', 'etcd-many', 1),
     ...shape(`kahuna ${spread}`, 'kahuna-many', connections, `etcd ${spread}`),
     ...shape(`etcd ${spread}`, 'etcd-many', connections),
-    ...shape('kahuna calls', 'kahuna-calls', 1, 'etcd calls'),
-    ...shape('etcd calls', 'etcd-calls', 1),
+    ...(calls ? [...shape('kahuna calls', 'kahuna-calls', 1), ...shape('etcd calls', 'etcd-calls', 1)] : []),
   ];
 }
 
