@@ -108,8 +108,16 @@ if (!only || only.includes('e2e')) {
   if (noBrowser) console.error(`${noBrowser}\nthe tests of the console in a browser will fail`);
 }
 
+// Ctrl-C reaches everything that a terminal shows; whoever signals only us means all of it too.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+]) {
+  process.once(signal, () => void endOrphans(runId, 2000).then(() => process.exit(code)));
+}
+
 const reportDirectory = mkdtempSync(join(tmpdir(), 'kahuna-test-'));
 for (const group of groups) await runTests(group, reportDirectory);
-for (const { pid, command } of await endOrphans(runId)) problem(`a test left process ${pid} behind: ${command}`);
+for (const { pid, command } of await endOrphans(runId, 5000)) problem(`a test left process ${pid} behind: ${command}`);
 rmSync(reportDirectory, { recursive: true, force: true });
 finish();

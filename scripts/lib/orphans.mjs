@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** Every process that a run starts inherits this variable, with the run's own value. */
 export const RUN_MARK = 'KAHUNA_TEST_RUN';
 
-/** How long what was told to end may take. Milliseconds. */
-const GRACE_MS = 5000;
+/** How long the end of a killed process may take on a busy machine. Milliseconds. */
+const KILL_LIMIT_MS = 10_000;
 
 /** Pid and command line of all running processes of this run but ourselves (proc(5)); none where there is no /proc. */
 function processesOf(run) {
@@ -31,17 +31,26 @@ function pids() {
   }
 }
 
-/** Ends what is still there a while after the run, and returns it. */
-export async function endOrphans(run) {
-  const deadline = Date.now() + GRACE_MS;
-  while (processesOf(run).length > 0 && Date.now() < deadline) await new Promise(resolve => setTimeout(resolve, 200));
-  const left = processesOf(run);
-  for (const { pid } of left) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It ended by itself after all.
+/** Ends what is still there after so many milliseconds, and what that starts meanwhile. Returns it. */
+export async function endOrphans(run, graceMs) {
+  const grace = Date.now() + graceMs;
+  const ended = new Map();
+  for (let left = processesOf(run); left.length > 0 && Date.now() < grace + KILL_LIMIT_MS; left = processesOf(run)) {
+    if (Date.now() >= grace) {
+      for (const { pid, command } of left) {
+        ended.set(pid, command);
+        kill(pid);
+      }
     }
+    await new Promise(resolve => setTimeout(resolve, 200));
   }
-  return left;
+  return [...ended].map(([pid, command]) => ({ pid, command }));
+}
+
+function kill(pid) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended by itself after all.
+  }
 }

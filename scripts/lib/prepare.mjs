@@ -61,9 +61,11 @@ export async function ensureBrowser() {
   if (process.getuid?.() !== 0 || !onPath('apt-get')) return `no Chromium found: ${cure}`;
   console.log('installing chromium (apt-get) …');
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  const install = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'chromium'];
+  // Without a network this is to be said soon.
+  const patience = ['-o', 'Acquire::http::Timeout=20', '-o', 'Acquire::Retries=1'];
+  const install = ['apt-get', ...patience, 'install', '-y', '-qq', '--no-install-recommends', 'chromium'];
   if ((await run(install, { env })).code === 0) return undefined;
-  await run(['apt-get', 'update', '-qq'], { env });
+  await run(['apt-get', ...patience, 'update', '-qq'], { env });
   const { code, output } = await run(install, { env });
   return code === 0 ? undefined : `chromium could not be installed: ${cure}\n${output}`;
 }
