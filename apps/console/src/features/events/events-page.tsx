@@ -81,7 +81,7 @@ export function EventsPage() {
       }
     >
       <Panel
-        title={plural(shown.length, 'event')}
+        title={phase === 'loading' ? 'Events' : plural(shown.length, 'event')}
         aside={<span className="muted small">recorded by {welcome?.node.name ?? 'this node'}</span>}
       >
         {phase === 'loading' ? (

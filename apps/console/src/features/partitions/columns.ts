@@ -5,6 +5,8 @@ export interface Column {
   readonly id: string;
   readonly title: string;
   readonly numeric: boolean;
+  /** Of the fixed layout: columns that measured their cells would be laid out anew for every row that is scrolled in. Pixels. */
+  readonly width: number;
   /** null sorts last in either direction: unknown is neither small nor large. */
   readonly value: (row: PartitionRow) => number | string | null;
 }
@@ -16,18 +18,24 @@ export function maxLag(row: PartitionRow): number | null {
 }
 
 export const COLUMNS: readonly Column[] = [
-  { id: 'id', title: 'id', numeric: false, value: r => r.partitionId },
-  { id: 'kind', title: 'kind', numeric: false, value: r => r.kind },
-  { id: 'leader', title: 'leader', numeric: false, value: r => r.leader?.nodeId ?? null },
-  { id: 'since', title: 'leads for', numeric: true, value: r => (r.leader === null ? null : -r.leader.sinceMs) },
-  { id: 'term', title: 'term', numeric: true, value: r => Number(r.term) },
-  { id: 'replicas', title: 'replicas', numeric: false, value: r => r.replicas.length },
-  { id: 'lag', title: 'max lag', numeric: true, value: maxLag },
-  { id: 'reads', title: 'reads', numeric: true, value: r => r.load.readsPerSec },
-  { id: 'writes', title: 'writes', numeric: true, value: r => r.load.writesPerSec },
-  { id: 'commit', title: 'commit index', numeric: true, value: r => (r.commitIndex === null ? null : Number(r.commitIndex)) },
-  { id: 'keys', title: 'keys', numeric: true, value: r => r.size.keys },
-  { id: 'flags', title: 'flags', numeric: false, value: r => r.flags.join() },
+  { id: 'id', title: 'id', numeric: false, width: 56, value: r => r.partitionId },
+  { id: 'kind', title: 'kind', numeric: false, width: 72, value: r => r.kind },
+  { id: 'leader', title: 'leader', numeric: false, width: 120, value: r => r.leader?.nodeId ?? null },
+  { id: 'since', title: 'leads for', numeric: true, width: 112, value: r => (r.leader === null ? null : -r.leader.sinceMs) },
+  { id: 'term', title: 'term', numeric: true, width: 64, value: r => Number(r.term) },
+  { id: 'replicas', title: 'replicas', numeric: false, width: 230, value: r => r.replicas.length },
+  { id: 'lag', title: 'max lag', numeric: true, width: 84, value: maxLag },
+  { id: 'reads', title: 'reads', numeric: true, width: 112, value: r => r.load.readsPerSec },
+  { id: 'writes', title: 'writes', numeric: true, width: 112, value: r => r.load.writesPerSec },
+  {
+    id: 'commit',
+    title: 'commit index',
+    numeric: true,
+    width: 130,
+    value: r => (r.commitIndex === null ? null : Number(r.commitIndex)),
+  },
+  { id: 'keys', title: 'keys', numeric: true, width: 100, value: r => r.size.keys },
+  { id: 'flags', title: 'flags', numeric: false, width: 190, value: r => r.flags.join() },
 ];
 
 /** Problems first, then by id, unless a column is chosen (console §6.4). */

@@ -58,7 +58,10 @@ export function PartitionsPage() {
         </>
       }
     >
-      <Panel title={plural(matching.length, 'partition')} aside={<ApplyOrder order={order} />}>
+      <Panel
+        title={phase === 'loading' ? 'Partitions' : plural(matching.length, 'partition')}
+        aside={<ApplyOrder order={order} />}
+      >
         {phase === 'loading' ? (
           <Waiting height={320} what="the partitions" />
         ) : matching.length === 0 ? (

@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useRef } from 'react';
+import { memo, useMemo, useRef } from 'react';
 import { integer, rate } from '../../format/numbers.ts';
 import { useFeed, useFreshness, useMarked, useRows } from '../../live/use-live.ts';
 import type { PartitionRow } from '../../protocol/messages.ts';
@@ -24,7 +24,12 @@ interface TableProps {
 export function PartitionsTable({ rows, sort, descending = false, onSort }: TableProps) {
   const nodes = useRows(useFeed('nodes'));
   const marked = useMarked(useFeed('partitions'));
-  const nameOf = (id: number) => nodes.find(n => n.nodeId === id)?.name ?? `node ${id}`;
+  const names = nodes.map(n => `${n.nodeId} ${n.name}`).join('\n');
+  // The same function while the names are the same: scrolling must not draw again the rows that stay.
+  const nameOf = useMemo(() => {
+    const byId = new Map(names.split('\n').map(line => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]));
+    return (id: number) => byId.get(String(id)) ?? `node ${id}`;
+  }, [names]);
   const box = useRef<HTMLDivElement>(null);
   const drawn = useVirtualizer({
     count: rows.length,
@@ -39,7 +44,12 @@ export function PartitionsTable({ rows, sort, descending = false, onSort }: Tabl
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard
     <section ref={box} className="scroll-box" tabIndex={0} aria-label="List of partitions">
-      <table className="grid" aria-label="Partitions" aria-rowcount={rows.length + 1}>
+      <table className="grid fixed" aria-label="Partitions" aria-rowcount={rows.length + 1}>
+        <colgroup>
+          {COLUMNS.map(column => (
+            <col key={column.id} style={{ width: column.width }} />
+          ))}
+        </colgroup>
         <thead>
           <tr>
             {COLUMNS.map(column => (
@@ -99,7 +109,7 @@ interface PartitionLineProps {
   readonly nameOf: (id: number) => string;
 }
 
-function PartitionLine({ row, then, index, nameOf }: PartitionLineProps) {
+const PartitionLine = memo(function PartitionLine({ row, then, index, nameOf }: PartitionLineProps) {
   const freshness = useFreshness(row.source);
   const lag = maxLag(row);
   return (
@@ -157,4 +167,4 @@ function PartitionLine({ row, then, index, nameOf }: PartitionLineProps) {
       </td>
     </tr>
   );
-}
+});
