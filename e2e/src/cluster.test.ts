@@ -229,7 +229,7 @@ describe('requests from other web pages', () => {
   });
 });
 
-test('no answer to any client is ever of type 11', async () => {
+test('keyvalues:C15 no answer to any client is ever of type 11', async () => {
   const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => putText(rest[i % 3] as RestKv, `c15/${i % 20}`, 'v')));
   expect(answers.every(answer => answer.type === Type.Set)).toBe(true);
 });

@@ -260,7 +260,7 @@ describe('one node with history, for all tests', () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  test('health is 200 with the documented members, and a member that names no fault', async () => {
+  test('operations:14 health is 200 with the documented members, and a member that names no fault', async () => {
     const { status, body } = await node.health();
     expect(status).toBe(200);
     expect(body).toEqual({ ready: true, initialized: true, localRole: 'Voter', hostedPartitions: 3, fatalFault: null });
@@ -273,7 +273,7 @@ describe('one node with history, for all tests', () => {
     expect([200, 302, 303, 307]).toContain(browser.status);
   });
 
-  test('operations:14 metrics are there for Prometheus', async () => {
+  test('operations:§14 metrics are there for Prometheus', async () => {
     await putText(rest, 'metric', '1');
     const metrics = await http(`${node.url}/metrics`);
     expect(metrics.status).toBe(200);

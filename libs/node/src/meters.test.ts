@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Histogram } from './meters.ts';
 
-describe('operations:14 a histogram', () => {
+describe('operations:§14 a histogram', () => {
   test('puts a sample at the first edge that it does not pass', () => {
     const histogram = new Histogram([1, 2, 4]);
     for (const sample of [0, 1, 1.5, 2, 3, 4, 5]) histogram.record(sample);

@@ -601,7 +601,7 @@ describe('cluster and ranges (rest §15, §16)', () => {
     expect((await send('GET', '/metrics')).text).toMatch(/^kahuna_kv_write_admitted_total 7$/m);
   });
 
-  test('operations:14 histograms of durations say their unit, their buckets are cumulative', async () => {
+  test('operations:§14 histograms of durations say their unit, their buckets are cumulative', async () => {
     const { text, headers } = await send('GET', '/metrics');
     expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
     const lines = text.split('\n').filter(line => line.includes('kahuna_kv_write_queue_age'));
