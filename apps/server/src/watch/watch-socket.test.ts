@@ -1,7 +1,10 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { KahunaNode, Watch, WatchEnd, WatchEvent } from '@kahuna/node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { type EmbeddedNode, startEmbeddedNode } from '../embedded.ts';
+import { TEST_CERTIFICATE_FILE } from '../testing/certificate.ts';
 import { CloseCode, MAX_CLIENT_MESSAGE_BYTES, MAX_WATCHES, SOCKET_BYTES, type Socket, WatchSession } from './watch-session.ts';
 
 /** The WebSocket of a real node; waits are for messages, never for time. */
@@ -173,6 +176,60 @@ describe('watches of a socket', () => {
   });
 });
 
+describe('locks and sequences', () => {
+  const lock = { resource: 'door', owner: 'AQ==', expiresMs: 60_000, durability: 1 };
+
+  test('begin with what is there, then tell what happens, with every digit', async () => {
+    const browser = await new Browser().opened();
+    browser.send({ t: 'watch', id: 1, lock: 'door' });
+    browser.send({ t: 'watch', id: 2, sequence: 'numbers' });
+    for (const id of [1, 2]) await browser.position(id);
+    await post('/v1/locks/try-lock', lock);
+    await post('/v1/locks/try-unlock', lock);
+    const hlc = { n: expect.any(Number), l: expect.any(Number), c: expect.any(Number) };
+    const common = { resource: 'door', stamp: hlc, partition: expect.any(Number) };
+    const held = { owner: 'AQ==', fencingToken: '0', expires: hlc };
+    expect(await browser.told(1, 3)).toEqual([
+      { kind: 'snapshot', ...common, held: false, owner: null, fencingToken: '-1', expires: null },
+      { kind: 'acquired', ...common, ...held, held: true },
+      { kind: 'released', ...common, ...held, held: false },
+    ]);
+    await post('/v1/sequences/create', { name: 'numbers', initialValue: '4611686018427387905', blockSize: 5 });
+    expect(await browser.told(2, 2)).toEqual([
+      { kind: 'snapshot', name: 'numbers', sequence: null, stamp: hlc, partition: expect.any(Number) },
+      {
+        kind: 'created',
+        name: 'numbers',
+        sequence: {
+          currentValue: '4611686018427387905',
+          initialValue: '4611686018427387905',
+          increment: '1',
+          maxValue: null,
+          blockSize: 5,
+          incarnation: '0',
+          revision: '0',
+          createdAt: hlc,
+          updatedAt: hlc,
+        },
+        stamp: hlc,
+        partition: expect.any(Number),
+      },
+    ]);
+  });
+
+  test('an ephemeral lock, and one behind a position', async () => {
+    const browser = await new Browser().opened();
+    browser.send({ t: 'watch', id: 1, lock: 'brief', durability: 'ephemeral' });
+    const position = await browser.position(1);
+    await post('/v1/locks/try-lock', { ...lock, resource: 'brief', durability: 0 });
+    expect((await browser.told(1, 2)).map(({ kind }) => kind)).toEqual(['snapshot', 'acquired']);
+    browser.send({ t: 'watch', id: 2, lock: 'brief', durability: 'ephemeral', position });
+    expect(await browser.told(2, 1)).toMatchObject([{ kind: 'snapshot', held: true }]);
+    browser.send({ t: 'watch', id: 3, lock: 'brief', fromRevision: 0 });
+    expect(await browser.ended(3)).toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+});
+
 describe('what a client gets wrong', () => {
   test.each([
     ['no target', {}, 'A watch names one of key, bucket, prefix, range, lock and sequence.'],
@@ -270,6 +327,18 @@ describe('handshake and end', () => {
     expect(plain.headers.get('upgrade')).toBe('websocket');
   });
 
+  test('the same with TLS, whose pages are https', async () => {
+    const pem = readFileSync(TEST_CERTIFICATE_FILE, 'utf8');
+    await using secure = await startEmbeddedNode({ certificate: { cert: pem, key: pem } });
+    const url = `${secure.url.replace('https', 'wss')}/v1/watch`;
+    const socket = new WebSocket(url, [], { ca: pem, headers: { origin: secure.url } });
+    open.push(socket);
+    const begun = new Promise(resolve => socket.on('message', data => resolve(JSON.parse(String(data)))));
+    await once(socket, 'open');
+    socket.send(JSON.stringify({ t: 'watch', id: 1, lock: 'secure' }));
+    expect(await begun).toMatchObject({ t: 'events', id: 1, events: [{ kind: 'snapshot', held: false, fencingToken: '-1' }] });
+  });
+
   test('a node that stops says so', async () => {
     await using other = await startEmbeddedNode();
     const browser = await new Browser(other.url).opened();
@@ -338,6 +407,19 @@ describe('a client that reads slowly', () => {
     const small = messages.findIndex(({ id, events }) => id === 2 && events?.length === 1);
     expect(small).toBeGreaterThan(0);
     expect(messages.slice(small).some(({ id }) => id === 1)).toBe(true);
+    session.close();
+  });
+
+  test('counts as gone once nothing moves: no bytes, no messages, no answer to a ping', async () => {
+    const silent = new SlowSocket();
+    const session = new WatchSession(node.node, silent);
+    expect([session.takeMoved(), session.takeMoved()]).toEqual([true, false]);
+    session.heard();
+    expect([session.takeMoved(), session.takeMoved()]).toEqual([true, false]);
+    session.receive(Buffer.from('{"t":"watch","id":1,"key":"silent"}'));
+    expect([session.takeMoved(), session.takeMoved()]).toEqual([true, false]);
+    while (!silent.read()) await soon();
+    expect([session.takeMoved(), session.takeMoved()]).toEqual([true, false]);
     session.close();
   });
 
