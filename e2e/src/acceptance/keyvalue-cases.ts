@@ -307,14 +307,15 @@ const revisions: readonly Case[] = [
       const readValues: string[] = [];
       const client = async (id: number): Promise<void> => {
         for (let done = 0; done < 10; ) {
+          const askedAt = performance.now();
           const seen = await b.get('k');
           readValues.push(seen.value?.toString() ?? '');
           const value = `${id}.${done}`;
           written.add(value);
           const answer = await b.set('k', value, { flags: Flag.CompareRevision, compareRevision: seen.revision });
           if (answer.type === Type.Set) done += 1;
-          // Who lost waits a little, each another time: else most of twenty attempts lose, and the case is a load test.
-          else await sleep((id * 7 + done * 13) % 40);
+          // Who lost lets some others go first, each another number: else nearly all attempts lose, and the case is a load test.
+          else await sleep(Math.min(1000, (performance.now() - askedAt) * ((id * 7 + done * 13) % 12)));
         }
       };
       await Promise.all(Array.from({ length: 20 }, (_, id) => client(id)));

@@ -211,10 +211,12 @@ const acquiring: readonly LockCase[] = [
       const worker = async (_: unknown, number: number): Promise<void> => {
         const owner = Buffer.from(`worker ${number}`);
         for (let round = 0; round < 20; round++) {
+          let askedAt = performance.now();
           let grant = await b.acquire(owner);
           while (grant.type === LockType.Busy) {
             // Each another time, and together often enough that the lock is hardly ever free.
-            await sleep(10 + ((number * 7 + round * 13) % 50));
+            await sleep(Math.min(500, (performance.now() - askedAt) * (1 + ((number * 7 + round * 13) % 40))));
+            askedAt = performance.now();
             grant = await b.acquire(owner);
           }
           expect(lockSaid(grant)).toMatch(/^Locked/);
