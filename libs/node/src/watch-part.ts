@@ -191,17 +191,21 @@ class WatchPart implements Listener {
 
   offer(event: KeyEvent): void {
     const { change } = event;
-    if (comparePlaces(change.place, this.after) <= 0 || change.revision < this.fromRevision) return;
-    if (this.state === 'live') {
+    if (this.state === 'live' && this.isNews(change)) {
       this.queue(event);
       if (this.watch.hasRoom) return;
       this.state = 'behind';
       this.run();
     } else if (this.state === 'reading' && !this.overflowed) {
+      // Also what was told already, by a node that was ahead: it may end an expiry that history still shows.
       this.buffer.push(event);
       this.bufferedBytes += changeBytes(change);
       if (this.bufferedBytes > MAX_BUFFERED_BYTES) this.dropBuffer();
     }
+  }
+
+  private isNews(change: Change): boolean {
+    return comparePlaces(change.place, this.after) > 0 && change.revision >= this.fromRevision;
   }
 
   missed(): void {
@@ -228,7 +232,7 @@ class WatchPart implements Listener {
   }
 
   private emit(change: Change): void {
-    if (comparePlaces(change.place, this.after) <= 0 || change.revision < this.fromRevision) return;
+    if (!this.isNews(change)) return;
     this.queue(keyEvent(this.feed.partitionId, change, false));
   }
 
@@ -323,7 +327,7 @@ class WatchPart implements Listener {
       const { change } = event;
       if (change.kind === 'expire') continue;
       this.expire(expiries, change.place.stamp.l);
-      if (comparePlaces(change.place, this.after) > 0) this.queue(event);
+      if (this.isNews(change)) this.queue(event);
       expiries.track(change.key, versionOf(change));
     }
     this.buffer = [];

@@ -294,6 +294,19 @@ test('a replica that lags behind the position of a watch tells nothing twice', a
   expect(keyEvents(watch).map(({ change }) => change.revision)).toEqual([3, 4]);
 });
 
+test('an expiry is not told that a write has ended which the watch was told by a replica further ahead', async () => {
+  const world = new World();
+  await world.write(set('a', 500), 10);
+  const ahead = { stamp: { n: 1, l: 1030, c: 3 }, key: '' };
+  const start = { kind: 'places', places: new Map([[PARTITION, ahead]]) } as const;
+  const watch = world.hub.open({ shape: { kind: 'prefix', prefix: '' }, start }, () => undefined);
+  // Applied while history is read, in which the first version still expires.
+  await world.write(set('a'), 10);
+  await turns(8);
+  await world.write(set('b/1'), 1000);
+  expect(keyEvents(watch).map(({ change }) => `${change.kind} ${change.key}`)).toEqual(['set b/1']);
+});
+
 test('an expiry that was put off while nobody watched is not told', async () => {
   const world = new World();
   const query = { shape: { kind: 'key', key: 'a' }, start: { kind: 'now' } } as const;

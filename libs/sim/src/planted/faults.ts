@@ -411,8 +411,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   past(
     'tells again what a watch was told on a node that was ahead',
     WATCH,
-    'const { change } = event;\n    if (comparePlaces(change.place, this.after) <= 0 || change.revision < this.fromRevision) return;',
-    'const { change } = event;\n    if (change.revision < this.fromRevision) return;',
+    'return comparePlaces(change.place, this.after) > 0 && change.revision >= this.fromRevision;',
+    'return change.revision >= this.fromRevision;',
     ISOLATIONS,
   ),
   past(

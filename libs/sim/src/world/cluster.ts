@@ -252,7 +252,7 @@ export class SimNode implements Survivors {
         if (feature !== undefined) this.reached.note(feature);
       });
       host.start(error => {
-        if (error !== undefined) this.cluster.fail(new Error(`${this.endpoint} cannot start: ${error.message}`));
+        if (error !== undefined) this.onFatal(`cannot start: ${error.message}`);
         for (const replica of host.replicas.values()) {
           if (replica.installing) this.reached.note('install resumed after a restart');
         }
