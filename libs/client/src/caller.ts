@@ -2,7 +2,7 @@ import { type Call, type Carrier, READ } from './call.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Endpoint, Endpoints } from './endpoints.ts';
 import { ClientClosedError, InvalidInputError, OutcomeUnknownError, ProtocolError, UnavailableError } from './errors.ts';
-import { MethodCall } from './method-call.ts';
+import { MethodCall, type MethodCallParts } from './method-call.ts';
 import type { CallOptions, RepeatWrites } from './options.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { Routes } from './routes.ts';
@@ -98,7 +98,8 @@ export class Caller implements Carrier {
   /** Asks one node for the whole map, in the background: no request waits for it, and none fails with it. */
   private refreshRoutes(routes: Routes, now: number): void {
     this.routesDueMs = now + ROUTES_RETRY_MS;
-    const call = new MethodCall<'routing', void>({
+    const ignored = (): void => undefined;
+    const parts: MethodCallParts<'routing', void> = {
       traits: READ,
       method: 'routing',
       request: { KeySpace: '' },
@@ -107,9 +108,8 @@ export class Caller implements Carrier {
         if (routes.learn(metadata)) this.routesDueMs = this.runtime.monotonicMs() + jittered(this.runtime, ROUTES_FRESH_MS);
         return undefined;
       },
-      resolve: () => undefined,
-      reject: () => undefined,
-    });
+    };
+    const call = new MethodCall(parts, ignored, ignored);
     this.begin(call, { timeoutMs: ROUTES_TIMEOUT_MS });
   }
 

@@ -15,6 +15,8 @@ const RUNS = 12;
 
 const value = new Uint8Array(256).fill(7);
 let waiting: { readonly kind: RequestedOperation['kind']; readonly reply: Pick<Reply<ReceivedResult>, 'answered'> }[] = [];
+let calling: Reply<unknown>[] = [];
+const ALLOCATED = { Type: 0, Allocation: { Name: 'bench', Start: 7n, End: 7n, Count: 1, Revision: 1n } };
 
 function answerAll(): void {
   const replies = waiting;
@@ -39,24 +41,38 @@ function send(kind: RequestedOperation['kind'], reply: Pick<Reply<ReceivedResult
   waiting.push({ kind, reply });
 }
 
+function allocateAll(): void {
+  const replies = calling;
+  calling = [];
+  for (const reply of replies) reply.answered(ALLOCATED);
+}
+
+function call(reply: Reply<unknown>): void {
+  if (calling.length === 0) setImmediate(allocateAll);
+  calling.push(reply);
+}
+
 const unused = (): never => {
   throw new Error('not part of this benchmark');
 };
 const connection: Connection = {
   operate: (operation, reply) => send(operation.kind, reply),
-  call: unused,
+  call: (_method, _request, _timeoutMs, reply) => call(reply as Reply<unknown>),
   pages: unused,
   watch: unused,
   close: () => undefined,
 };
 const transport: Transport = { name: 'immediate', connect: () => connection };
-const kahuna = new KahunaClient({ endpoints: 'http://127.0.0.1:2070' }, transport);
+// Routes would be asked of the transport, which has nothing to say about them.
+const kahuna = new KahunaClient({ endpoints: 'http://127.0.0.1:2070', learnRoutes: false }, transport);
+const sequence = kahuna.sequence('bench');
 const keys = Array.from({ length: CONCURRENT }, (_, i) => `bench/key-${i}`);
 
 const subjects: Readonly<Record<string, () => Promise<unknown>>> = {
   'bare promise': () => Promise.all(keys.map(() => new Promise(answered => send('set', { answered })))),
   set: () => Promise.all(keys.map(key => kahuna.keys.set(key, value))),
   get: () => Promise.all(keys.map(key => kahuna.keys.get(key))),
+  next: () => Promise.all(keys.map(() => sequence.next())),
 };
 
 const best = new Map<string, number>();

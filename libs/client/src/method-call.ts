@@ -14,17 +14,17 @@ export interface MethodCallParts<M extends Method, A> {
   readonly route: (routes: Routes) => Endpoint | undefined;
   /** `inDoubt`: an earlier attempt may have taken effect. Throws what the answer means where it is no success. */
   readonly conclude: (response: ResponseOf<M>, inDoubt: boolean) => A | typeof REFUSED;
-  readonly resolve: (answer: A) => void;
-  readonly reject: (reason: unknown) => void;
 }
 
 /** Any request but those on one key. */
 export class MethodCall<M extends Method, A> extends Call<ResponseOf<M>> {
   private readonly parts: MethodCallParts<M, A>;
+  private readonly resolvePromise: (answer: A) => void;
 
-  constructor(parts: MethodCallParts<M, A>) {
-    super(parts.traits, parts.reject);
+  constructor(parts: MethodCallParts<M, A>, resolve: (answer: A) => void, reject: (reason: unknown) => void) {
+    super(parts.traits, reject);
     this.parts = parts;
+    this.resolvePromise = resolve;
   }
 
   override transmit(connection: Connection, timeoutMs: number): void {
@@ -53,15 +53,15 @@ export class MethodCall<M extends Method, A> extends Call<ResponseOf<M>> {
       return;
     }
     this.finish();
-    this.parts.resolve(answer);
+    this.resolvePromise(answer);
   }
 }
 
 /** Sends a request and waits for what it concludes to. */
 export function request<M extends Method, A>(
   carrier: Carrier,
-  parts: Omit<MethodCallParts<M, A>, 'resolve' | 'reject'>,
+  parts: MethodCallParts<M, A>,
   options: CallOptions | undefined,
 ): Promise<A> {
-  return new Promise((resolve, reject) => carrier.begin(new MethodCall({ ...parts, resolve, reject }), options));
+  return new Promise((resolve, reject) => carrier.begin(new MethodCall(parts, resolve, reject), options));
 }
