@@ -751,7 +751,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
       } else if (ready.promises.length > 0) {
         this.promise(replica, ready.promises);
       }
-      if (replica.leads && ready.committed.length > 0 && !this.standalone) this.commitNotices.committed(replica);
+      if (replica.leads && ready.committed.length > 0 && this.peers.size > 0) this.commitNotices.committed(replica);
       replica.take(ready);
       for (const member of ready.snapshots) this.snapshots.send(replica, member);
     }
