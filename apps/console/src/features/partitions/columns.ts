@@ -18,24 +18,24 @@ export function maxLag(row: PartitionRow): number | null {
 }
 
 export const COLUMNS: readonly Column[] = [
-  { id: 'id', title: 'id', numeric: false, width: 56, value: r => r.partitionId },
-  { id: 'kind', title: 'kind', numeric: false, width: 72, value: r => r.kind },
-  { id: 'leader', title: 'leader', numeric: false, width: 120, value: r => r.leader?.nodeId ?? null },
-  { id: 'since', title: 'leads for', numeric: true, width: 112, value: r => (r.leader === null ? null : -r.leader.sinceMs) },
-  { id: 'term', title: 'term', numeric: true, width: 64, value: r => Number(r.term) },
-  { id: 'replicas', title: 'replicas', numeric: false, width: 230, value: r => r.replicas.length },
-  { id: 'lag', title: 'max lag', numeric: true, width: 84, value: maxLag },
-  { id: 'reads', title: 'reads', numeric: true, width: 112, value: r => r.load.readsPerSec },
-  { id: 'writes', title: 'writes', numeric: true, width: 112, value: r => r.load.writesPerSec },
+  { id: 'id', title: 'id', numeric: false, width: 54, value: r => r.partitionId },
+  { id: 'kind', title: 'kind', numeric: false, width: 70, value: r => r.kind },
+  { id: 'leader', title: 'leader', numeric: false, width: 86, value: r => r.leader?.nodeId ?? null },
+  { id: 'flags', title: 'flags', numeric: false, width: 130, value: r => r.flags.join() },
+  { id: 'since', title: 'leads for', numeric: true, width: 98, value: r => (r.leader === null ? null : -r.leader.sinceMs) },
+  { id: 'term', title: 'term', numeric: true, width: 54, value: r => Number(r.term) },
+  { id: 'replicas', title: 'replicas', numeric: false, width: 224, value: r => r.replicas.length },
+  { id: 'lag', title: 'max lag', numeric: true, width: 76, value: maxLag },
+  { id: 'reads', title: 'reads', numeric: true, width: 100, value: r => r.load.readsPerSec },
+  { id: 'writes', title: 'writes', numeric: true, width: 100, value: r => r.load.writesPerSec },
   {
     id: 'commit',
     title: 'commit index',
     numeric: true,
-    width: 130,
+    width: 112,
     value: r => (r.commitIndex === null ? null : Number(r.commitIndex)),
   },
-  { id: 'keys', title: 'keys', numeric: true, width: 100, value: r => r.size.keys },
-  { id: 'flags', title: 'flags', numeric: false, width: 190, value: r => r.flags.join() },
+  { id: 'keys', title: 'keys', numeric: true, width: 80, value: r => r.size.keys },
 ];
 
 /** Problems first, then by id, unless a column is chosen (console §6.4). */

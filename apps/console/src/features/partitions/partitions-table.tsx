@@ -132,6 +132,12 @@ const PartitionLine = memo(function PartitionLine({ row, then, index, nameOf }: 
           <span className="delta"> was {nameOf(then.leader.nodeId)}</span>
         )}
       </td>
+      <td className="nowrap" title={row.flags.join(', ')}>
+        <span className="state">
+          {hasProblem(row) && <Mark tone="warning" label="problem" />}
+          {row.flags.join(', ')}
+        </span>
+      </td>
       <td className="num">{row.leader === null ? '–' : <Since ms={row.leader.sinceMs} />}</td>
       <td className="num">
         <Delta now={row.term} then={then?.term} />
@@ -158,12 +164,6 @@ const PartitionLine = memo(function PartitionLine({ row, then, index, nameOf }: 
       <td className="num">
         <Delta now={row.size.keys} then={then?.size.keys} />
         {integer(row.size.keys)}
-      </td>
-      <td className="nowrap">
-        <span className="state">
-          {hasProblem(row) && <Mark tone="warning" label="problem" />}
-          {row.flags.join(', ')}
-        </span>
       </td>
     </tr>
   );
