@@ -10,14 +10,21 @@ test(`${CASES} forty seconds of kills, pauses, isolations and full disks`, async
   const seed = Date.now() % 1_000_000;
   const evidence = join(tmpdir(), `kahuna-chaos-${seed}`);
   const report = await runChaos(
-    { seconds: 40, seed, clientsPerNode: 3, evidence, cluster: { args: FAST_ELECTIONS } },
+    {
+      seconds: 40,
+      seed,
+      clientsPerNode: 3,
+      least: { operations: 1000, beside: 300 },
+      evidence,
+      cluster: { args: FAST_ELECTIONS },
+    },
     () => undefined,
   );
   const told = `seed ${seed}, faults: ${report.faults.join('; ')}\nlogs and history in ${evidence}`;
   expect(report.violation === undefined ? undefined : `${report.violation}\n${told}`).toBeUndefined();
   expect(report.faults.length, told).toBeGreaterThanOrEqual(4);
   expect(report.operations, told).toBeGreaterThan(1000);
-  for (const [name, operations] of Object.entries(report.beside)) expect(operations, name).toBeGreaterThan(200);
-  expect(report.snapshots?.heldReadsOfThePast, told).toBeGreaterThanOrEqual(25);
-  expect(report.watchesResumed, told).toBeGreaterThan(10);
-}, 180_000);
+  for (const [name, operations] of Object.entries(report.beside)) expect(operations, name).toBeGreaterThan(300);
+  expect(report.snapshots?.heldReadsOfThePast, 'reads of the past inside holds').toBeGreaterThanOrEqual(25);
+  expect(report.watchesResumed, 'watches resumed').toBeGreaterThan(10);
+}, 300_000);
