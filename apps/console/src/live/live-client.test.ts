@@ -239,6 +239,26 @@ describe('feeds', () => {
     expect([feed.row('1'), client.waiting]).toEqual([{ value: 2 }, 0]);
   });
 
+  test("what changed behind a freeze is marked for five seconds; a mark of one's own stays", () => {
+    const feed = live();
+    client.setFrozen(true);
+    page.wire.set(1, '1', '2', 2);
+    frame();
+    client.setFrozen(false);
+    expect([feed.marked?.get('1'), feed.row('1')]).toEqual([{ value: 1 }, { value: 2 }]);
+    page.pass(5_100);
+    expect([feed.marked, client.markedAtMs]).toEqual([undefined, undefined]);
+    client.mark();
+    client.setFrozen(true);
+    page.wire.set(1, '2', '3', 3);
+    frame();
+    client.setFrozen(false);
+    page.pass(5_100);
+    expect(feed.marked?.get('1')).toEqual({ value: 2 });
+    client.unmark();
+    expect(feed.marked).toBeUndefined();
+  });
+
   test('users share a feed; the last one to leave ends the subscription after a moment', () => {
     const feed = client.feed('nodes');
     const first = client.hold(feed);

@@ -182,8 +182,9 @@ export class ScriptedCluster {
       hold: () => Promise.reject(new Error('a scripted node serves no operations')),
       keySpaces: () => Promise.reject(new Error('a scripted node serves no operations')),
       list: () => Promise.reject(new Error('a scripted node serves no operations')),
-      watch: () => {
-        throw new Error('a scripted node serves no operations');
+      watch: (_query, wake) => {
+        queueMicrotask(wake);
+        return { end: 'unavailable', leaderUrl: '', take: () => [], position: () => undefined, close: () => undefined };
       },
       membership: () => this.membership(nodeId),
       routing: () => this.routing(),
