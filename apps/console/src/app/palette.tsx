@@ -33,7 +33,15 @@ function best(query: string, known: readonly SpotlightActionData[]): SpotlightAc
   return places.map(i => known[i]).filter(action => action !== undefined);
 }
 
-/** Ctrl/⌘ K: pages, nodes and partitions by name; anything typed can be a key, a lock or a sequence (console §9.2). */
+/** As the node routes the key now; null: it does not know, or does not answer. */
+async function partitionOf(key: string): Promise<number | null> {
+  const answer = await fetch(`/v1/console/locate?key=${encodeURIComponent(key)}`).catch(() => undefined);
+  if (answer?.ok !== true) return null;
+  const { partitionId } = (await answer.json()) as { readonly partitionId: number | null };
+  return partitionId;
+}
+
+/** Ctrl/⌘ K: pages, nodes and partitions by name; anything typed can be a key, a lock or a sequence, and a key leads to its partition (console §9.2). */
 export function Palette() {
   const navigate = useNavigate();
   const nodes = useRows(useFeed('nodes'));
@@ -90,6 +98,16 @@ export function Palette() {
         description: 'Sequence',
         leftSection: <IconListNumbers size={16} />,
         onClick: () => void navigate({ to: '/sequences/$', params: { _splat } }),
+      },
+      {
+        id: `${TYPED}partition`,
+        label: `Which partition serves key ${name}?`,
+        description: 'Partition',
+        leftSection: <IconAffiliate size={16} />,
+        onClick: () =>
+          void partitionOf(name).then(id => {
+            if (id !== null) void navigate({ to: '/partitions/$id', params: { id: String(id) } });
+          }),
       },
     ];
   }, [navigate, query]);
