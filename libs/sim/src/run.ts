@@ -52,6 +52,9 @@ const RECOVERY_ELECTIONS = 60;
 /** Time within which all replicas must be equal after that: two snapshots that stall may stand in the way (30 s each, operations §10). Virtual. */
 const CONVERGENCE_MS = 90_000;
 
+/** Hundreds of lost answers on one key take some seconds to be put in order. */
+const MAX_CONFIGURATIONS = 3_000_000;
+
 /** Between two looks whether a run has got where it must. Virtual milliseconds. */
 const LOOK_MS = 50;
 
@@ -351,7 +354,7 @@ class Run {
       ({ call, answer }) =>
         answer !== undefined || call.kind !== 'set' || call.value === null || safety.mayHaveHappened(call.value),
     );
-    const { violation } = checkRegisters(happened);
+    const { violation } = checkRegisters(happened, MAX_CONFIGURATIONS);
     const wrong =
       violation ??
       this.checkLocks() ??

@@ -402,6 +402,12 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     'const { timestamp = ceiling } = state.holds.at(-1) ?? {};\n  if (compareHlc(timestamp, ceiling) < 0) ceiling = timestamp;',
   ),
   past(
+    'grants a hold on history that is gone',
+    HOLDS,
+    'if (compareHlc(timestamp, state.ceiling) < 0) return { state, answer: result(ResponseType.Aborted, 0) };',
+    '',
+  ),
+  past(
     'finds nothing where history is gone',
     'partition/src/machine.ts',
     "case 'pruned':\n        return result(ResponseType.Aborted, 0);",
@@ -445,6 +451,13 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       { file: WATCH, from: 'if (round.pruned) {', to: 'if (round.pruned && this.watch.isClosed) {' },
     ],
   },
+  past(
+    'does not tell those who watch that a snapshot replaced the state',
+    'partition/src/machine.ts',
+    'this.observer?.replaced();',
+    '',
+    { ...NOTHING_ELSE, isolations: true, everyMs: 500 },
+  ),
   past(
     'tells an expiry that was put off',
     'node/src/watch-expiries.ts',
