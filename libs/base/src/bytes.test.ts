@@ -54,6 +54,17 @@ describe('views', () => {
   });
 });
 
+test.each([0, 1, 127, 128, 2 ** 40, 2 ** 49 - 1])('room for a varint holds %d, whatever is written behind it', value => {
+  const bytes = written(writer => {
+    const at = writer.placeholderVarint(7);
+    writer.string('behind it, and longer than the slab of the writer');
+    writer.patchVarint(at, 7, value);
+    expect(() => writer.patchVarint(at, 7, 2 ** 49)).toThrow();
+  });
+  const reader = new ByteReader(bytes);
+  expect([reader.varint(), reader.string()]).toEqual([value, 'behind it, and longer than the slab of the writer']);
+});
+
 describe('a writer that begins anew', () => {
   test('uses the same memory, and gives back what an exceptional message took', () => {
     const writer = new ByteWriter(64);

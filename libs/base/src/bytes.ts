@@ -155,6 +155,26 @@ export class ByteWriter {
     return this.at - 4 - this.start;
   }
 
+  /** Leaves room for a varint below 2^(7 `bytes`) that `patchVarint` fills in later; returns its position for that call. */
+  placeholderVarint(bytes: number): number {
+    this.reserve(bytes);
+    const position = this.at - this.start;
+    this.at += bytes;
+    return position;
+  }
+
+  /** In exactly so many bytes: readers take the padding as what it is, zeros above the number. */
+  patchVarint(position: number, bytes: number, value: number): void {
+    assert(value >= 0 && value < 2 ** (7 * bytes), 'a varint fits the room that was left for it');
+    let at = this.start + position;
+    let rest = value;
+    for (let i = 1; i < bytes; i++) {
+      this.buffer[at++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    this.buffer[at] = rest;
+  }
+
   patchU32(position: number, value: number): void {
     this.view.setUint32(this.start + position, value, true);
   }

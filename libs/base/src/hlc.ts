@@ -101,7 +101,7 @@ export class HybridClock {
   }
 
   /**
-   * The present, without minting: every later stamp is above it. The wall time is taken into the logical part, so that a report
+   * The present, without minting: every later stamp is above it, none that was seen is. The wall time is taken into the logical part, so that a report
    * of it stays true when the wall clock steps back.
    */
   current(): Hlc {
@@ -137,13 +137,18 @@ export class HybridClock {
     this.advance(t);
   }
 
+  /** Not only to the same place: a timestamp of a node with a higher number would still be above the present as this node tells it. */
   private advance(t: Hlc): void {
+    const c = t.n > this.node ? t.c + 1 : t.c;
     if (t.l > this.l) {
       this.l = t.l;
-      this.c = t.c;
-    } else if (t.l === this.l && t.c > this.c) {
-      this.c = t.c;
+      this.c = c;
+    } else if (t.l === this.l && c > this.c) {
+      this.c = c;
     }
+    if (this.c <= HLC_MAX_COUNTER) return;
+    this.l += 1;
+    this.c = 0;
   }
 
   /**

@@ -2,7 +2,7 @@ import { ByteWriter, Rng } from '@kahuna/base';
 import { expect, test } from 'vitest';
 import { encodeHello, type Hello } from './hello.ts';
 import { createNodeHost, type NodeHost } from './host.ts';
-import { writeHeader } from './peer-frame.ts';
+import { writeClock, writeHeader } from './peer-frame.ts';
 import type { LogStore, Ports, RecoveredLog, StateEngine, Transport } from './ports.ts';
 
 const VOTERS = [1, 2, 3].map(nodeId => ({ replicaId: 100 + nodeId, nodeId }));
@@ -166,7 +166,8 @@ test('a peer whose clock is far ahead is reported now and then, not with every f
   const send = (number: number): void => {
     const writer = new ByteWriter();
     const clock = { n: 2, l: bench.now + 60_000, c: 0 };
-    writeHeader(writer, { senderBoot: 7, receiverBoot: 1, number, allegiance: 1, clock });
+    const clockAt = writeHeader(writer, { senderBoot: 7, receiverBoot: 1, number, allegiance: 1, nodeId: 2 });
+    writeClock(writer, clockAt, clock);
     bench.host.onFrame('b:1', writer.finish());
   };
   for (let number = 1; number <= 100; number++) send(number);

@@ -807,10 +807,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   writeTo(peer: Peer): ReturnType<Peer['openFrame']> {
     if (this.outbox.size === 0 && !this.flushing) this.scheduleFlush();
     this.outbox.add(peer);
-    const writer = peer.openFrame(this.boot, this.currentClock);
+    const writer = peer.openFrame(this.boot, this.nodeId, this.currentClock);
     if (peer.frameBytes > MAX_FRAME_BYTES) {
       peer.finishFrame();
-      return peer.openFrame(this.boot, this.currentClock);
+      return peer.openFrame(this.boot, this.nodeId, this.currentClock);
     }
     return writer;
   }

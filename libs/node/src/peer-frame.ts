@@ -61,18 +61,30 @@ export interface FrameHeader {
   readonly receiverBoot: number;
   readonly number: number;
   readonly allegiance: number;
+  /** Of the sender, when it ended the frame: not below any stamp in it. */
   readonly clock: Hlc;
 }
 
-export function writeHeader(writer: ByteWriter, header: FrameHeader): void {
+/** Room for the clock, which is only known at the end of the frame: milliseconds for 17,000 years, and a counter. */
+const CLOCK_MS_BYTES = 7;
+const CLOCK_COUNTER_BYTES = 4;
+
+/** All but the clock; returns its place for {@link writeClock}. */
+export function writeHeader(writer: ByteWriter, header: Omit<FrameHeader, 'clock'> & { readonly nodeId: number }): number {
   writer.u8(FRAME_VERSION);
   writer.varint(header.senderBoot);
   writer.varint(header.receiverBoot);
   writer.varint(header.number);
   writer.varint(header.allegiance);
-  writer.varint(header.clock.n);
-  writer.varint(header.clock.l);
-  writer.varint(header.clock.c);
+  writer.varint(header.nodeId);
+  const clockAt = writer.placeholderVarint(CLOCK_MS_BYTES);
+  writer.placeholderVarint(CLOCK_COUNTER_BYTES);
+  return clockAt;
+}
+
+export function writeClock(writer: ByteWriter, at: number, clock: Hlc): void {
+  writer.patchVarint(at, CLOCK_MS_BYTES, clock.l);
+  writer.patchVarint(at + CLOCK_MS_BYTES, CLOCK_COUNTER_BYTES, clock.c);
 }
 
 export function readHeader(reader: ByteReader): FrameHeader {

@@ -1,6 +1,6 @@
-import { ByteWriter, type Hlc } from '@kahuna/base';
+import { ByteWriter, HLC_ZERO, type Hlc } from '@kahuna/base';
 import type { Hello } from './hello.ts';
-import { type FrameHeader, ItemKind, writeHeader } from './peer-frame.ts';
+import { type FrameHeader, ItemKind, writeClock, writeHeader } from './peer-frame.ts';
 
 /**
  * What this node knows of one other node, and the pair heartbeats between them.
@@ -56,22 +56,26 @@ export class Peer {
 
   private readonly writer = new ByteWriter(64 * 1024);
   private frameOpen = false;
+  private clock: () => Hlc = () => HLC_ZERO;
+  /** Place of the clock in the frame under construction. */
+  private clockAt = 0;
   private readonly finished: Uint8Array[] = [];
 
   constructor(endpoint: string) {
     this.endpoint = endpoint;
   }
 
-  /** The writer of the frame under construction; items are appended to it until `takeFrame`. */
-  openFrame(ourBoot: number, clock: () => Hlc): ByteWriter {
+  /** The writer of the frame under construction; items are appended to it until `takeFrame`. `clock` is asked when the frame ends. */
+  openFrame(ourBoot: number, ourNodeId: number, clock: () => Hlc): ByteWriter {
     if (!this.frameOpen) {
       this.frameOpen = true;
-      writeHeader(this.writer, {
+      this.clock = clock;
+      this.clockAt = writeHeader(this.writer, {
         senderBoot: ourBoot,
         receiverBoot: this.boot,
         number: ++this.framesSent,
         allegiance: this.allegianceToIt,
-        clock: clock(),
+        nodeId: ourNodeId,
       });
     }
     return this.writer;
@@ -111,10 +115,14 @@ export class Peer {
     return true;
   }
 
-  /** Ends the frame under construction; it leaves with the next `takeFrames`. */
+  /**
+   * Ends the frame under construction; it leaves with the next `takeFrames`. Only now is the clock told: an answer in the frame may
+   * carry a stamp that was minted after the frame was opened, and who has seen an answer must stamp what it does next above it.
+   */
   finishFrame(): void {
     if (!this.frameOpen) return;
     this.frameOpen = false;
+    writeClock(this.writer, this.clockAt, this.clock());
     this.finished.push(this.writer.finish());
   }
 
