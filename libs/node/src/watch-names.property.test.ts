@@ -397,5 +397,7 @@ test.each([
   [SUBJECT, { kind: 'revision', revision: 0 }],
   [SUBJECT, { kind: 'time', stamp: { n: 0, l: 1, c: 0 } }],
 ] as const)('%j from %j cannot be watched', (shape, start) => {
-  expect(new World().hub.open({ shape, start }, () => undefined).end).toBe('invalid');
+  const refused = new World().hub.open({ shape, start }, () => undefined);
+  expect(refused.end).toBe('invalid');
+  expect(refused.position()).toBeUndefined();
 });

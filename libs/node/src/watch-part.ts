@@ -113,7 +113,8 @@ export class NodeWatch implements Watch {
   }
 
   position(): WatchPosition | undefined {
-    if (this.queue.length > 0) return undefined;
+    // Without parts it never began: an empty position would mean "from now on", and what happens until then would be lost.
+    if (this.queue.length > 0 || this.parts.length === 0) return undefined;
     const places = new Map<number, Place>();
     for (const part of this.parts) {
       const place = part.position();
