@@ -66,6 +66,8 @@ export interface ConnectionStatus {
   readonly sources: readonly SourceAge[];
   /** Monotonic instant of the tick that brought `sources`. */
   readonly sourcesAtMs: number;
+  /** Monotonic instant of the latest welcome: before it this node may not have asked the others for their facts. */
+  readonly welcomedAtMs: number;
 }
 
 export interface ConnectionLogEntry {
@@ -96,6 +98,7 @@ export class LiveConnection {
   readonly changed = new Emitter();
   private wire: Wire | undefined;
   private welcomed = false;
+  private welcomedAtMs = Number.NEGATIVE_INFINITY;
   private everLive = false;
   private downSinceMs: number | undefined;
   private lastFrameAtMs: number;
@@ -289,6 +292,7 @@ export class LiveConnection {
     this.outdated = frame.protocol !== PROTOCOL_VERSION;
     this.welcome = frame;
     this.welcomed = true;
+    this.welcomedAtMs = this.around.monotonicMs();
     this.downSinceMs = undefined;
     this.failedAttempts = 0;
     this.goodbye = undefined;
@@ -379,6 +383,7 @@ export class LiveConnection {
       peer: this.peer(),
       sources: this.tick?.sources ?? [],
       sourcesAtMs: this.tickAtMs,
+      welcomedAtMs: this.welcomedAtMs,
     };
   }
 

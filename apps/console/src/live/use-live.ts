@@ -121,11 +121,14 @@ const FRESH: SourceFreshness = { level: 'fresh', ageMs: 0 };
 
 /** How old the facts of a source are. While the connection is down the age stands still: the banner tells how old the screen is. */
 export function useFreshness(nodeId: number): SourceFreshness {
-  const { sources, sourcesAtMs, state } = useConnection();
+  const { sources, sourcesAtMs, welcomedAtMs, state } = useConnection();
   useNow();
   const source = sources.find(s => s.nodeId === nodeId);
   if (source === undefined || source.state === 'self') return FRESH;
-  if (source.ageMs === null) return { level: 'lost', ageMs: null };
+  if (source.ageMs === null) {
+    // Others are asked when somebody begins to look: the first answers are on their way, and there is nothing yet that could be stale.
+    return performance.now() - welcomedAtMs < STALE_MS ? FRESH : { level: 'lost', ageMs: null };
+  }
   const ageMs = source.ageMs + (isDown(state) ? 0 : Math.max(0, performance.now() - sourcesAtMs));
   return { ageMs, level: ageMs > LOST_MS ? 'lost' : ageMs > STALE_MS ? 'stale' : 'fresh' };
 }
