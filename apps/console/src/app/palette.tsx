@@ -118,6 +118,7 @@ export function Palette() {
       onQueryChange={setQuery}
       shortcut={null}
       limit={10}
+      overlayProps={{ backgroundOpacity: 0.4, blur: 0 }}
       highlightQuery
       filter={fuzzily}
       nothingFound="Nothing by that name"
