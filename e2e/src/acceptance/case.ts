@@ -90,5 +90,11 @@ export async function expectRead(answer: Promise<Answer>, wanted: string): Promi
 
 export const later = (t: Hlc, u: Hlc): boolean => t.l > u.l || (t.l === u.l && (t.c > u.c || (t.c === u.c && t.n > u.n)));
 
-/** The greatest timestamp below `t` that still has its millisecond, or the end of the millisecond before. */
-export const justBefore = (t: Hlc): Hlc => (t.c > 0 ? { n: 0, l: t.l, c: t.c - 1 } : { n: 0, l: t.l - 1, c: 0xffff_ffff });
+/**
+ * The greatest timestamp below `t`. Not the one with the counter before: that of node 0 lies below what another node stamped with this
+ * counter, and two writes of one millisecond have neighbouring counters.
+ */
+export const justBefore = ({ n, l, c }: Hlc): Hlc => {
+  if (n > 0) return { n: n - 1, l, c };
+  return c > 0 ? { n: 0x7fff_ffff, l, c: c - 1 } : { n: 0x7fff_ffff, l: l - 1, c: 0xffff_ffff };
+};
