@@ -2,7 +2,7 @@ import type { OperationRequest } from '@kahuna/console/protocol';
 import type { KahunaNode } from '@kahuna/node';
 import { ResponseType } from '@kahuna/partition';
 import { RESERVED_PREFIX } from '@kahuna/range-router';
-import { type Ending, type LongAction, type LongWork, quoted, unreadable } from './actions.ts';
+import { type Ending, type LongAction, type LongWork, quoted, unreadable } from './action.ts';
 import { durabilityOf, refusalText } from './reads.ts';
 import { keysBelow } from './subtree.ts';
 

@@ -1,5 +1,5 @@
 import type { OperationCheck, OperationRequest, PartitionRow } from '@kahuna/console/protocol';
-import type { Ending, LongAction, LongWork } from './actions.ts';
+import type { Ending, LongAction, LongWork } from './action.ts';
 import { type Move, planMoves, spreadOf } from './leader-plan.ts';
 import { type ClusterView, isReachable } from './view.ts';
 

@@ -9,7 +9,8 @@ import {
   type Preflight,
 } from '@kahuna/console/protocol';
 import type { KahunaNode } from '@kahuna/node';
-import { type Action, actionFor, type Ending, type Facts, type LongWork, type World } from './actions.ts';
+import type { Action, Ending, Facts, LongWork, World } from './action.ts';
+import { actionFor } from './actions.ts';
 import { isAtLeast } from './levels.ts';
 import { ConsoleCalls } from './node-calls.ts';
 import type { ConsoleReads } from './reads.ts';
