@@ -436,8 +436,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   past(
     'counts what waits to be taken as told',
     WATCH,
-    'if (this.queue.length > 0) return undefined;\n    const places',
-    'const places',
+    'if (this.queue.length > 0 || this.parts.length === 0) return undefined;',
+    'if (this.parts.length === 0) return undefined;',
   ),
   {
     name: 'goes on with a watch whose history is gone',
