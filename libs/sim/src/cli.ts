@@ -6,7 +6,7 @@ const USAGE = `npm run sim -- --seed N [--trace]               replays one seed
 npm run sim -- --seeds COUNT [--from N] [--jobs J]   sweeps COUNT seeds in J processes (2)`;
 
 /** A sweep of so many seeds must reach everything that `world/reached.ts` names. */
-const COMPLETE_SEEDS = 200;
+const COMPLETE_SEEDS = 2000;
 /** A line of totals at most this often. Milliseconds. */
 const PROGRESS_MS = 10_000;
 

@@ -59,6 +59,9 @@ export const FEATURES = [
   'value of a sequence taken',
 ] as const;
 
+/** So rare that only a long sweep can be asked for it. */
+export const RARE_FEATURES: ReadonlySet<string> = new Set(['install resumed after a restart']);
+
 export type Feature = (typeof FEATURES)[number];
 
 /** How often a run, or a sweep, reached what. */
