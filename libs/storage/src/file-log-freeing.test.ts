@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Rng } from '@kahuna/base';
@@ -7,6 +7,7 @@ import type { Entry } from '@kahuna/raft';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openFileLog } from './file-log.ts';
 import { append, close, entriesFrom, entry, record, recover, startAt, VOTERS } from './log-conformance.ts';
+import { segmentPath } from './segment-files.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'kahuna-free-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -206,6 +207,24 @@ describe('file log, freeing segments', () => {
     const again = openFileLog({ directory, segmentBytes: SEGMENT_BYTES });
     expect((await recover(again)).groups[0]?.entries).toEqual(entries);
     await close(again);
+  });
+
+  test('a new log begins with small segments; what is larger than those goes where it fits', async () => {
+    const MIB = 1024 * 1024;
+    const directory = newDirectory();
+    let log = openFileLog({ directory, segmentBytes: 16 * MIB });
+    await recover(log);
+    const entries = [entry(1, 1), entry(2, 1, new Uint8Array(10 * MIB).fill(7)), entry(3, 1)];
+    for (const each of entries) await append(log, [record(1, { entries: [each] })]);
+    await close(log);
+    const sizes = sequences(directory).map(number => statSync(segmentPath(directory, number)).size / MIB);
+    expect(sizes.slice(0, 3)).toEqual([8, 8, 16]);
+    log = openFileLog({ directory, segmentBytes: 16 * MIB });
+    const found = (await recover(log)).groups[0]?.entries ?? [];
+    expect(found.map(({ index, data }) => [index, data.length, data[0]])).toEqual(
+      entries.map(({ index, data }) => [index, data.length, data[0]]),
+    );
+    await close(log);
   });
 
   test('another segment size than before is taken up', async () => {

@@ -38,7 +38,7 @@ import {
 export interface FileLogOptions {
   /** Created if missing. One log per directory; the caller holds the directory's lock. */
   readonly directory: string;
-  /** Size of a segment file, a multiple of 4096. No entry may be larger. Default 64 MiB. */
+  /** Size of a segment file, a multiple of 4096; a new log begins with smaller ones. No entry may be larger. Default 64 MiB. */
   readonly segmentBytes?: number;
   /** False: writes survive a kill of the process, not a power loss (`--disable-wal-sync-writes`). Default true. */
   readonly sync?: boolean;
@@ -49,6 +49,8 @@ export interface FileLogOptions {
 }
 
 const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
+/** A new log begins with two segments of this size, and doubles: a node that has little to log need not fill 128 MiB before it starts. */
+const FIRST_SEGMENT_BYTES = 8 * 1024 * 1024;
 /** A write stops collecting at about this size: larger ones gain nothing and delay whoever comes behind. */
 const WRITE_BYTES = 1024 * 1024;
 /** Carrying on what is still needed goes in steps of this size, between the writes of others. */
@@ -346,7 +348,7 @@ class FileLog implements LogStore {
       sequence,
       salt: randomBytes(4).readUInt32LE(),
       path: segmentPath(this.directory, sequence),
-      bytes: this.segmentBytes,
+      bytes: Math.min(this.segmentBytes, FIRST_SEGMENT_BYTES * 2 ** Math.max(0, sequence - 2)),
       fd: undefined,
       state: 'planned',
       needed: false,
