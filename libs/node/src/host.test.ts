@@ -158,6 +158,16 @@ for (const [what, changes, refused] of HELLOS) {
   });
 }
 
+test('who asks before the log is read is told to come again, not that it is a stranger', () => {
+  const bench = new Bench(LIST);
+  expect(bench.host.onHello(helloOf({}), undefined)).toEqual({ refused: expect.stringMatching(/still starting/) });
+  bench.recover(founded(VOTERS));
+  expect(bench.host.onHello(helloOf({}), undefined)).toEqual({ endpoint: 'b:1' });
+  expect(bench.host.onHello(helloOf({ endpoint: 'd:1', nodeId: 4, storageId: 104 }), undefined)).toEqual({
+    refused: 'd:1 is not a member of this cluster',
+  });
+});
+
 test('a peer whose clock is far ahead is reported now and then, not with every frame', () => {
   const bench = new Bench(LIST);
   bench.recover(founded(VOTERS));

@@ -1099,7 +1099,9 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     }
     const endpoint = dialled ?? hello.endpoint;
     const peer = this.peers.get(endpoint);
-    if (peer === undefined) return { refused: `${endpoint} is not a member of this cluster` };
+    if (peer === undefined) {
+      return { refused: this.started ? `${endpoint} is not a member of this cluster` : 'still starting: it reads its log first' };
+    }
     this.identify(peer, hello);
     return { endpoint };
   }
