@@ -124,6 +124,10 @@ export class Replica {
 
   private queue: PendingRequest[] = [];
   private queuedBytes = 0;
+  /**
+   * By index. Several can have one index: what an earlier leadership of this replica proposed and others cut off is undecided until
+   * something is committed there, and this leadership proposes at the same indexes meanwhile.
+   */
   private readonly inFlight: InFlight[] = [];
   private inFlightItems = 0;
 
@@ -357,7 +361,7 @@ export class Replica {
       return;
     }
     const proposedAt = this.host.monotonicMs();
-    this.inFlight.push({ index: proposed.index, term: proposed.term, batch, proposedAt, requests });
+    this.track({ index: proposed.index, term: proposed.term, batch, proposedAt, requests });
     this.inFlightItems += requests.length;
     this.queuedBytes += bytes;
     for (const request of requests) if (request.isLock) this.locksAhead.proposedAt(request.lock.key, proposed.index);
@@ -368,6 +372,13 @@ export class Replica {
     meters.batchItems.record(requests.length);
     meters.batchBytes.record(bytes);
     meters.queueAgeMs.record(proposedAt - (requests[0] as PendingRequest).startedAt);
+  }
+
+  private track(proposal: InFlight): void {
+    let at = this.inFlight.length;
+    while (at > 0 && (this.inFlight[at - 1] as InFlight).index > proposal.index) at--;
+    if (at === this.inFlight.length) this.inFlight.push(proposal);
+    else this.inFlight.splice(at, 0, proposal);
   }
 
   // ---- committed entries ----------------------------------------------------------------------------------------------------
@@ -421,8 +432,7 @@ export class Replica {
   /** Returns false if rows must be fetched first; then the pump is started again when they are here. */
   private applyOne(entry: Entry): boolean {
     if (entry.kind === EntryKind.Command) {
-      const mine = this.inFlight[0]?.index === entry.index ? this.inFlight[0] : undefined;
-      const batch = mine?.term === entry.term ? mine.batch : this.decode(entry);
+      const batch = this.proposedAs(entry)?.batch ?? this.decode(entry);
       if (batch === undefined) return false;
       const keys = this.machine.needs(batch);
       if (keys.length > 0) {
@@ -435,14 +445,13 @@ export class Replica {
       }
       const results = this.machine.apply(entry.index, entry.term, batch);
       this.writeCount += results.length;
-      if (mine !== undefined) this.settle(mine, entry.term, results);
+      this.settleAt(entry, results);
     } else {
       const configuration = entry.kind === EntryKind.Configuration ? decodeConfigurationEntry(entry) : undefined;
       this.machine.applyEmpty(entry.index, entry.term, configuration);
       // A first entry of a term lets repeats and reads go on; a configuration may be followed by its second half.
       this.host.wake(this);
-      const mine = this.inFlight[0];
-      if (mine?.index === entry.index) this.settle(mine, entry.term, undefined);
+      this.settleAt(entry, undefined);
     }
     this.group.applied(entry.index);
     if (entry.index === this.comparedIndex) this.host.comparedIndexReached(this);
@@ -462,9 +471,22 @@ export class Replica {
     }
   }
 
-  /** The entry at the head of the in-flight list is decided: ours if the terms agree, lost otherwise (R2). */
+  /** The proposal that this entry is, if it came from here. */
+  private proposedAs(entry: Entry): InFlight | undefined {
+    for (const proposal of this.inFlight) {
+      if (proposal.index !== entry.index) return undefined;
+      if (proposal.term === entry.term) return proposal;
+    }
+    return undefined;
+  }
+
+  /** What was proposed at this index is decided now. */
+  private settleAt({ index, term }: Entry, results: readonly OperationResult[] | undefined): void {
+    while (this.inFlight[0]?.index === index) this.settle(this.inFlight.shift() as InFlight, term, results);
+  }
+
+  /** A proposal is decided: ours if the terms agree, lost otherwise (R2). */
   private settle(mine: InFlight, term: Term, results: readonly OperationResult[] | undefined): void {
-    this.inFlight.shift();
     this.inFlightItems -= mine.requests.length;
     const { requests } = mine;
     for (const request of requests) {
@@ -818,11 +840,11 @@ export class Replica {
     for (const { requests } of this.inFlight) for (const request of requests) request.refuse(ForwardStatus.Unknown);
   }
 
-  /** Requests in flight longer than allowed: their outcome is unknown. The list is in proposal order, so the oldest come first. */
+  /** Requests in flight longer than allowed: their outcome is unknown. */
   expireInFlight(startedBefore: number): void {
     for (const entry of this.inFlight) {
       const first = entry.requests[0];
-      if (first === undefined || first.startedAt > startedBefore) return;
+      if (first === undefined || first.startedAt > startedBefore) continue;
       for (const request of entry.requests) {
         if (request.done || request.startedAt > startedBefore) continue;
         this.host.meters.outcomes.permanent++;

@@ -1,0 +1,83 @@
+import { HLC_ZERO, HybridClock } from '@kahuna/base';
+import { Durability, type OperationResult, type PartitionMachine } from '@kahuna/partition';
+import { type Entry, EntryKind, type RaftGroup, type Ready } from '@kahuna/raft';
+import { expect, test } from 'vitest';
+import { Meters } from './meters.ts';
+import { ForwardStatus } from './peer-frame.ts';
+import { Replica, type ReplicaHost } from './replica.ts';
+import { emptyResult, PendingRequest, type RequestOrigin } from './request.ts';
+
+const PARTITION = 2;
+
+/** A replica whose group gives each proposal the next index of a term, both set by the test. */
+function scriptedLeader() {
+  const log = { nextIndex: 1, term: 1, proposed: [] as Entry[] };
+  const group = {
+    get role() {
+      return 'leader';
+    },
+    get term() {
+      return log.term;
+    },
+    propose: (data: Uint8Array) => {
+      const entry = { index: log.nextIndex++, term: log.term, kind: EntryKind.Command, data: data.slice() };
+      log.proposed.push(entry);
+      return { ok: true, index: entry.index, term: entry.term };
+    },
+    applied: () => undefined,
+  } as unknown as RaftGroup;
+  const machine = {
+    needs: () => [],
+    apply: (_index: number, _term: number, batch: { proposals: readonly unknown[] }): OperationResult[] =>
+      batch.proposals.map(() => emptyResult(0)),
+    applyEmpty: () => undefined,
+  } as unknown as PartitionMachine;
+  const hlc = new HybridClock(1, { monotonicMs: () => 1, wallMs: () => 1000 });
+  hlc.boundDurable(1e6);
+  const host = {
+    hlc,
+    meters: new Meters(),
+    wake: () => undefined,
+    monotonicMs: () => 1,
+    limits: { maxBatchItems: 1, maxBatchBytes: 1e6, maxQueuedItems: 100, maxQueuedBytes: 1e6 },
+  } as unknown as ReplicaHost;
+  return { log, replica: new Replica(PARTITION, group, machine, { voters: [], outgoing: [], learners: [] }, host) };
+}
+
+const SET = {
+  kind: 'set',
+  key: 'a/b',
+  durability: Durability.Persistent,
+  value: null,
+  expiresMs: 0,
+  flags: 0,
+  compareValue: null,
+  compareRevision: 0,
+} as const;
+
+test('R2: what was proposed in an earlier leadership and lost does not stand in the way of what this one proposes', () => {
+  const { log, replica } = scriptedLeader();
+  const told: string[] = [];
+  const origin: RequestOrigin = {
+    answer: request => told.push(`${request.number} done`),
+    refuse: (request, status) => {
+      request.done = true;
+      told.push(`${request.number} ${status === ForwardStatus.NotLeader ? 'lost' : 'unknown'}`);
+    },
+  };
+  const ask = (number: number): void => {
+    replica.accept(new PendingRequest(SET, PARTITION, origin, undefined, 0, 1, 0, 1, 1, number, HLC_ZERO, false));
+    replica.proposeQueued();
+  };
+  const opens = (index: number, term: number): Entry => ({ index, term, kind: EntryKind.Noop, data: new Uint8Array(0) });
+  // Entries 1 to 4 of term 1 are cut off by a leader of term 2, whose only entry is 1; in term 3 this replica leads again.
+  for (const number of [1, 2, 3, 4]) ask(number);
+  log.term = 3;
+  log.nextIndex = 3;
+  for (const number of [5, 6, 7]) ask(number);
+  const committed = [opens(1, 2), opens(2, 3), ...log.proposed.filter(({ term }) => term === 3)];
+  replica.take({ committed, reads: [], droppedReads: [] } as unknown as Ready);
+  replica.pumpApply(1000);
+  expect(told).toEqual(['1 lost', '2 lost', '3 lost', '5 done', '4 lost', '6 done', '7 done']);
+  expect(replica.queuedItems).toBe(0);
+});
