@@ -62,6 +62,7 @@ import { LatencyHistogram } from './latency.ts';
 import { Leases } from './leases.ts';
 import { Listings } from './listings.ts';
 import { Meters } from './meters.ts';
+import { type NameKind, NameTap } from './name-tap.ts';
 import { Peer } from './peer.ts';
 import { ForwardStatus, type FrameHeader, ItemKind, readHeader } from './peer-frame.ts';
 import type { LogRecord, Ports, RecoveredGroup, TransportListener } from './ports.ts';
@@ -145,6 +146,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   readonly holds: Holds;
   readonly pruner: Pruner;
   readonly watches: WatchHub;
+  readonly names = new NameTap();
   /** As {@link NodeHost.scans}, for `list`. */
   readonly listings: Listings;
   private readonly onFatal: ((reason: string) => void) | undefined;
@@ -440,7 +442,6 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   private recoverGroup(recovered: RecoveredGroup, metaRow: Uint8Array | undefined): void {
     const { partitionId, start } = recovered;
     const machine = this.createMachine(partitionId, metaRow);
-    const last = recovered.entries.at(-1)?.index ?? start.index;
     for (const entry of recovered.entries) this.observeStamp(entry);
     const installing = this.snapshots.marked(partitionId) !== undefined;
     if (machine.appliedIndex < start.index && !installing) {
@@ -448,8 +449,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
         `partition ${partitionId}: the state ends at ${machine.appliedIndex}, but the log begins behind ${start.index}: state was lost`,
       );
     }
-    // The engine outlived the end of the log: the log restarts behind it, as after a snapshot.
-    const ahead = machine.appliedIndex > last && !installing;
+    // The engine outlived the end of the log, or what replaced that end: the log restarts behind it, as after a snapshot.
+    const ahead = !installing && termInLog(recovered, machine.appliedIndex) !== machine.appliedTerm;
     const configuration = machine.configuration ?? start.configuration;
     const begin = ahead ? { index: machine.appliedIndex, term: machine.appliedTerm, configuration } : start;
     const group = this.createGroup({
@@ -470,7 +471,9 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
   }
 
   private createMachine(partitionId: PartitionId, metaRow: Uint8Array | undefined): PartitionMachine {
-    return createPartitionMachine({ partitionId, poolSize: this.poolSize, headCache: this.headCache, metaRow });
+    const machine = createPartitionMachine({ partitionId, poolSize: this.poolSize, headCache: this.headCache, metaRow });
+    machine.names = this.names;
+    return machine;
   }
 
   private createGroup(from: {
@@ -1356,6 +1359,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return this.watches.open(query, wake);
   }
 
+  watchNames(kind: NameKind, prefix: string, changed: () => void): () => void {
+    return this.names.listen(kind, prefix, changed);
+  }
+
   list(query: ListingQuery, deadlineMs: number): Promise<ListingAnswer> {
     return new Promise(resolve => this.listings.list(query, deadlineMs, resolve));
   }
@@ -1426,6 +1433,11 @@ function drawHex(rng: Ports['rng'], digits: number): string {
   let text = '';
   while (text.length < digits) text += rng.int(0, 15).toString(16);
   return text;
+}
+
+/** undefined beyond the log's end. */
+function termInLog({ start, entries }: RecoveredGroup, index: number): number | undefined {
+  return index === start.index ? start.term : entries[index - start.index - 1]?.term;
 }
 
 /** What may end in a new leader, which must stamp above every time that its voters have told. */
