@@ -179,7 +179,7 @@ export class Dispatcher implements RequestOrigin {
   private forward(request: PendingRequest, peer: Peer): void {
     request.forwardedTo = peer.nodeId;
     // An attempt is stamped above its receipt: above what the leader's clock has shown, that is. It need not follow ours.
-    if (request.receipt.l > peer.clockMs) request.receipt = { n: 0, l: peer.clockMs, c: 0 };
+    if (request.receipt.l > peer.toldClock.l) request.receipt = { n: 0, l: peer.toldClock.l, c: 0 };
     this.forwarded.set(request.number, request);
     this.counters.forwards++;
     const writer = this.host.writeTo(peer);

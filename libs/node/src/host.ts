@@ -683,8 +683,8 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     return this.leases.hasLease(replica);
   }
 
-  quorumClockMs(replica: Replica): number {
-    return this.leases.quorumClockMs(replica);
+  quorumHasPassed(replica: Replica, t: Hlc): boolean {
+    return this.leases.quorumHasPassed(replica, t);
   }
 
   // ---- the turn --------------------------------------------------------------------------------------------------------------
@@ -1393,6 +1393,10 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   peerFacts(nodeId: number): { readonly facts: NodeFacts; readonly receivedAtMs: number } | undefined {
     return this.exchange.of(nodeId);
+  }
+
+  shareWithPeers(share: (nodeId: number) => unknown): void {
+    this.exchange.share = share;
   }
 
   gatherPeerFacts(): () => void {

@@ -14,7 +14,7 @@ class Bench {
   wall = 1000;
   readonly peers = [2, 3].map(nodeId => {
     const peer = new Peer(`${nodeId}:1`);
-    Object.assign(peer, { nodeId, boot: 1, allegiance: 5, clockMs: 900 + nodeId });
+    Object.assign(peer, { nodeId, boot: 1, allegiance: 5, toldClock: { n: nodeId, l: 900, c: nodeId } });
     Object.assign(peer, { answeredMonotonic: 1000, answeredWall: 1000, answeredBoot: 1, answeredAllegiance: 5 });
     return peer;
   });
@@ -27,9 +27,10 @@ class Bench {
     this.group = { role: 'leader', term: 4, leaseForfeited: false };
     const quorumValue = (value: (member: (typeof voters)[number]) => number): number =>
       voters.map(value).sort((a, b) => b - a)[1] as number;
+    const quorum = (has: (member: (typeof voters)[number]) => boolean): boolean => voters.filter(has).length >= 2;
     const bench = this;
     this.replica = {
-      group: Object.assign(this.group, { quorumValue }),
+      group: Object.assign(this.group, { quorumValue, quorum }),
       ...{ leaseTerm: 0, leaseMonotonicUntil: 0, leaseWallUntil: 0, votesBoundUntil: 0, installing: false, leaderNode: 0 },
       get leads() {
         return bench.group.role === 'leader';
@@ -37,7 +38,7 @@ class Bench {
       answered: new Map(voters.slice(1).map(({ replicaId }) => [replicaId, { boot: 1, allegiance: 5 }])),
     } as unknown as Replica;
     this.leases = new Leases({
-      ...{ nodeId: 1, settings: { electionMinMs: 1000 }, hlc: { current: () => ({ l: 2000 }) } },
+      ...{ nodeId: 1, settings: { electionMinMs: 1000 }, hlc: { current: () => ({ n: 1, l: 2000, c: 0 }) } },
       clock: { monotonicMs: () => this.monotonic, wallMs: () => this.wall },
       monotonicMs: () => this.monotonic,
       peerByNode: (nodeId: number) => this.peers[nodeId - 2],
@@ -156,13 +157,14 @@ function leave(bench: Bench, promisedUntil: number): Bench {
   return bench.follow(0);
 }
 
-test('the clock of a quorum is that of the member in the middle, and of nobody who does not follow', () => {
+test('a quorum has passed a time when the member in the middle has, counters included, and nobody counts who does not follow', () => {
   const bench = new Bench();
-  expect(bench.leases.quorumClockMs(bench.replica)).toBe(903);
+  const passed = (c: number): boolean => bench.leases.quorumHasPassed(bench.replica, { n: 0, l: 900, c });
+  expect([passed(2), passed(3), passed(4)]).toEqual([true, true, false]);
   Object.assign(bench.peers[1] as Peer, { allegiance: 6 });
-  expect(bench.leases.quorumClockMs(bench.replica)).toBe(902);
+  expect([passed(2), passed(3)]).toEqual([true, false]);
   bench.each({ boot: 2 });
-  expect(bench.leases.quorumClockMs(bench.replica)).toBe(0);
+  expect(passed(0)).toBe(false);
 });
 
 test('what heartbeats ask for is three quarters of the lower election timeout', () => {

@@ -1,3 +1,4 @@
+import { compareHlc, type Hlc } from '@kahuna/base';
 import type { Member } from '@kahuna/raft';
 import type { NodeInternals } from './internals.ts';
 import type { Peer } from './peer.ts';
@@ -65,11 +66,14 @@ export class Leases {
     return true;
   }
 
-  /** Physical time that the clocks of a quorum have reached while they followed this leadership. Milliseconds. */
-  quorumClockMs(replica: Replica): number {
-    return replica.group.quorumValue(member => {
-      if (member.nodeId === this.node.nodeId) return this.node.hlc.current().l;
-      return this.followingPeer(replica, member)?.clockMs ?? 0;
+  /**
+   * The clocks of a quorum have reached `t` while they followed this leadership: any successor stamps above it. All parts of `t` count: clocks that were
+   * set back keep one millisecond for long, and count in it.
+   */
+  quorumHasPassed(replica: Replica, t: Hlc): boolean {
+    return replica.group.quorum(member => {
+      const clock = member.nodeId === this.node.nodeId ? this.node.hlc.current() : this.followingPeer(replica, member)?.toldClock;
+      return clock !== undefined && compareHlc(clock, t) >= 0;
     });
   }
 

@@ -23,8 +23,8 @@ export class Peer {
   /** Boot and allegiance in the newest frame of the peer. */
   boot = 0;
   allegiance = 0;
-  /** Physical part of the peer's clock in that frame. */
-  clockMs = 0;
+  /** The peer's clock in that frame: whatever it stamps from then on is above it. */
+  toldClock: Hlc = HLC_ZERO;
 
   // As one that may lead groups which we follow.
   /** Monotonic instant of its last heartbeat, -Infinity before the first. */
@@ -94,7 +94,7 @@ export class Peer {
     if (header.senderBoot !== this.boot || header.number <= this.framesTaken) return false;
     this.framesTaken = header.number;
     this.allegiance = header.allegiance;
-    this.clockMs = header.clock.l;
+    this.toldClock = header.clock;
     return true;
   }
 
@@ -104,7 +104,7 @@ export class Peer {
     this.boot = boot;
     this.framesTaken = 0;
     this.allegiance = 0;
-    this.clockMs = 0;
+    this.toldClock = HLC_ZERO;
     return true;
   }
 

@@ -32,7 +32,7 @@ function unconfirmedLeader(bounds: Bounds = { reads: 100, bytes: 1e6 }): Replica
     maxWaitingReads: bounds.reads,
     readsInFetch: bounds.inFetch ?? 0,
     after: () => undefined,
-    quorumClockMs: () => 1e9,
+    quorumHasPassed: () => true,
     limits: { maxQueuedItems: 100, maxQueuedBytes: bounds.bytes },
     createEphemeralTable: () => new EphemeralTable({ partitionId: PARTITION, poolSize: 1, cache }),
   } as unknown as ReplicaHost;

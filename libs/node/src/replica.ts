@@ -1,6 +1,8 @@
 import {
   assert,
   ByteWriter,
+  compareHlc,
+  HLC_ZERO,
   type Hlc,
   type HybridClock,
   type LogIndex,
@@ -59,8 +61,8 @@ export interface ReplicaHost {
   monotonicMs(): number;
   /** A promise of a quorum not to elect anybody else has not run out. */
   hasLease(replica: Replica): boolean;
-  /** Members of a quorum, in this term, have clocks at or above the result (milliseconds). */
-  quorumClockMs(replica: Replica): number;
+  /** Members of a quorum, in this term, have clocks at or above `t`. */
+  quorumHasPassed(replica: Replica, t: Hlc): boolean;
   /** Reads rows of the engine for a read that could not be answered from memory; the replica is called back. */
   fetchForRead(replica: Replica, request: PendingRequest, need: ReadNeed): void;
   /** Reads head rows that the next entry needs; `resume` follows. */
@@ -267,7 +269,7 @@ export class Replica {
 
   /** A request for this partition, while this replica leads. It is refused or answered later, never inside this call. */
   accept(request: PendingRequest): void {
-    request.settlesFor = 0;
+    request.settlesFor = HLC_ZERO;
     request.evaluated = undefined;
     if (this.takesEntry(request)) {
       this.enqueue(request);
@@ -601,7 +603,7 @@ export class Replica {
       request.refuse(ForwardStatus.Unknown);
       return false;
     }
-    if (!request.isWrite && this.waitsForClock(request, this.host.hlc.current().l)) return false;
+    if (!request.isWrite && this.waitsForClock(request)) return false;
     return this.leaveConfirmed(request, this.evaluateEphemeral(request), leased);
   }
 
@@ -722,7 +724,7 @@ export class Replica {
   private finishRead(request: PendingRequest, outcome: OperationResult, now: number): void {
     if (outcome.state === 0 && isAbsence(outcome.type)) {
       const expired = this.machine.expiredAt(request.read, now);
-      if (expired > 0 && !this.timeIsSettled(request, expired + 1)) return;
+      if (expired > 0 && !this.timeIsSettled(request, { n: 0, l: expired + 1, c: 0 })) return;
     }
     if (outcome.type === ResponseType.Aborted && 'readTimestamp' in request.read) {
       this.host.historyMissing(request.read.readTimestamp);
@@ -747,16 +749,21 @@ export class Replica {
     if (!('readTimestamp' in read)) return false;
     const { revision, readTimestamp } = read;
     if (revision >= 0 || readTimestamp.l === 0 || readTimestamp.l - now > READ_AHEAD_MS) return false;
-    return this.waitsForClock(request, now) || !this.timeIsSettled(request, readTimestamp.l);
+    return this.waitsForClock(request) || !this.timeIsSettled(request, readTimestamp);
   }
 
-  /** A read timestamp a little ahead is waited for; one far ahead is answered from the present state. */
-  private waitsForClock(request: PendingRequest, now: number): boolean {
+  /**
+   * A read timestamp a little ahead is waited for; one far ahead is answered from the present state. A stamp that the clock has reached is never waited
+   * for, though it be of the present millisecond: after the wall clock was set back that one may last for minutes.
+   */
+  private waitsForClock(request: PendingRequest): boolean {
     const { read } = request;
     if (!('readTimestamp' in read)) return false;
     const { revision, readTimestamp } = read;
-    const ahead = readTimestamp.l - now;
-    if (revision >= 0 || ahead < 0 || ahead > READ_AHEAD_MS || readTimestamp.l === 0) return false;
+    if (revision >= 0 || readTimestamp.l === 0) return false;
+    const now = this.host.hlc.current();
+    const ahead = readTimestamp.l - now.l;
+    if (compareHlc(now, readTimestamp) >= 0 || ahead > READ_AHEAD_MS) return false;
     if (this.gaveUp || this.waitingForClock.size >= this.host.maxWaitingReads) {
       request.refuse(ForwardStatus.Overloaded);
       return true;
@@ -775,13 +782,13 @@ export class Replica {
    * The node's clock is at or past t, so what is appended from now on is stamped above it: only entries that stand in the log at
    * the first look count, or a busy writer would keep the read waiting for ever.
    */
-  private timeIsSettled(request: PendingRequest, t: number): boolean {
-    if (t > request.settlesFor) {
+  private timeIsSettled(request: PendingRequest, t: Hlc): boolean {
+    if (compareHlc(t, request.settlesFor) > 0) {
       request.settlesFor = t;
       request.settlesWith = this.group.lastIndex;
     }
     const applied = this.machine.appliedIndex >= request.settlesWith;
-    if (applied && this.host.quorumClockMs(this) >= t) return true;
+    if (applied && this.host.quorumHasPassed(this, t)) return true;
     request.needsRound = !applied ? request.needsRound : true;
     if (applied) {
       this.reads.push(request);

@@ -66,8 +66,8 @@ export class PendingRequest implements Proposal {
   forwardedTo = 0;
   /** A round of ReadIndex must confirm a time before this read may be answered. */
   needsRound = false;
-  /** Time (milliseconds) that a read waits for to be settled, and the last entry that can be stamped at or below it. */
-  settlesFor = 0;
+  /** Time that a read waits for to be settled, and the last entry that can be stamped at or below it. */
+  settlesFor: Hlc = HLC_ZERO;
   settlesWith = 0;
   /** Evaluated against ephemeral state; leaves once leadership is confirmed for an instant after that. */
   evaluated: OperationResult | undefined = undefined;

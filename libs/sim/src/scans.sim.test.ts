@@ -577,3 +577,26 @@ describe('walks and scans while the cluster changes', () => {
     expect(world.set('gone/1', 'y', options)).toMatchObject({ revision: 0 });
   });
 });
+
+for (const nodes of [1, 3]) {
+  for (const [name, durability] of [
+    ['persistent', Durability.Persistent],
+    ['ephemeral', Durability.Ephemeral],
+  ] as const) {
+    test(`transactions:H-6 wall clocks that are set back keep no ${name} read of the past waiting (nodes: ${nodes})`, () => {
+      const world = new World(18, { nodes, poolSize: 1 });
+      for (const node of world.cluster.nodes) node.clock.stepWall(-120_000);
+      const stamps = ['past/1', 'past/2', 'past/3'].map(key => world.set(key, key, { durability }).lastModified);
+      const latest = stamps.at(-1) as Hlc;
+      expect(latest.l).toBeGreaterThan(world.node(1).clock.wallMs() + 100_000);
+      const begunMs = world.simulation.nowMs;
+      for (const { id } of world.cluster.nodes) {
+        expect(keysOf(world.scan(bucket('past', { readTimestamp: latest, durability }), id))).toHaveLength(3);
+        expect(walk(world, 'past', { durability, limit: 1 }).flatMap(keysOf)).toHaveLength(3);
+        const key = 'past/3';
+        expect(world.run({ kind: 'get', key, revision: -1, readTimestamp: latest, durability }, id).type).toBe(ResponseType.Get);
+      }
+      expect(world.simulation.nowMs - begunMs).toBeLessThan(1000);
+    });
+  }
+}

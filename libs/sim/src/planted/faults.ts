@@ -384,8 +384,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   past(
     'reads the past before later stamps are ruled out',
     REPLICA,
-    'return this.waitsForClock(request, now) || !this.timeIsSettled(request, readTimestamp.l);',
-    'return this.waitsForClock(request, now);',
+    'return this.waitsForClock(request) || !this.timeIsSettled(request, readTimestamp);',
+    'return this.waitsForClock(request);',
     TRANSFERS,
   ),
   past(
