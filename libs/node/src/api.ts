@@ -36,6 +36,11 @@ export interface KahunaNode {
   list(query: ListingQuery, deadlineMs: number): Promise<ListingAnswer>;
   /** Changes of keys from this node's own replicas. `wake`: there is something to take, or the watch has ended; never called inside `watch`. */
   watch(query: WatchQuery, wake: () => void): Watch;
+  /**
+   * A hint for lists: `changed` is called whenever a lock or a sequence whose name begins so may have changed on a replica of this
+   * node. Called in the middle of things: it may only take note. Returns the end. Ephemeral locks: on the leader of their partition.
+   */
+  watchNames(kind: ListingQuery['kind'], prefix: string, changed: () => void): () => void;
   membership(): MembershipView;
   routing(keySpace: string | undefined): RoutingView;
   health(): HealthView;
@@ -47,6 +52,8 @@ export interface KahunaNode {
   events: EventLog;
   /** Facts of a peer for the console, streamed while somebody subscribes; undefined until the first answer. */
   peerFacts(nodeId: number): { readonly facts: NodeFacts; readonly receivedAtMs: number } | undefined;
+  /** What the application adds to the facts that a peer is given: JSON, at most some ten kilobytes each time. `nodeId`: who asks. */
+  shareWithPeers(share: (nodeId: number) => unknown): void;
   /** Gathering from peers runs while at least one interest is held. Returns the release. */
   gatherPeerFacts(): () => void;
   /** Hands the leadership over that this node has; false: it has none, or the other is no voter or not there. */
@@ -160,6 +167,8 @@ export interface NodeFacts {
   /** Latency quantiles in milliseconds of the last 10 s window, e.g. `writeP99`. */
   readonly gauges: Readonly<Record<string, number>>;
   readonly fatalFault: string | null;
+  /** Of a peer: what its application shares; whoever reads it looks at it with care, for releases differ. */
+  readonly shared?: unknown;
 }
 
 /** One number of an instrument. */

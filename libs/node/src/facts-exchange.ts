@@ -16,6 +16,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 export class FactsExchange {
   private readonly node: NodeInternals;
   private readonly received = new Map<number, { readonly facts: NodeFacts; readonly receivedAtMs: number }>();
+  /** What the application adds to what this node tells `nodeId`. */
+  share: (nodeId: number) => unknown = () => undefined;
   private interests = 0;
   private askedAt = Number.NEGATIVE_INFINITY;
 
@@ -48,7 +50,7 @@ export class FactsExchange {
     if (kind === ItemKind.FactsRequest) {
       const writer = this.node.writeTo(peer);
       writer.u8(ItemKind.Facts);
-      writer.bytes(encoder.encode(JSON.stringify(nodeFacts(this.node))));
+      writer.bytes(encoder.encode(JSON.stringify({ ...nodeFacts(this.node), shared: this.share(peer.nodeId) })));
       return;
     }
     const bytes = reader.bytes();

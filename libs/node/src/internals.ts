@@ -4,6 +4,7 @@ import type { RoutingTable } from '@kahuna/range-router';
 import type { EventRing } from './events.ts';
 import type { LatencyHistogram } from './latency.ts';
 import type { Meters } from './meters.ts';
+import type { NameTap } from './name-tap.ts';
 import type { Peer } from './peer.ts';
 import type { Replica } from './replica.ts';
 import type { NodeOptions, NodeSettings } from './settings.ts';
@@ -30,6 +31,7 @@ export interface NodeInternals {
   readonly logLatency: LatencyHistogram;
   readonly counters: NodeCounters;
   readonly meters: Meters;
+  readonly names: NameTap;
   /** Records that the log has not written yet. */
   readonly logPending: number;
   readonly scans: { readonly counters: Readonly<Record<string, number>> };

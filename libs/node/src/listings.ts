@@ -6,6 +6,8 @@ import {
   type ListingPart,
   type ListingQuery,
   type LockContender,
+  type LockGrant,
+  type LockHistory,
   type LockRow,
   nameOf,
   ResponseType,
@@ -13,6 +15,7 @@ import {
 } from '@kahuna/partition';
 import { compareOrdinal } from '@kahuna/range-router';
 import type { NodeInternals } from './internals.ts';
+import { MAX_GRANTS } from './lock-log.ts';
 import type { Peer } from './peer.ts';
 import { ItemKind, readHlc, readSequenceEntry, writeHlc, writeSequenceEntry } from './peer-frame.ts';
 import type { StateEngine } from './ports.ts';
@@ -95,7 +98,7 @@ export class Listings {
     const step = (): void => {
       const need = listing.need();
       if (need === undefined) {
-        done(replica === undefined ? undefined : withContenders(listing.finish(), replica));
+        done(replica === undefined ? undefined : this.withMemories(listing.finish(), replica, query.limit));
         return;
       }
       this.engine.scan({ ...need, maxRows: query.limit + 1, maxBytes: SCAN_BYTES }, (error, page) => {
@@ -105,6 +108,14 @@ export class Listings {
       });
     };
     step();
+  }
+
+  /** What this node remembers of locks: who asks in vain, and who held them; all of it for one who asks for one lock. */
+  private withMemories(part: ListingPart, replica: Replica, limit: number): ListingPart {
+    const { lockLog } = this.node.names;
+    const most = limit === 1 ? MAX_GRANTS : 1;
+    const rows = part.rows.map(row => ('entry' in row ? row : lockLog.describe(replica.withContenders(row), most)));
+    return { ...part, rows };
   }
 
   private take(number: number, partitionId: PartitionId, part: ListingPart | undefined): void {
@@ -163,10 +174,6 @@ const NOTHING: ListingAnswer = Object.freeze({
 
 function openListing(replica: Replica, query: ListingQuery): ReturnType<Replica['openListing']> {
   return replica.servesAsLeader && replica.mayServe ? replica.openListing(query) : undefined;
-}
-
-function withContenders(part: ListingPart, replica: Replica): ListingPart {
-  return { ...part, rows: part.rows.map(row => ('entry' in row ? row : replica.withContenders(row))) };
 }
 
 /** Shares that end early bound the page: what lies behind their end is not known of them. */
@@ -242,6 +249,8 @@ const IS_LOCK = 1;
 const HELD = 2;
 const HAS_OWNER = 4;
 const HAS_CONTENDERS = 8;
+const HAS_HISTORY = 16;
+const ENDS = [undefined, 'released', 'expired'] as const;
 
 function writeRow(writer: ByteWriter, row: ListedRow): void {
   if ('entry' in row) {
@@ -249,21 +258,62 @@ function writeRow(writer: ByteWriter, row: ListedRow): void {
     writeSequenceEntry(writer, row.entry);
     return;
   }
-  const { contenders } = row;
-  const marks = (row.held ? HELD : 0) | (row.owner === null ? 0 : HAS_OWNER) | (contenders === undefined ? 0 : HAS_CONTENDERS);
-  writer.u8(IS_LOCK | marks);
+  const { contenders = [], history } = row;
+  const marks = (row.held ? HELD : 0) | (row.owner === null ? 0 : HAS_OWNER) | (contenders.length === 0 ? 0 : HAS_CONTENDERS);
+  writer.u8(IS_LOCK | marks | (history === undefined ? 0 : HAS_HISTORY));
   writer.string(row.name);
   writer.u8(row.durability);
   writer.varint(row.token);
   writeHlc(writer, row.expires);
   if (row.owner !== null) writer.bytes(row.owner);
-  if (contenders === undefined) return;
+  if (contenders.length > 0) writeContenders(writer, contenders);
+  if (history !== undefined) writeHistory(writer, history);
+}
+
+function writeContenders(writer: ByteWriter, contenders: readonly LockContender[]): void {
   writer.varint(contenders.length);
   for (const { owner, asks, lastMs } of contenders) {
     writer.bytes(owner);
     writer.varint(asks);
     writer.varint(lastMs);
   }
+}
+
+function writeHistory(writer: ByteWriter, { sinceMs, grants }: LockHistory): void {
+  writer.varint(sinceMs);
+  writer.varint(grants.length);
+  for (const grant of grants) {
+    writer.varint(grant.token);
+    writer.bytes(grant.owner);
+    writer.varint(grant.fromMs);
+    writer.varint(grant.leaseMs);
+    writer.varint(grant.expiresMs);
+    writer.varint(grant.extensions);
+    writer.varint(grant.lastExtendMs);
+    writer.varint(grant.endMs);
+    writer.u8(ENDS.indexOf(grant.end));
+  }
+}
+
+function readHistory(reader: ByteReader): LockHistory {
+  const sinceMs = reader.varint();
+  const count = reader.varint();
+  if (count > reader.remaining) throw new DecodeError('more grants than bytes');
+  return { sinceMs, grants: Array.from({ length: count }, () => readGrant(reader)) };
+}
+
+function readGrant(reader: ByteReader): LockGrant {
+  return {
+    token: reader.varint(),
+    owner: new Uint8Array(reader.bytes()),
+    fromMs: reader.varint(),
+    leaseMs: reader.varint(),
+    expiresMs: reader.varint(),
+    extensions: reader.varint(),
+    lastExtendMs: reader.varint(),
+    endMs: reader.varint(),
+    end: ENDS[reader.u8()],
+  };
 }
 
 function readContenders(reader: ByteReader): readonly LockContender[] {
@@ -285,7 +335,9 @@ function readRow(reader: ByteReader, partitionId: PartitionId): ListedRow {
   const expires = readHlc(reader);
   const owner = (shape & HAS_OWNER) === 0 ? null : reader.bytes().slice();
   const row = { name, durability, held: (shape & HELD) !== 0, owner, expires, token, partitionId };
-  return (shape & HAS_CONTENDERS) === 0 ? row : { ...row, contenders: readContenders(reader) };
+  const contenders = (shape & HAS_CONTENDERS) === 0 ? {} : { contenders: readContenders(reader) };
+  const history = (shape & HAS_HISTORY) === 0 ? {} : { history: readHistory(reader) };
+  return { ...row, ...contenders, ...history };
 }
 
 function writeText(writer: ByteWriter, text: string | undefined): void {

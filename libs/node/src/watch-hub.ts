@@ -134,7 +134,10 @@ export class WatchHub implements WatchHost {
   /** Told by the locks of whoever leads the partition; costs a look where nobody watches. */
   ephemeralObserver(partitionId: PartitionId): EphemeralLockObserver {
     return {
-      changed: (name, before, after, stamp) => this.ephemeral.get(partitionId)?.changed(name, before, after, stamp),
+      changed: (name, before, after, stamp) => {
+        this.ephemeral.get(partitionId)?.changed(name, before, after, stamp);
+        this.node.names.ephemeralLockChanged(name, before, after, stamp);
+      },
     };
   }
 

@@ -31,6 +31,33 @@ export interface LockRow {
   readonly partitionId: number;
   /** Who asked for it in vain lately, the latest first; absent: nobody whom this leader remembers. */
   readonly contenders?: readonly LockContender[];
+  /** Absent: the leader's node noted nothing of this lock since it started, or has forgotten it. */
+  readonly history?: LockHistory;
+}
+
+/** What a node noted of the grants of a lock, in memory and within bounds. Tokens grow by one, so what it did not note shows. */
+export interface LockHistory {
+  /** Everything noted is of then or later, by the stamps of the commands. */
+  readonly sinceMs: number;
+  /** The latest first; of a page with more than one lock, that one only. */
+  readonly grants: readonly LockGrant[];
+}
+
+/** Instants in Unix milliseconds by the stamps of the commands, 0 where nothing was noted. */
+export interface LockGrant {
+  readonly token: number;
+  readonly owner: Uint8Array;
+  readonly fromMs: number;
+  /** As granted, or as extended last. */
+  readonly leaseMs: number;
+  /** End of the lease. */
+  readonly expiresMs: number;
+  /** Noted: at least so many. */
+  readonly extensions: number;
+  readonly lastExtendMs: number;
+  readonly endMs: number;
+  /** undefined: it holds, or its end was not noted. */
+  readonly end: 'released' | 'expired' | undefined;
 }
 
 /** An owner that was told that the lock is busy. */

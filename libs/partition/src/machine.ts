@@ -81,7 +81,7 @@ import type {
 import { FEATURE_LEVEL } from './types.ts';
 import { keptBytes } from './value-slabs.ts';
 import { decodeVersion, ownBytes, type Version, writeHead, writePast } from './version.ts';
-import { type CapturedKey, type ChangeObserver, copyOf, type PastVersion } from './watch.ts';
+import { type CapturedKey, type ChangeObserver, copyOf, type NameObserver, type PastVersion } from './watch.ts';
 
 /**
  * Replicated state of one partition: its records, and for partitions 0 and 1 the cluster's own state.
@@ -135,6 +135,8 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
   onSuperseded: ((key: string) => void) | undefined = undefined;
   /** Told every change while somebody watches. */
   observer: ChangeObserver | undefined = undefined;
+  /** Told of every lock and sequence, watched or not. */
+  names: NameObserver | undefined = undefined;
   private readonly locks: LockTable | undefined;
   private readonly sequences: SequenceTable | undefined;
   /** Held for the entry that is applied next. */
@@ -337,6 +339,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     this.digestAnswer(answer, stamp);
     if (changed !== undefined) {
       this.observer?.lockChanged(command.key, before, changed, stamp);
+      this.names?.lockChanged(command.key, before, changed, stamp);
       this.digestWords(changed.token, changed.expires.l, changed.lapsed ? 1 : 0);
       this.digestWords(changed.owner === undefined ? 0 : this.hasher.hash(changed.owner), changed.term, changed.expires.c);
     }
@@ -352,6 +355,7 @@ export class KeyValueMachine implements PartitionMachine, RecordOwner {
     if (changed !== undefined) {
       this.digestSequence(changed);
       this.observer?.sequenceChanged(command, changed, stamp);
+      this.names?.sequenceChanged(command.key);
     }
     return answer;
   }

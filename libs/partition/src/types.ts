@@ -12,7 +12,7 @@ import type { EntryNeed, FetchedRow, FlushBatch, ReadNeed, StoredKey } from './r
 import type { PartitionQuery, PartitionScan } from './scan.ts';
 import type { SequenceGet } from './sequence-operation.ts';
 import type { SequenceCommand, SequencePolicy, SequenceRecord } from './sequences.ts';
-import type { CapturedKey, ChangeObserver } from './watch.ts';
+import type { CapturedKey, ChangeObserver, NameObserver } from './watch.ts';
 
 export * from './rows.ts';
 
@@ -141,6 +141,8 @@ export interface PartitionMachine {
   onSuperseded: ((key: string) => void) | undefined;
   /** Told every change of a key, in order, while somebody watches; undefined costs nothing. */
   observer: ChangeObserver | undefined;
+  /** Told what happens to locks and sequences, watched or not. */
+  names: NameObserver | undefined;
   /** History whose end lies at or below this may be gone. */
   readonly prunedFloor: Hlc;
   /** Keys of which memory knows more than the engine, at this instant; the host takes its view of the engine in the same step. */

@@ -74,6 +74,13 @@ export interface ChangeObserver {
   replaced(): void;
 }
 
+/** Told of every lock and sequence of a replica in the step that changes it, whoever looks: what it does must cost next to nothing. */
+export interface NameObserver {
+  /** A command stamped `stamp` replaced the state of a lock. */
+  lockChanged(name: string, before: Lock | undefined, after: Lock, stamp: Hlc): void;
+  sequenceChanged(name: string): void;
+}
+
 /** A key that memory knows better than the engine: newest version first; older ones may be in the engine. */
 export interface CapturedKey {
   readonly key: string;

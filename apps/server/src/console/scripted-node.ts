@@ -40,6 +40,8 @@ export interface ScriptedMember {
   counters: Record<string, number>;
   clockOffsetMs: number;
   fatalFault: string | null;
+  /** What its application adds to what it tells others. */
+  share: (nodeId: number) => unknown;
   /** What it last said, kept by the others while it is silent. */
   last: NodeFacts | undefined;
 }
@@ -68,6 +70,7 @@ export class ScriptedCluster {
       counters: {},
       clockOffsetMs: 0,
       fatalFault: null,
+      share: () => undefined,
       last: undefined,
     }));
     const ids = this.members.map(m => m.nodeId);
@@ -185,6 +188,10 @@ export class ScriptedCluster {
       watch: (_query, wake) => {
         queueMicrotask(wake);
         return { end: 'unavailable', leaderUrl: '', take: () => [], position: () => undefined, close: () => undefined };
+      },
+      watchNames: () => () => undefined,
+      shareWithPeers: share => {
+        this.member(nodeId).share = share;
       },
       membership: () => this.membership(nodeId),
       routing: () => this.routing(),

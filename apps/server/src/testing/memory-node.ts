@@ -161,6 +161,14 @@ export class MemoryNode implements KahunaNode {
     return undefined;
   }
 
+  watchNames(): () => void {
+    return () => undefined;
+  }
+
+  shareWithPeers(): void {
+    // it has none
+  }
+
   gatherPeerFacts(): () => void {
     return () => undefined;
   }

@@ -138,6 +138,14 @@ export class ObservedNode implements KahunaNode {
     return this.real.peerFacts(nodeId);
   }
 
+  watchNames(...args: Parameters<KahunaNode['watchNames']>): ReturnType<KahunaNode['watchNames']> {
+    return this.real.watchNames(...args);
+  }
+
+  shareWithPeers(share: (nodeId: number) => unknown): void {
+    this.real.shareWithPeers(share);
+  }
+
   gatherPeerFacts(): () => void {
     return this.real.gatherPeerFacts();
   }
