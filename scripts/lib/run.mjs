@@ -1,9 +1,12 @@
 // Shared by the scripts: child processes with a time and a verdict, and a bound on how many run at once.
 import { spawn } from 'node:child_process';
+import { constants, getPriority, setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+const BELOW_NORMAL = constants.priority.PRIORITY_BELOW_NORMAL;
 
 /** Path of a file inside the repository. */
 export const inRoot = (...parts) => join(ROOT, ...parts);
@@ -12,13 +15,15 @@ export const inRoot = (...parts) => join(ROOT, ...parts);
 export const nodeTool = (...parts) => [process.execPath, inRoot('node_modules', ...parts)];
 
 /**
- * Runs a command to its end. `stream`: its output goes to ours as it comes, besides being collected.
+ * Runs a command to its end. `stream`: its output goes to ours as it comes, besides being collected. `standsBack`: gets only the
+ * processor time that others leave.
  * Never rejects: a command that cannot be started is a failure with the reason as output.
  */
-export function run(command, { cwd = ROOT, env = {}, stream = false, timeoutMs = 0 } = {}) {
+export function run(command, { cwd = ROOT, env = {}, stream = false, timeoutMs = 0, standsBack = false } = {}) {
   return new Promise(resolve => {
     const [file, ...args] = command;
     const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    if (standsBack && child.pid !== undefined) setPriority(child.pid, Math.max(getPriority(), BELOW_NORMAL));
     const chunks = [];
     const take = (chunk, to) => {
       chunks.push(chunk);

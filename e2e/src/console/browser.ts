@@ -19,6 +19,12 @@ export function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: browserPath(), args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
 }
 
+/**
+ * The pill of a page that shows what is: a node on a busy machine sends fewer news and says so ("lagging"), and its page is as true as
+ * ever.
+ */
+export const CURRENT = 'a.pill:is([data-state="live"], [data-state="lagging"])';
+
 /** A tab, and everything in it that went wrong by its own words: exceptions, errors in the console, requests to foreign hosts. */
 export class Tab {
   readonly page: Page;

@@ -60,7 +60,7 @@ export function LivePill() {
     refused: 'sign in',
     outdated: 'new version',
   };
-  const isFrozen = frozen && state === 'live';
+  const isFrozen = frozen && (state === 'live' || state === 'lagging');
   const word = isFrozen ? `frozen · ${waiting === 1 ? '1 change waiting' : `${waiting} changes waiting`}` : words[state];
   const tone = isFrozen ? 'info' : LIVE_TONE[state];
   return (
