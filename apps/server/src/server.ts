@@ -137,6 +137,8 @@ function createNode(
       version: VERSION,
       storageId: storage.directory.storageId,
       boot: storage.directory.boot,
+      formerElectionMs: storage.directory.promisedMs,
+      logWasVolatile: storage.directory.logWasVolatile,
       initialCluster: settings.standalone ? [] : [...settings.peers, settings.raftEndpoint],
       poolSize: storage.directory.partitions,
       clientUrl: settings.clientUrl,

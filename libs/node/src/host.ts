@@ -61,6 +61,7 @@ import { type NodeInternals, newCounters } from './internals.ts';
 import { LatencyHistogram } from './latency.ts';
 import { Leases } from './leases.ts';
 import { Listings } from './listings.ts';
+import { recoverLog } from './lost-log.ts';
 import { Meters } from './meters.ts';
 import { type NameKind, NameTap } from './name-tap.ts';
 import { Peer } from './peer.ts';
@@ -243,7 +244,7 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
 
   /** Recovers log and state, then begins to serve. `done` reports what makes a start impossible; afterwards faults go to `onFatal`. */
   start(done: (error: Error | undefined) => void): void {
-    this.ports.log.recover((error, log) => {
+    recoverLog(this.ports, this.options, (error, log) => {
       if (error !== undefined || log === undefined) {
         done(error ?? new Error('the log could not be read'));
         return;
@@ -298,7 +299,9 @@ export class NodeHost implements KahunaNode, NodeInternals, ReplicaHost, Dispatc
     this.keeper.begin(now);
     this.clockFrom = now + this.hlc.waitBeforeServingMs();
     // A restarted node may have promised its votes in its former life (design §5, Lease); alone there is nobody to wait for.
-    const grace = fresh || this.standalone ? 0 : Math.max(this.settings.electionMinMs, this.settings.timerInitialDelayMs);
+    const { electionMinMs, timerInitialDelayMs } = this.settings;
+    const longest = Math.max(electionMinMs, timerInitialDelayMs, this.options.formerElectionMs ?? 0);
+    const grace = fresh || this.standalone ? 0 : longest;
     this.leases.restarted(now + Math.max(grace, this.hlc.waitBeforeServingMs()));
     this.requestClockBound();
     for (const endpoint of this.otherEndpoints()) this.addPeer(endpoint);

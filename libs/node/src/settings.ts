@@ -113,6 +113,10 @@ export interface NodeOptions {
   /** Of the data directory. */
   readonly storageId: number;
   readonly boot: number;
+  /** Longest lower election timeout of former processes on this data directory, whose promises may still hold. Milliseconds; 0 = none. */
+  readonly formerElectionMs?: number;
+  /** The former process kept its log in memory, so that it is gone in good order. */
+  readonly logWasVolatile?: boolean;
   /** Raft endpoints of the initial cluster, with or without our own; empty = standalone. */
   readonly initialCluster: readonly string[];
   /** Hash pool size at the founding. */

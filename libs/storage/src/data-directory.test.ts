@@ -22,6 +22,7 @@ beforeEach(() => {
     partitions: 3,
     nodeId: 0,
     derivedNodeId: 77,
+    electionTimeoutMs: 2000,
   };
 });
 
@@ -138,8 +139,39 @@ describe('data directory', () => {
 
   test('a disk engine may have a log in memory, and get one on disk later', async () => {
     const first = await openAndClose({ log: 'memory' });
-    expect(first.logDirectory).toBeUndefined();
-    expect(await openAndClose()).toMatchObject({ created: false, storageId: first.storageId });
-    expect((await openAndClose()).logDirectory).toBeDefined();
+    expect(first).toMatchObject({ logDirectory: undefined, logWasVolatile: false });
+    expect(await openAndClose()).toMatchObject({ created: false, storageId: first.storageId, logWasVolatile: true });
+    const third = await openAndClose();
+    expect(third.logDirectory).toBeDefined();
+    expect(third.logWasVolatile).toBe(false);
+  });
+
+  test('a shorter election timeout does not shorten what former processes promised, however quickly restarts follow one another', async () => {
+    expect(await openAndClose({ electionTimeoutMs: 10_000 })).toMatchObject({ promisedMs: 0 });
+    for (let restart = 0; restart < 3; restart++) expect(await openAndClose()).toMatchObject({ promisedMs: 10_000 });
+    expect(await openAndClose({ electionTimeoutMs: 20_000 })).toMatchObject({ promisedMs: 10_000 });
+    expect(await openAndClose()).toMatchObject({ promisedMs: 20_000 });
+  });
+
+  test('a process that outlives those promises ends them, by its clock of the time since it opened', async () => {
+    await openAndClose({ electionTimeoutMs: 10_000 });
+    let now = 5000;
+    for (const lifeMs of [10_000, 10_001]) {
+      const directory = await openDataDirectory(options, () => now);
+      expect(directory.promisedMs).toBe(10_000);
+      now += lifeMs;
+      await directory.close();
+    }
+    expect(await openAndClose()).toMatchObject({ promisedMs: 2000 });
+  });
+
+  test('a data set of before promises were kept opens as if there were none', async () => {
+    await openAndClose();
+    const file = join(options.statePath, 'v1', 'state-identity.json');
+    const { promisedMs, ...older } = JSON.parse(readFileSync(file, 'utf8'));
+    expect(promisedMs).toBe(2000);
+    writeFileSync(file, JSON.stringify(older));
+    expect(await openAndClose()).toMatchObject({ promisedMs: 0 });
+    expect(await openAndClose()).toMatchObject({ promisedMs: 2000 });
   });
 });

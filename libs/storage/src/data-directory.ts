@@ -25,6 +25,8 @@ export interface DataDirectoryOptions {
   /** Given by the operator; 0: the one on disk, else `derivedNodeId`. */
   readonly nodeId: number;
   readonly derivedNodeId: number;
+  /** Lower election timeout of this process: no promise about its votes is longer. Milliseconds. */
+  readonly electionTimeoutMs: number;
 }
 
 /** An opened, locked data set. */
@@ -42,6 +44,10 @@ export interface DataDirectory {
   readonly partitions: number;
   /** The data set was created just now. */
   readonly created: boolean;
+  /** For how long at most, from their end on, former processes may have promised their votes; 0 if there were none. Milliseconds. */
+  readonly promisedMs: number;
+  /** The former process kept its log in memory: what it promised there went with it. */
+  readonly logWasVolatile: boolean;
   /** Gives the locks back. */
   close(): Promise<void>;
 }
@@ -59,6 +65,8 @@ interface StateIdentity {
   readonly partitions: number;
   readonly engine: EngineKind;
   readonly log: LogKind;
+  /** Written before the first promise; missing in data sets of before it was kept. See `DataDirectory.promisedMs`. */
+  readonly promisedMs?: number;
 }
 
 interface LogIdentity {
@@ -72,22 +80,32 @@ const LOG_IDENTITY = 'log-identity.json';
 /**
  * Opens the data set of a node, or creates it: directories, locks, identity. State and log belong together by the storage id in both;
  * one without the other is refused, because a node that lost its log has lost votes and entries it promised to keep.
+ *
+ * The longest promise about votes is kept over restarts with a shorter election timeout, several of them in a row too: the identity has the
+ * greatest timeout of all processes, until one that outlived the promises of the others is closed in good order.
  * Throws {@link DataDirectoryError}.
  */
-export async function openDataDirectory(options: DataDirectoryOptions): Promise<DataDirectory> {
+export async function openDataDirectory(
+  options: DataDirectoryOptions,
+  monotonicMs: () => number = () => performance.now(),
+): Promise<DataDirectory> {
   if (options.engine === 'memory') return memoryDirectory(options);
   const state = join(options.statePath, options.stateRevision);
   const wal = options.log === 'file' ? join(options.walPath, options.walRevision) : undefined;
   const unlocks: (() => Promise<void>)[] = [];
-  const close = async (): Promise<void> => {
-    for (const unlock of unlocks.splice(0)) await unlock();
+  const unlock = async (): Promise<void> => {
+    for (const release of unlocks.splice(0)) await release();
   };
   try {
     unlocks.push(await enter('state', state));
     if (wal !== undefined && wal !== state) unlocks.push(await enter('log', wal));
     const found = await readIdentity<StateIdentity>(state, STATE_IDENTITY);
-    const identity = found === undefined ? await create(state, wal, options) : await reopen(state, wal, found, options);
+    const { electionTimeoutMs } = options;
+    const promisedMs = found?.promisedMs ?? 0;
+    const made = found === undefined ? await create(state, wal, options) : await reopen(state, wal, found, options);
+    const identity = { ...made, promisedMs: Math.max(promisedMs, electionTimeoutMs) };
     await writeIdentity(state, STATE_IDENTITY, identity);
+    const openedAt = monotonicMs();
     return {
       stateDirectory: join(state, 'state'),
       logDirectory: wal === undefined ? undefined : join(wal, 'log'),
@@ -96,10 +114,16 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       boot: identity.boot,
       partitions: identity.partitions,
       created: found === undefined,
-      close,
+      promisedMs,
+      logWasVolatile: found?.log === 'memory',
+      close: async () => {
+        const outlived = promisedMs > electionTimeoutMs && monotonicMs() - openedAt > promisedMs;
+        if (outlived) await writeIdentity(state, STATE_IDENTITY, { ...identity, promisedMs: electionTimeoutMs });
+        await unlock();
+      },
     };
   } catch (error) {
-    await close();
+    await unlock();
     throw error;
   }
 }
@@ -114,6 +138,8 @@ function memoryDirectory({ nodeId, derivedNodeId, partitions }: DataDirectoryOpt
     boot: Date.now(),
     partitions,
     created: true,
+    promisedMs: 0,
+    logWasVolatile: false,
     close: async () => undefined,
   };
 }

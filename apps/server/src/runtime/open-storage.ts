@@ -80,6 +80,7 @@ async function openDirectory({ storage, wal, flags, raftEndpoint }: ServerSettin
       partitions: flags['initial-cluster-partitions'],
       nodeId: flags['raft-nodeid'],
       derivedNodeId: derivedNodeId(raftEndpoint),
+      electionTimeoutMs: flags['raft-start-election-timeout'],
     });
   } catch (error) {
     if (!(error instanceof DataDirectoryError)) throw error;
