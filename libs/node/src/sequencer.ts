@@ -15,6 +15,7 @@ import {
   sequenceAnswer,
 } from '@kahuna/partition';
 import { ForwardStatus } from './peer-frame.ts';
+import { CROWD, Demand, MAX_BLOCKS } from './read-ahead.ts';
 import type { PendingRequest, RequestOrigin } from './request.ts';
 
 /** What a sequencer needs of its replica. */
@@ -40,12 +41,14 @@ export interface SequencerHost {
  *     take ──▶ block ──▶ answer, once leadership is confirmed                     no entry
  *        │       └─ keyed ──▶ entry that records run and key ──▶ answer
  *        └─▶ waits ──▶ entry that reserves a block ──▶ served from it, in order of arrival
+ *     blocks of a sequence in demand (see `read-ahead.ts`) ──▶ entry that reserves the next ones, which nobody waits for
  *
  * Q1 A value leaves a block once: blocks are reserved by entries of this term, end with the term, and a run handed to a proposal that
  *    failed is not taken back.
  * Q2 A block serves only while the applied record is still in the stream it was reserved in: update and delete void it by being
  *    applied. It is looked at for every run, so no lease of blocks is needed.
- * Q3 While a reservation is under way, whoever comes waits behind it: runs are answered in the order of their values.
+ * Q3 Blocks are used in the order in which they were reserved, and none again once a later one was. While somebody waits for a reservation,
+ *    whoever comes waits behind: runs are answered in the order of their values.
  * Q4 One proposal per idempotency key at a time; equal keys wait for it and then find it in the record. Should a key be proposed
  *    twice after all, applying finds it too.
  * Q5 `waiting` counts the requests in the lists of proposals and of keys: what waits is bounded.
@@ -82,8 +85,8 @@ export class Sequencer {
       followers.push(request);
       return undefined;
     }
-    if (stream === undefined || stream.reservations.length === 0) {
-      if (stream?.serves(live, count)) return this.serve(stream, request);
+    if (stream === undefined || !stream.isWaitedFor) {
+      if (stream?.serves(live, count)) return this.serve(stream, live, request);
       if (!fits(live, count)) return sequenceAnswer(SequenceResponseType.MaxValueExceeded, 0);
     }
     if (this.waiting >= this.host.maxWaiting) return sequenceAnswer(SequenceResponseType.MustRetry, 0);
@@ -91,14 +94,32 @@ export class Sequencer {
     return undefined;
   }
 
-  private serve(stream: Stream, request: PendingRequest): OperationResult | undefined {
+  private serve(stream: Stream, live: LiveSequence, request: PendingRequest): OperationResult | undefined {
     const { count, idempotencyKey } = request.operation as SequenceReserve;
-    const block = stream.block as Block;
-    stream.used = true;
-    if (idempotencyKey === '') return allocationAnswer(block.take(stream.name, count));
-    const from = { start: block.take(stream.name, count).start, revision: block.revision };
+    const allocation = stream.take(count);
+    if ((stream.block as Block).left <= stream.lookAt) this.lookAhead(stream, live);
+    if (idempotencyKey === '') return allocationAnswer(allocation);
+    const from = { start: allocation.start, revision: allocation.revision };
     this.propose(new Proposal(this, stream, count, idempotencyKey, from, request, 0));
     return undefined;
+  }
+
+  /** Of a stream in demand: reserves the next blocks where those in hand will not last. */
+  private lookAhead(stream: Stream, live: LiveSequence): void {
+    const { demand } = stream;
+    if (demand === undefined) return;
+    const blockSize = live.blockSize ?? this.host.policy.blockSize;
+    const wanted = demand.blocksWanted(this.host.nowMs(), stream.inHand, blockSize);
+    stream.looked(wanted);
+    if (typeof wanted !== 'number' || stream.reservations.length > 0) return;
+    // Near the maximum a reservation too early would refuse a run that still fits.
+    if (!fits(live, 2 * MAX_BLOCKS * blockSize)) return;
+    for (let i = 0; i < wanted; i++) this.reserve(stream, new Proposal(this, stream, 1, '', undefined, undefined, blockSize));
+  }
+
+  private reserve(stream: Stream, reservation: Proposal): void {
+    stream.reservations.push(reservation);
+    this.propose(reservation);
   }
 
   /** Behind the last reservation if its block will have room; else a further block is reserved. */
@@ -119,8 +140,7 @@ export class Sequencer {
       this.waiting++;
       reservation.waiting.push(request);
     }
-    stream.reservations.push(reservation);
-    this.propose(reservation);
+    this.reserve(stream, reservation);
   }
 
   private propose(proposal: Proposal): void {
@@ -139,6 +159,7 @@ export class Sequencer {
     const allocation = result.type === SequenceResponseType.Success ? (result.detail as BlockAllocation) : undefined;
     if (proposal.from === undefined) {
       stream.reservations.shift();
+      if (proposal.waiting.length >= CROWD) stream.demand ??= new Demand(this.host.nowMs());
       if (allocation !== undefined) this.install(stream, proposal, allocation);
     }
     if (client !== undefined) {
@@ -158,9 +179,13 @@ export class Sequencer {
     const live = this.host.sequence(stream.name)?.state?.live;
     if (live === undefined || allocation.revision < live.stream) return;
     const { start, end, count, revision, blockLeft } = allocation;
-    const first = proposal.client === undefined ? start : end + live.increment;
-    const values = proposal.client === undefined ? count + blockLeft : blockLeft;
-    stream.block = new Block(first, values, live.increment, revision);
+    if (proposal.client === undefined) {
+      stream.add(new Block(start, count + blockLeft, live.increment, revision));
+      return;
+    }
+    // Its run is answered now: smaller values are over.
+    stream.leaveBlocks();
+    stream.add(new Block(end + live.increment, blockLeft, live.increment, revision));
   }
 
   private serveWaiting(stream: Stream, request: PendingRequest): void {
@@ -170,7 +195,7 @@ export class Sequencer {
       this.again(stream, request);
       return;
     }
-    const result = this.serve(stream, request);
+    const result = this.serve(stream, live, request);
     if (result !== undefined) this.host.evaluated(request, result);
   }
 
@@ -244,7 +269,7 @@ export class Sequencer {
   private closeIfIdle(stream: Stream): void {
     if (stream.proposals.size > 0) return;
     this.busy.delete(stream);
-    if (stream.block === undefined || stream.block.left === 0) this.streams.delete(stream.name);
+    if (stream.inHand === 0) this.streams.delete(stream.name);
   }
 
   /** Second chance: what was used since the last look goes to the end of the line; a block that goes is a gap. */
@@ -268,7 +293,13 @@ const NO_REQUESTS: readonly PendingRequest[] = Object.freeze([]);
 /** What the leader has under way for one sequence. */
 class Stream {
   readonly name: string;
+  /** In use; those after it in the order of their values. */
   block: Block | undefined = undefined;
+  private readonly ahead: Block[] = [];
+  /** Set while the sequence is in demand. */
+  demand: Demand | undefined = undefined;
+  /** Values left in the block at which to look ahead, -1 = not in this block. */
+  lookAt = -1;
   used = true;
   /** Not yet applied; in log order where they reserve. */
   readonly proposals = new Set<Proposal>();
@@ -280,10 +311,54 @@ class Stream {
     this.name = name;
   }
 
-  /** The block has so many values of the present stream. */
+  /** Somebody waits for a reservation that is under way. */
+  get isWaitedFor(): boolean {
+    const last = this.reservations.at(-1);
+    return last !== undefined && (last.client !== undefined || last.waiting.length > 0);
+  }
+
+  /** Values in all blocks. */
+  get inHand(): number {
+    return this.ahead.reduce((sum, { left }) => sum + left, this.block?.left ?? 0);
+  }
+
+  /** Brings to hand the first block that has so many values of the present stream; false if none has: then all stay. */
   serves(live: LiveSequence, count: number): boolean {
-    const { block } = this;
-    return block !== undefined && block.left >= count && block.revision >= live.stream;
+    const { block, ahead } = this;
+    const has = ({ left, revision }: Block): boolean => left >= count && revision >= live.stream;
+    if (block !== undefined && has(block)) return true;
+    const at = ahead.findIndex(has);
+    if (at < 0) return false;
+    this.use(ahead[at] as Block);
+    ahead.splice(0, at + 1);
+    return true;
+  }
+
+  take(count: number): SequenceAllocation {
+    this.used = true;
+    if (this.demand !== undefined) this.demand.issued += count;
+    return (this.block as Block).take(this.name, count);
+  }
+
+  add(block: Block): void {
+    if (this.block === undefined) this.use(block);
+    else this.ahead.push(block);
+  }
+
+  leaveBlocks(): void {
+    this.block = undefined;
+    this.ahead.length = 0;
+  }
+
+  private use(block: Block): void {
+    this.block = block;
+    this.lookAt = this.demand === undefined ? -1 : block.left >>> 1;
+  }
+
+  /** What the look came to says when the next one is due. */
+  looked(wanted: number | 'unknown' | 'over'): void {
+    if (wanted === 'over') this.demand = undefined;
+    this.lookAt = wanted === 'unknown' ? (this.block as Block).left >>> 1 : -1;
   }
 
   /** The request's key is not under way any more. Returns who waited for it. */

@@ -997,5 +997,45 @@ describe('failures (sequences §13.6)', () => {
     expect(values).toEqual([...new Set(values)].sort((a, b) => Number(a - b)));
   });
 
+  test('sequences:F6 a crowd draws values from blocks reserved ahead, and the owner changes, by kill and by transfer', () => {
+    const s = created();
+    const values: bigint[] = [];
+    const clients = Array.from({ length: 40 }, () => ({ last: 0n, pending: world.start(s.reservation(), 1) }));
+    const turn = (): void => {
+      const node = world.cluster.nodes.find(candidate => candidate.isUp)?.id as number;
+      for (const client of clients) {
+        const { answer } = client.pending;
+        if (answer === undefined) continue;
+        if (answer.type === SequenceResponseType.Success) {
+          const { start } = allocationOf(answer);
+          if (start <= client.last) throw new Error(`${start} after ${client.last}`);
+          client.last = start;
+          values.push(start);
+        }
+        client.pending = world.start(s.reservation(), node);
+      }
+    };
+    const draw = (count: number): void => {
+      const goal = values.length + count;
+      world.until(() => {
+        turn();
+        return values.length >= goal;
+      });
+    };
+    draw(3000);
+    const [entries, revision] = [world.lastIndexOf(s.partition), s.entry().revision];
+    draw(6000);
+    // Several blocks to an entry.
+    expect(s.entry().revision - revision).toBeGreaterThan(world.lastIndexOf(s.partition) - entries);
+    world.transfer(s.partition, world.followerOf(s.partition));
+    draw(6000);
+    world.pass(4000);
+    killLeader(s);
+    draw(6000);
+    world.pass(4000);
+    expect(new Set(values).size).toBe(values.length);
+    expect(s.entry().currentValue).toBeLessThan(BigInt(values.length + 3 * 17_000));
+  });
+
   test('invariant 5: all replicas have the same checksum in the end', () => world.replicasAgree());
 });
