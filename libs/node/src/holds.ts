@@ -1,4 +1,4 @@
-import { HLC_ZERO, META_PARTITION } from '@kahuna/base';
+import { HLC_ZERO, META_PARTITION, type Rng } from '@kahuna/base';
 import {
   type HoldAnswer,
   type HoldCommand,
@@ -14,19 +14,21 @@ import { type PendingRequest, requestOfNode } from './request.ts';
 
 /** Expired holds are removed this often. Milliseconds. */
 const SWEEP_MS = 10_000;
+/** Hexadecimal. */
+const HOLD_ID_DIGITS = 32;
 const decoder = new TextDecoder();
 
 /** Snapshot holds (keyvalues §10.3): calls become commands of P1; expired holds are removed by its leader. */
 export class Holds {
   private readonly node: NodeInternals;
   private readonly dispatcher: Dispatcher;
-  private readonly drawHoldId: () => string;
+  private readonly rng: Rng;
   private sweepAt = 0;
 
-  constructor(node: NodeInternals, dispatcher: Dispatcher, drawHoldId: () => string) {
+  constructor(node: NodeInternals, dispatcher: Dispatcher, rng: Rng) {
     this.node = node;
     this.dispatcher = dispatcher;
-    this.drawHoldId = drawHoldId;
+    this.rng = rng;
   }
 
   /** `done` is called exactly once, never inside this call. */
@@ -35,7 +37,8 @@ export class Holds {
       this.node.soon(() => done(refusal(ResponseType.InvalidInput)));
       return;
     }
-    const command: HoldCommand = operation.kind === 'hold-acquire' ? { ...operation, newHoldId: this.drawHoldId() } : operation;
+    const command: HoldCommand =
+      operation.kind === 'hold-acquire' ? { ...operation, newHoldId: drawHoldId(this.rng) } : operation;
     const sink = { complete: (_token: number, result: OperationResult) => done(answerOf(command, result)) };
     this.dispatcher.submitCommand(command, META_PARTITION, sink, 0, deadline);
   }
@@ -50,6 +53,12 @@ export class Holds {
     // Any command drops them; this one does nothing else.
     meta.accept(requestOfNode(this.node, { kind: 'hold-floor' }, META_PARTITION, IGNORED));
   }
+}
+
+function drawHoldId(rng: Rng): string {
+  let text = '';
+  while (text.length < HOLD_ID_DIGITS) text += rng.int(0, 15).toString(16);
+  return text;
 }
 
 /** Whether the command took effect shows in the state. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { encodeHello, type Hello } from './hello.ts';
 import { createNodeHost, type NodeHost } from './host.ts';
 import { writeClock, writeHeader } from './peer-frame.ts';
-import type { LogStore, Ports, RecoveredLog, StateEngine, Transport } from './ports.ts';
+import type { LogStore, Ports, RecoveredLog, StateEngine, Transport, TransportListener } from './ports.ts';
 
 const VOTERS = [1, 2, 3].map(nodeId => ({ replicaId: 100 + nodeId, nodeId }));
 
@@ -25,6 +25,7 @@ class Bench {
   now = 100_000;
   readonly started: (Error | undefined)[] = [];
   readonly host: NodeHost;
+  readonly links: TransportListener;
   closed = 0;
   private readonly tasks: (() => void)[] = [];
   private recovered: (log: RecoveredLog) => void = () => undefined;
@@ -70,6 +71,7 @@ class Bench {
       },
       ports,
     );
+    this.links = transport.listener;
     this.host.start(error => this.started.push(error));
   }
 
@@ -150,8 +152,8 @@ for (const [what, changes, refused] of HELLOS) {
   test(`a peer that has said hello says it again: ${what}`, () => {
     const bench = new Bench(LIST);
     bench.recover(founded(VOTERS));
-    expect(bench.host.onHello(helloOf({}), 'b:1')).toEqual({ endpoint: 'b:1' });
-    const answer = bench.host.onHello(helloOf(changes), 'b:1');
+    expect(bench.links.onHello(helloOf({}), 'b:1')).toEqual({ endpoint: 'b:1' });
+    const answer = bench.links.onHello(helloOf(changes), 'b:1');
     if (refused === undefined) expect(answer).toEqual({ endpoint: 'b:1' });
     else expect(answer).toEqual({ refused: expect.stringMatching(refused) });
     expect(bench.events('peer-refused')).toBe(refused === undefined ? 0 : 1);
@@ -160,10 +162,10 @@ for (const [what, changes, refused] of HELLOS) {
 
 test('who asks before the log is read is told to come again, not that it is a stranger', () => {
   const bench = new Bench(LIST);
-  expect(bench.host.onHello(helloOf({}), undefined)).toEqual({ refused: expect.stringMatching(/still starting/) });
+  expect(bench.links.onHello(helloOf({}), undefined)).toEqual({ refused: expect.stringMatching(/still starting/) });
   bench.recover(founded(VOTERS));
-  expect(bench.host.onHello(helloOf({}), undefined)).toEqual({ endpoint: 'b:1' });
-  expect(bench.host.onHello(helloOf({ endpoint: 'd:1', nodeId: 4, storageId: 104 }), undefined)).toEqual({
+  expect(bench.links.onHello(helloOf({}), undefined)).toEqual({ endpoint: 'b:1' });
+  expect(bench.links.onHello(helloOf({ endpoint: 'd:1', nodeId: 4, storageId: 104 }), undefined)).toEqual({
     refused: 'd:1 is not a member of this cluster',
   });
 });
@@ -171,14 +173,14 @@ test('who asks before the log is read is told to come again, not that it is a st
 test('a peer whose clock is far ahead is reported now and then, not with every frame', () => {
   const bench = new Bench(LIST);
   bench.recover(founded(VOTERS));
-  bench.host.onHello(helloOf({}), 'b:1');
-  bench.host.onUp('b:1');
+  bench.links.onHello(helloOf({}), 'b:1');
+  bench.links.onUp('b:1');
   const send = (number: number): void => {
     const writer = new ByteWriter();
     const clock = { n: 2, l: bench.now + 60_000, c: 0 };
     const clockAt = writeHeader(writer, { senderBoot: 7, receiverBoot: 1, number, allegiance: 1, nodeId: 2 });
     writeClock(writer, clockAt, clock);
-    bench.host.onFrame('b:1', writer.finish());
+    bench.links.onFrame('b:1', writer.finish());
   };
   for (let number = 1; number <= 100; number++) send(number);
   expect(bench.events('clock-skew')).toBe(1);

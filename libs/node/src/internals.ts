@@ -23,6 +23,11 @@ export interface NodeInternals {
   readonly replicas: ReadonlyMap<PartitionId, Replica>;
   readonly peers: ReadonlyMap<string, Peer>;
   readonly system: SystemState | undefined;
+  /** Log and state are recovered, and it has not closed. */
+  readonly started: boolean;
+  /** Started, and nothing has failed: turns and ticks go on. */
+  readonly running: boolean;
+  /** Running, and not about to stop: takes requests. */
   readonly accepting: boolean;
   readonly fatalFault: string | null;
   readonly startedWallMs: number;

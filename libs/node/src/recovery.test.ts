@@ -46,7 +46,7 @@ function groupWith(partitionId: number, terms: readonly number[]): RecoveredGrou
 class QuietHost extends NodeHost {
   readonly sent: Message[] = [];
 
-  protected override sendMessage(_replica: Replica, message: Message): void {
+  override sendMessage(_replica: Replica, message: Message): void {
     this.sent.push(message);
   }
 }
@@ -54,6 +54,7 @@ class QuietHost extends NodeHost {
 /** A node on what a former process has left. */
 class Restarted {
   readonly host: QuietHost;
+  private readonly ports: Ports;
   now = 1e6;
   readonly written: LogRecord[] = [];
   outcome: Error | 'started' | undefined;
@@ -84,6 +85,7 @@ class Restarted {
       } as unknown as StateEngine,
       transport: { connect: () => undefined, send: () => true } as unknown as Transport,
     };
+    this.ports = ports;
     this.host = new QuietHost(
       {
         ...{ nodeId: 1, endpoint: 'a:1', name: 'a', version: '', storageId: STORAGE, boot: 2, poolSize: 1 },
@@ -106,7 +108,10 @@ class Restarted {
   asked(number: number): boolean {
     const names = { name: 'b', clientUrl: '', consoleUrl: '', version: '', clusterId: '', endpoint: 'b:1' };
     const numbers = { protocolMin: 1, protocolMax: 1, nodeId: 2, storageId: 102, boot: 7, poolSize: 1, listed: 3 };
-    this.host.onHello(encodeHello({ ...names, ...numbers, founded: true, knows: {}, electionTimeoutMs: 2000 }), 'b:1');
+    this.ports.transport.listener.onHello(
+      encodeHello({ ...names, ...numbers, founded: true, knows: {}, electionTimeoutMs: 2000 }),
+      'b:1',
+    );
     const writer = new ByteWriter();
     const header = { senderBoot: 7, receiverBoot: 2, number, allegiance: 1, nodeId: 2 };
     const clockAt = writeHeader(writer, header);
@@ -115,7 +120,7 @@ class Restarted {
     const ends = { index: 9, logTerm: 9, commit: 0, entries: [], reject: false, force: false, context: 0 };
     encodeMessage(writer, { type: MessageType.PreVote, from: 102, to: STORAGE, term: 9, ...ends });
     writeClock(writer, clockAt, HLC_ZERO);
-    this.host.onFrame('b:1', writer.finish());
+    this.ports.transport.listener.onFrame('b:1', writer.finish());
     this.run();
     const answer = this.host.sent.pop();
     expect(answer?.type).toBe(MessageType.PreVoteResponse);

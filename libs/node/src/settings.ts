@@ -1,3 +1,4 @@
+import { type CommandPolicy, LOCK_CLOCK_SKEW_MS } from '@kahuna/partition';
 import type { ReplicaLimits } from './replica.ts';
 
 /** Of the sequencer (spec sequences §9). There is no block lease: a block is compared with the record whenever it serves. */
@@ -128,4 +129,19 @@ export interface NodeOptions {
   readonly settings?: Partial<NodeSettings>;
   /** Gauges of the process that the node runs in (memory, processor, event loop); they join the node's facts. Cheap, no I/O. */
   readonly vitals?: () => Readonly<Record<string, number>>;
+}
+
+/** Listed endpoints but our own. */
+export function otherEndpoints({ initialCluster, endpoint }: NodeOptions): string[] {
+  return initialCluster.filter(listed => listed !== endpoint);
+}
+
+/** What shapes commands, and so stands in their entries. Below 1 counts as 1, and a negative retention as none (spec sequences §6, §7). */
+export function policyOf({ blockSize, retentionMax, retentionMs }: SequenceSettings): CommandPolicy {
+  return {
+    lockSkewMs: LOCK_CLOCK_SKEW_MS,
+    blockSize: Math.max(1, blockSize),
+    retentionMax: Math.max(0, retentionMax),
+    retentionMs: Math.max(0, retentionMs),
+  };
 }

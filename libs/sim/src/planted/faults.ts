@@ -23,7 +23,9 @@ export interface PlantedFault {
 }
 
 const GROUP = 'raft/src/group.ts';
-const HOST = 'node/src/host.ts';
+const LOG_PIPELINE = 'node/src/host/log-pipeline.ts';
+const RECOVERY = 'node/src/host/recovery.ts';
+const NODE_CLOCK = 'node/src/host/node-clock.ts';
 const REPLICA = 'node/src/replica.ts';
 const LEASES = 'node/src/leases.ts';
 const PEER = 'node/src/peer.ts';
@@ -226,8 +228,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   fault(
     "takes another leader's entry for its own",
     REPLICA,
-    'const batch = mine?.term === entry.term ? mine.batch : this.decode(entry);',
-    'const batch = mine !== undefined ? mine.batch : this.decode(entry);',
+    'if (proposal.term === entry.term) return proposal;',
+    'return proposal;',
     STALLS,
   ),
   fault(
@@ -240,9 +242,9 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   // ---- disks
   fault(
     'ignores an fsync error',
-    HOST,
-    '    this.ports.log.append(write.records, undefined, error => {\n      if (error !== undefined) {',
-    "    this.ports.log.append(write.records, undefined, error => {\n      if (error !== undefined && error.name === '') {",
+    LOG_PIPELINE,
+    'this.log.append(write.records, undefined, error => {\n      if (error !== undefined) {',
+    "this.log.append(write.records, undefined, error => {\n      if (error !== undefined && error.name === '') {",
     { diskErrors: true, everyMs: 400 },
   ),
   {
@@ -264,14 +266,14 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   ),
   fault(
     'restarts the log behind a state that is not durable',
-    HOST,
-    'this.ports.engine.sync(error => {\n      if (error !== undefined) done(error, []);',
-    'this.ports.engine.getMany([], error => {\n      if (error !== undefined) done(error, []);',
+    RECOVERY,
+    'engine.sync(error => {\n      if (error !== undefined) done(error, []);',
+    'engine.getMany([], error => {\n      if (error !== undefined) done(error, []);',
     { ...CRASHES, slowDisks: true },
   ),
   fault(
     'applies again after a restart',
-    HOST,
+    RECOVERY,
     'appliedIndex: installing ? begin.index : Math.max(machine.appliedIndex, begin.index),',
     'appliedIndex: begin.index,',
     CRASHES,
@@ -336,9 +338,9 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   ),
   service(
     'tells its clock while that is ahead, after a restart',
-    HOST,
-    '(this.clock.monotonicMs() < this.clockFrom ? HLC_ZERO : this.hlc.current())',
-    'this.hlc.current()',
+    NODE_CLOCK,
+    '(this.isAhead ? HLC_ZERO : this.node.hlc.current())',
+    'this.node.hlc.current()',
     { ...NOTHING_ELSE, crashes: true, everyMs: 700 },
   ),
   service(

@@ -149,7 +149,7 @@ class ObservedHost extends NodeHost {
     this.node = node;
   }
 
-  protected override sendMessage(replica: Replica, message: Message): void {
+  override sendMessage(replica: Replica, message: Message): void {
     this.node.onMessage(replica.partitionId, message);
     super.sendMessage(replica, message);
   }

@@ -1,0 +1,108 @@
+import type { NodeInternals } from '../internals.ts';
+import type { Leases } from '../leases.ts';
+import type { Peer } from '../peer.ts';
+import type { Replica } from '../replica.ts';
+import type { Elections } from './elections.ts';
+import type { Leadership } from './leadership.ts';
+import type { RunQueue } from './run-queue.ts';
+
+/**
+ * The logical time of the groups. Most of them have nothing to do most of the time: a leader sleeps while all its peers are heard from
+ * and up to date, a follower while its leader's node is alive. Heartbeats between the nodes speak for all that sleep.
+ *
+ * T1 A replica sleeps only while something else would wake it: a request, a message, or the silence of a node that it depends on.
+ * T2 A leader that a quorum of nodes has not heard from steps down, asleep or not: their silence wakes it.
+ */
+export class GroupTicks {
+  private readonly node: NodeInternals;
+  private readonly queue: RunQueue;
+  private readonly leases: Leases;
+  private readonly leadership: Leadership;
+  private readonly elections: Elections;
+
+  constructor(node: NodeInternals, queue: RunQueue, leases: Leases, leadership: Leadership, elections: Elections) {
+    this.node = node;
+    this.queue = queue;
+    this.leases = leases;
+    this.leadership = leadership;
+    this.elections = elections;
+  }
+
+  tick(now: number): void {
+    const { awake } = this.queue;
+    const { settings } = this.node;
+    const requestsBefore = now - settings.outcomeWaitMs;
+    const readsBefore = now - settings.leaderWaitMs;
+    for (const replica of awake) {
+      const { group } = replica;
+      if (replica.installing) continue;
+      replica.expireInFlight(requestsBefore);
+      replica.expireWaiting(readsBefore);
+      if (group.role === 'leader') {
+        this.checkLeadership(replica, now);
+        group.tick();
+      } else if (!replica.diverged && this.leases.mayCampaign(replica, now)) {
+        this.elections.tryToReplaceLeader(replica, now);
+        group.tick();
+      }
+      this.leadership.observe(replica);
+      if (this.maySleep(replica)) awake.delete(replica);
+      else this.queue.wake(replica);
+    }
+  }
+
+  /** Check-quorum (dissertation §6.2) over pair heartbeats, and the time a new leader has to commit its first entry. */
+  private checkLeadership(replica: Replica, now: number): void {
+    const { settings, nodeId } = this.node;
+    const heard = replica.group.quorum(
+      member => member.nodeId === nodeId || this.heardWithin(member.nodeId, now, settings.checkQuorumMs),
+    );
+    const late = !replica.group.leaderReady && now - replica.electedAt > settings.leadershipBarrierMs;
+    if ((!heard && now - replica.electedAt > settings.checkQuorumMs) || late) replica.group.stepDown();
+  }
+
+  private heardWithin(nodeId: number, now: number, ms: number): boolean {
+    const peer = this.node.peerByNode(nodeId);
+    return peer !== undefined && now - Math.max(peer.answeredMonotonic, peer.heartbeatReceivedAt) <= ms;
+  }
+
+  private maySleep(replica: Replica): boolean {
+    const { group } = replica;
+    if (!group.quiet || replica.queuedItems > 0 || replica.hasWork) return false;
+    if (!replica.leads) return this.isAlive(replica.leaderNode);
+    return group.configuration.voters.every(({ nodeId }) => nodeId === this.node.nodeId || this.isAlive(nodeId));
+  }
+
+  private isAlive(nodeId: number): boolean {
+    return this.node.peerByNode(nodeId)?.alive === true;
+  }
+
+  /** No heartbeats from a peer: the groups that follow it wake up, and their election timers go on from its last sign of life. */
+  peerSilent(peer: Peer, silentMs: number): void {
+    const { awake } = this.queue;
+    const { electionMinMs, tickMs } = this.node.settings;
+    // After a pause of our own the silence says little: at most half an election timeout is credited.
+    const credit = Math.floor(Math.min(silentMs, electionMinMs / 2) / tickMs);
+    for (const replica of this.node.replicas.values()) {
+      if (replica.leads) {
+        awake.add(replica);
+        continue;
+      }
+      if (replica.leaderNode !== peer.nodeId) continue;
+      if (!awake.has(replica)) {
+        awake.add(replica);
+        replica.group.leaderAlive();
+        for (let i = 0; i < credit; i++) replica.group.tick();
+        this.leadership.observe(replica);
+      }
+      this.queue.wake(replica);
+    }
+  }
+
+  /** A heartbeat: the election timers of those that follow this peer begin anew. Those that sleep have none running. */
+  peerAlive(peer: Peer): void {
+    for (const replica of this.queue.awake) {
+      if (!replica.leads && replica.leaderNode === peer.nodeId) replica.group.leaderAlive();
+    }
+  }
+}
