@@ -37,7 +37,7 @@ interface Waiter<C> {
  *  R1 Every change that the loop is given was told by one attempt, in its order; the next attempt begins behind all of them.
  *     So it waits until the loop was given everything that the last one had told.
  *  R2 What waits for the loop is bounded: beyond the limit the server is held back, or the attempt given up and made anew, on a way
- *     of its own, once the loop has caught up. Only present state that shares its way with others is taken as it comes.
+ *     of its own, once the loop has caught up. Present state is asked for on ways only that can be held back.
  */
 export class WatchRun<C extends AnyChange> implements AsyncIterator<C, void, void>, Attempting {
   private readonly options: RunOptions;

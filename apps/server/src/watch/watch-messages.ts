@@ -48,7 +48,7 @@ export const WATCH_SHAPE = {
 
 export type ClientMessage =
   | { readonly kind: 'watch'; readonly id: number; readonly request: messages.GrpcWatchRequest }
-  | { readonly kind: 'unwatch'; readonly id: number };
+  | { readonly kind: 'unwatch' | 'pause' | 'resume'; readonly id: number };
 
 /** What came is no JSON object: there is no telling what the other side speaks. */
 export class NotAMessage extends Error {
@@ -70,10 +70,12 @@ export class BadWatch extends Error {
 export function readMessage(data: Buffer): ClientMessage {
   const fields = fieldsOf(data);
   const kind = fields.text('t');
-  if (kind !== 'watch' && kind !== 'unwatch') throw new BadRequest('t must be "watch" or "unwatch".');
+  if (kind !== 'watch' && kind !== 'unwatch' && kind !== 'pause' && kind !== 'resume') {
+    throw new BadRequest('t must be "watch", "unwatch", "pause" or "resume".');
+  }
   const id = fields.optionalInt32('id');
   if (id === undefined || id < 0) throw new BadRequest('id must be a whole number of at most 31 bits.');
-  if (kind === 'unwatch') return { kind, id };
+  if (kind !== 'watch') return { kind, id };
   try {
     return { kind, id, request: requestOf(readShape(WATCH_SHAPE, fields)) };
   } catch (error) {

@@ -49,6 +49,7 @@ const ENDS: Readonly<Record<WatchEnd, readonly [code: EndCode, message: string]>
  *  S1 Nothing is queued here: a message is made when the socket takes it, so memory does not depend on how fast the client reads.
  *  S2 Watches take turns: one that has much to tell does not hold up the others.
  *  S3 A position covers all events that were sent before it and with it, and none that are sent after it.
+ *  S4 A watch that the client has paused is told nothing, not even its end, and holds up no other.
  */
 export class WatchSession {
   private readonly node: KahunaNode;
@@ -76,7 +77,8 @@ export class WatchSession {
     try {
       const message = readMessage(data);
       if (message.kind === 'watch') this.open(message.id, message.request);
-      else this.drop(message.id);
+      else if (message.kind === 'unwatch') this.drop(message.id);
+      else this.setPaused(message.id, message.kind === 'pause');
     } catch (error) {
       if (error instanceof BadWatch) this.refuse(error.id, 'INVALID_ARGUMENT', error.message);
       else if (error instanceof BadRequest) this.reply(errorMessage(error.message));
@@ -118,8 +120,16 @@ export class WatchSession {
     subscription.close();
   }
 
+  private setPaused(id: number, isPaused: boolean): void {
+    const subscription = this.watches.get(id);
+    if (subscription === undefined) return;
+    subscription.isPaused = isPaused;
+    if (isPaused) this.due.delete(subscription);
+    else this.wake(subscription);
+  }
+
   private wake(subscription: Subscription): void {
-    if (this.watches.get(subscription.id) !== subscription) return;
+    if (this.watches.get(subscription.id) !== subscription || subscription.isPaused) return;
     this.due.add(subscription);
     this.pump();
   }
@@ -195,6 +205,7 @@ export class WatchSession {
 /** One watch of a socket. */
 class Subscription {
   readonly id: number;
+  isPaused = false;
   private readonly target: WatchTarget;
   private readonly watch: Watch;
   private readonly timer: NodeJS.Timeout | undefined;

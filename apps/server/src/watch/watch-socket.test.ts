@@ -259,8 +259,8 @@ describe('what a client gets wrong', () => {
   test.each([
     ['{"t":"watch","key":"a"}', 'id must be a whole number of at most 31 bits.'],
     ['{"t":"watch","id":-1,"key":"a"}', 'id must be a whole number of at most 31 bits.'],
-    ['{"t":"hello"}', 't must be "watch" or "unwatch".'],
-    ['{"id":1}', 't must be "watch" or "unwatch".'],
+    ['{"t":"hello"}', 't must be "watch", "unwatch", "pause" or "resume".'],
+    ['{"id":1}', 't must be "watch", "unwatch", "pause" or "resume".'],
     ['{"t":"watch","id":1e3,"key":"a","key":{}}', undefined],
   ])('%s is answered', async (text, message) => {
     const browser = await new Browser().opened();
@@ -407,6 +407,25 @@ describe('a client that reads slowly', () => {
     const small = messages.findIndex(({ id, events }) => id === 2 && events?.length === 1);
     expect(small).toBeGreaterThan(0);
     expect(messages.slice(small).some(({ id }) => id === 1)).toBe(true);
+    session.close();
+  });
+
+  test('may pause a watch, which is then told nothing while others go on, and everything once it is resumed', async () => {
+    const socket = new SlowSocket();
+    const session = new WatchSession(node.node, socket);
+    const say = (message: object): void => session.receive(Buffer.from(JSON.stringify(message)));
+    const told = (id: number): unknown[] =>
+      socket.sent.map(text => JSON.parse(text) as Message).flatMap(message => (message.id === id ? (message.events ?? []) : []));
+    for (const id of [1, 2]) say({ t: 'watch', id, key: 'held' });
+    while (socket.sent.length < 2) await soon();
+    say({ t: 'pause', id: 1 });
+    say({ t: 'pause', id: 99 });
+    for (const value of ['a', 'b', 'c']) await set('held', value);
+    while (told(2).length < 3) await soon();
+    expect(told(1)).toEqual([]);
+    say({ t: 'resume', id: 1 });
+    while (told(1).length < 3) await soon();
+    expect(told(1)).toEqual(told(2));
     session.close();
   });
 

@@ -16,8 +16,8 @@ export function watchMessage(id: number, { Target, Start, ProgressMs, Durability
   return JSON.stringify({ t: 'watch', id, ...targetIn(Target), ...startIn(Start), progressMs: ProgressMs, durability });
 }
 
-export function unwatchMessage(id: number): string {
-  return JSON.stringify({ t: 'unwatch', id });
+export function watchControlMessage(t: 'unwatch' | 'pause' | 'resume', id: number): string {
+  return JSON.stringify({ t, id });
 }
 
 function targetIn(target: WatchTarget | undefined): object {

@@ -2,7 +2,7 @@ import { DecodeError } from '@kahuna/base';
 import type { Runtime, Timer } from '../runtime.ts';
 import { type OpenWatch, TransportFailure, type WatchRequest, type WatchSink } from '../transport.ts';
 import { JsonObject, parseExact } from './json.ts';
-import { eventsIn, failureIn, unwatchMessage, watchMessage } from './watch-json.ts';
+import { eventsIn, failureIn, watchControlMessage, watchMessage } from './watch-json.ts';
 
 const PATH = '/v1/watch';
 const PROTOCOL = 'kahuna.watch.v1';
@@ -27,6 +27,8 @@ export type WebSocketClass = new (url: string, protocols: string) => WebSocketLi
 interface SocketWatch {
   readonly sink: WatchSink;
   readonly progressMs: number;
+  /** The server tells nothing of it: a browser cannot stop reading a socket, and others share this one. */
+  isPaused: boolean;
 }
 
 /** All watches of one endpoint over one WebSocket, which is closed with the last of them. */
@@ -54,16 +56,24 @@ export class WatchSocket {
   open(request: WatchRequest, sink: WatchSink): OpenWatch {
     this.lastId += 1;
     const id = this.lastId;
-    this.watches.set(id, { sink, progressMs: request.ProgressMs });
+    this.watches.set(id, { sink, progressMs: request.ProgressMs, isPaused: false });
     this.send(watchMessage(id, request));
     if (this.isOpen) this.expectNews();
-    return { resume: () => undefined, close: () => this.drop(id) };
+    return { pause: () => this.setPaused(id, true), resume: () => this.setPaused(id, false), close: () => this.drop(id) };
+  }
+
+  private setPaused(id: number, isPaused: boolean): void {
+    const watch = this.watches.get(id);
+    if (watch === undefined || watch.isPaused === isPaused) return;
+    watch.isPaused = isPaused;
+    this.send(watchControlMessage(isPaused ? 'pause' : 'resume', id));
+    if (this.isOpen) this.expectNews();
   }
 
   private drop(id: number): void {
     if (!this.watches.delete(id)) return;
     if (this.watches.size === 0) this.end();
-    else this.send(unwatchMessage(id));
+    else this.send(watchControlMessage('unwatch', id));
   }
 
   private send(text: string): void {
@@ -82,7 +92,8 @@ export class WatchSocket {
   /** Browsers see neither pings nor dead peers: what tells is that the reports which were asked for do not come. */
   private expectNews(): void {
     this.limit.cancel();
-    const progressMs = Math.min(...Array.from(this.watches.values(), watch => watch.progressMs || Number.POSITIVE_INFINITY));
+    const reports = Array.from(this.watches.values(), ({ progressMs, isPaused }) => (isPaused ? 0 : progressMs));
+    const progressMs = Math.min(...reports.map(ms => ms || Number.POSITIVE_INFINITY));
     if (progressMs === Number.POSITIVE_INFINITY) return;
     const limitMs = OPEN_LIMIT_MS + MISSED_REPORTS * progressMs;
     this.limit = this.runtime.afterInBackground(limitMs, () => this.fail(`nothing was heard for ${limitMs} ms`));
