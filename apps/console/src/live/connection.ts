@@ -118,6 +118,8 @@ export class LiveConnection {
   private pings = 0;
   private roundTripMs: number | undefined;
   private readonly offsets: number[] = [];
+  /** By the time in the greeting. */
+  private guessedOffsetMs: number | undefined;
   private frames = 0;
   private bytes = 0;
   private framesAtWatch = 0;
@@ -175,7 +177,7 @@ export class LiveConnection {
   /** Server clock minus browser clock in milliseconds. */
   get offsetMs(): number | undefined {
     const sorted = [...this.offsets].sort((a, b) => a - b);
-    return sorted[sorted.length >> 1];
+    return sorted[sorted.length >> 1] ?? this.guessedOffsetMs;
   }
 
   subscribe(topic: string, params: TopicParams, sink: FrameSink): Subscription {
@@ -296,6 +298,8 @@ export class LiveConnection {
     this.downSinceMs = undefined;
     this.failedAttempts = 0;
     this.goodbye = undefined;
+    // Until a round trip was measured: without it every countdown would jump when the first one is.
+    this.guessedOffsetMs = frame.serverTimeMs - this.around.wallMs();
     this.note(`connected to ${frame.node.name}`);
     for (const id of this.sinks.keys()) this.sendSub(id);
     this.ping();

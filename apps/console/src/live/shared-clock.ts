@@ -23,5 +23,9 @@ export class SharedClock {
     };
   };
 
-  readonly read = (): number => this.now;
+  /** While nobody listens the clock stands: whoever looks first sees the present, not where it stopped. */
+  readonly read = (): number => {
+    if (this.timer === undefined && Math.abs(Date.now() - this.now) >= this.stepMs) this.now = Date.now();
+    return this.now;
+  };
 }

@@ -240,12 +240,12 @@ export interface LockRow {
   readonly token: string;
   /** End of the lease; null after a release. */
   readonly expiresMs: number | null;
-  /** Longest time to the end that was seen of this lease: at least so long it was. */
+  /** How long the lease was when it was granted or last extended; null: its leader did not note it. */
   readonly leaseMs: number | null;
-  /** When this grant was first seen by the serving node; null: it was there before anybody looked. */
-  readonly seenSinceMs: number | null;
-  /** Extensions seen since somebody looks. */
-  readonly extends: number;
+  /** When it was granted; null: its leader did not note it. */
+  readonly grantedMs: number | null;
+  /** Extensions that its leader noted: at least so many; null: it did not note this grant. */
+  readonly extends: number | null;
   readonly lastExtendMs: number | null;
   /** Asks in vain within the last half to whole minute, as its leader counts them. */
   readonly refusals: number;
@@ -253,14 +253,17 @@ export interface LockRow {
   readonly source: number;
 }
 
-/** One grant in the history of a lock, as far as the serving node watched it. */
+/** One grant in the history of a lock, as far as its leader noted it. null: it did not. */
 export interface LockGrant {
   readonly token: string;
   readonly ownerText: string | null;
-  /** null: before anybody looked. */
   readonly fromMs: number | null;
   readonly toMs: number | null;
-  readonly end: 'released' | 'expired' | 'superseded' | null;
+  readonly leaseMs: number | null;
+  /** At least so many. */
+  readonly extends: number | null;
+  /** null: it holds. `unknown`: it is over, and how it ended was not noted. */
+  readonly end: 'released' | 'expired' | 'unknown' | null;
 }
 
 /** An owner that asks for a held lock again and again. */
@@ -274,10 +277,10 @@ export interface LockContender {
 export interface LockDetailRow extends LockRow {
   /** The latest first, at most 20. */
   readonly contenders: readonly LockContender[];
-  /** Newest first. */
+  /** Newest first. Tokens grow by one from grant to grant: a larger step says how many were not noted. */
   readonly history: readonly LockGrant[];
-  /** The history holds nothing from before. */
-  readonly watchedSinceMs: number;
+  /** The history holds nothing from before; null: nothing of this lock was noted. */
+  readonly notedSinceMs: number | null;
 }
 
 /** Topics `sequences` and `sequence`. */

@@ -70,7 +70,7 @@ export class LiveRead {
     if (failed) this.feed.remark({ problem: answer.problem }, nowMs);
     else this.feed.show(answer.rows, answer.window, nowMs);
     const rest = Math.max(loaded ? READ_WHEN_LOADED_MS : READ_EVERY_MS, (nowMs - startedMs) / READ_SHARE);
-    const told = this.news?.isWatching === true && !failed;
+    const told = this.news?.isWatching === true && !failed && answer.untold !== true;
     this.earliestAtMs = told && !loaded ? nowMs + (nowMs - startedMs) / READ_SHARE : nowMs + rest;
     if (this.once && !failed) return;
     this.dueAtMs = Math.min(this.dueAtMs, told ? nowMs + Math.max(rest, READ_WHEN_TOLD_MS) : nowMs + rest);

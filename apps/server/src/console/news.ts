@@ -11,7 +11,49 @@ const REOPEN_AFTER_MS = 2_000;
  * Says that what a live read shows has changed, so that it need not look again and again to find out. Only a hint: what is shown is
  * always read, and where nothing can be watched the read goes by the clock.
  */
-export class News {
+export interface News {
+  /** Whoever asks is told of every change by {@link hasCome}. */
+  readonly isWatching: boolean;
+  /** Something happened since the last time. */
+  hasCome(nowMs: number): boolean;
+  close(): void;
+}
+
+/** Of a list of locks or sequences. */
+class ListNews implements News {
+  private readonly listen: (changed: () => void) => () => void;
+  private stop: (() => void) | undefined;
+  private woken = false;
+
+  constructor(listen: (changed: () => void) => () => void) {
+    this.listen = listen;
+  }
+
+  get isWatching(): boolean {
+    return this.stop !== undefined;
+  }
+
+  hasCome(): boolean {
+    if (this.stop === undefined) {
+      this.stop = this.listen(() => {
+        this.woken = true;
+      });
+      return true;
+    }
+    const { woken } = this;
+    this.woken = false;
+    return woken;
+  }
+
+  close(): void {
+    this.stop?.();
+    this.stop = undefined;
+    this.woken = false;
+  }
+}
+
+/** Of keys, of one lock or of one sequence. */
+class WatchNews implements News {
   private readonly node: KahunaNode;
   private readonly subject: WatchSubject;
   private watch: Watch | undefined;
@@ -23,12 +65,11 @@ export class News {
     this.subject = subject;
   }
 
-  /** Whoever asks is told of every change by {@link hasCome}. */
   get isWatching(): boolean {
     return this.watch !== undefined;
   }
 
-  /** Something happened since the last time; opens the watch, and opens it again where it has ended. */
+  /** Opens the watch, and opens it again where it has ended. */
   hasCome(nowMs: number): boolean {
     if (this.watch === undefined) {
       if (nowMs - this.endedAtMs < REOPEN_AFTER_MS) return false;
@@ -64,8 +105,11 @@ export class News {
 
 /** What to watch for a topic that is read on demand; undefined: nothing tells of its changes. */
 export function newsOf(topic: Topic, params: TopicParams, node: KahunaNode): News | undefined {
+  if (topic === 'locks' || topic === 'sequences') {
+    return new ListNews(changed => node.watchNames(topic, params.prefix ?? '', changed));
+  }
   const subject = params.asOfMs === undefined ? subjectOf(topic, params) : undefined;
-  return subject === undefined ? undefined : new News(node, subject);
+  return subject === undefined ? undefined : new WatchNews(node, subject);
 }
 
 function subjectOf(topic: Topic, { key, prefix, from, resource, name, durability }: TopicParams): WatchSubject | undefined {

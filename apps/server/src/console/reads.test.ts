@@ -1,13 +1,20 @@
 import { ManualClock } from '@kahuna/base';
-import type { KeyRow, LockDetailRow, SequenceRow, TreeRow } from '@kahuna/console/protocol';
+import type { KeyRow, SequenceRow, TreeRow } from '@kahuna/console/protocol';
 import type { KahunaNode, Watch, WatchQuery } from '@kahuna/node';
-import { Durability, type ListingAnswer, type LockRow, ResponseType, type SequenceEntry } from '@kahuna/partition';
+import {
+  Durability,
+  type ListingAnswer,
+  type LockGrant,
+  type LockRow,
+  ResponseType,
+  type SequenceEntry,
+} from '@kahuna/partition';
 import { describe, expect, test } from 'vitest';
 import { MemoryNode } from '../testing/memory-node.ts';
 import { StateFeed } from './feed.ts';
 import { parseCursor, readHistory } from './history.ts';
 import { LiveRead } from './live-read.ts';
-import { LockWatch } from './lock-watch.ts';
+import { lockDetail, lockRow as shownLock } from './lock-rows.ts';
 import { newsOf } from './news.ts';
 import { readable } from './readable.ts';
 import { ConsoleReads, type ReadAnswer } from './reads.ts';
@@ -112,28 +119,60 @@ describe('console:§6.6 one key', () => {
   });
 });
 
-describe('console:§6.7 locks as they are seen again and again', () => {
-  test('an extension is counted, a new token begins a new grant, and how the old one ended is kept', () => {
-    const watch = new LockWatch();
-    const at = (nowMs: number, change: Partial<LockRow>): LockDetailRow => watch.detail(lockRow(change), nowMs, 3, 'admin');
-    expect(at(1_000, {})).toMatchObject({ state: 'held', seenSinceMs: null, extends: 0, leaseMs: 39_000 });
-    expect(at(10_000, { expires: { n: 1, l: 50_000, c: 0 } })).toMatchObject({
-      extends: 1,
-      lastExtendMs: 10_000,
-      leaseMs: 40_000,
+describe('console:§6.7 locks', () => {
+  const grant = (token: number, owner: string, change: Partial<LockGrant> = {}): LockGrant => ({
+    token,
+    owner: bytes(owner),
+    fromMs: 1_000,
+    leaseMs: 39_000,
+    expiresMs: 40_000,
+    extensions: 0,
+    lastExtendMs: 0,
+    endMs: 0,
+    end: undefined,
+    ...change,
+  });
+
+  test('what the leader noted of the grants, and how they ended', () => {
+    const grants = [
+      grant(41, 'worker-7', { extensions: 2, lastExtendMs: 9_000 }),
+      grant(40, 'worker-9', { fromMs: 0, leaseMs: 0, end: 'expired', endMs: 900 }),
+      grant(38, 'worker-8'),
+    ];
+    const row = lockDetail(lockRow({ history: { sinceMs: 500, grants } }), 3, 'admin');
+    expect(row).toMatchObject({
+      state: 'held',
+      grantedMs: 1_000,
+      leaseMs: 39_000,
+      extends: 2,
+      lastExtendMs: 9_000,
+      notedSinceMs: 500,
     });
-    expect(at(51_000, { held: false, expires: { n: 1, l: 50_000, c: 0 } })).toMatchObject({ state: 'expired' });
-    const taken = at(60_000, { owner: bytes('worker-9'), token: 42, expires: { n: 1, l: 90_000, c: 0 } });
-    expect(taken).toMatchObject({ state: 'held', seenSinceMs: 60_000, extends: 0, leaseMs: 30_000 });
-    expect(taken.history).toEqual([
-      { token: '42', ownerText: 'worker-9', fromMs: 60_000, toMs: null, end: null },
-      { token: '41', ownerText: 'worker-7', fromMs: null, toMs: 50_000, end: 'expired' },
+    expect(row.history.map(({ token, fromMs, toMs, end }) => [token, fromMs, toMs, end])).toEqual([
+      ['41', 1_000, null, null],
+      ['40', null, 900, 'expired'],
+      ['38', 1_000, null, 'unknown'],
     ]);
   });
 
+  test('C1 a present grant that was not noted is told as far as the lock itself tells it', () => {
+    const history = { sinceMs: 500, grants: [grant(39, 'worker-9')] };
+    expect(lockDetail(lockRow({ history }), 3, 'admin')).toMatchObject({
+      grantedMs: null,
+      leaseMs: null,
+      extends: null,
+      history: [
+        { token: '41', ownerText: 'worker-7', fromMs: null, end: null },
+        { token: '39', end: 'unknown' },
+      ],
+    });
+    expect(lockDetail(lockRow({ held: false }), 3, 'admin').history).toMatchObject([{ end: 'expired', toMs: 40_000 }]);
+    expect(lockDetail(lockRow(), 3, 'admin').notedSinceMs).toBeNull();
+  });
+
   test('§11 owner bytes are for readers', () => {
-    expect(new LockWatch().observe(lockRow(), 0, 1, 'viewer').ownerB64).toBeNull();
-    expect(new LockWatch().observe(lockRow(), 0, 1, 'reader').ownerB64).toBe('d29ya2VyLTc=');
+    expect(shownLock(lockRow(), 1, 'viewer').ownerB64).toBeNull();
+    expect(shownLock(lockRow(), 1, 'reader').ownerB64).toBe('d29ya2VyLTc=');
   });
 
   test('owners are shown as text where all of it can be seen, else as hex', () => {
@@ -274,6 +313,46 @@ describe('a feed that is read on demand', () => {
     await stepAt(4_900);
     live.rest();
     expect(closed).toHaveLength(2);
+  });
+
+  test('C2 a list of locks is read when one of them changes, and by the clock where an ephemeral one is among them', async () => {
+    let changed: () => void = () => undefined;
+    let listened = '';
+    let ended = 0;
+    const { node } = nodeWith({
+      list: () => ({ type: ResponseType.Get, locks, sequences: [], next: undefined, missing: [] }),
+    });
+    node.watchNames = (kind, prefix, onChange) => {
+      listened = `${kind} ${prefix}`;
+      changed = onChange;
+      return () => {
+        ended++;
+      };
+    };
+    let locks = [lockRow()];
+    let reads = 0;
+    const door = new ConsoleReads(node, new ManualClock(), 'admin');
+    const read = (): Promise<ReadAnswer> => {
+      reads++;
+      return door.locks({ prefix: 'jobs/' });
+    };
+    const live = new LiveRead(new StateFeed('locks'), read, false, newsOf('locks', { prefix: 'jobs/' }, node));
+    const stepAt = async (now: number): Promise<number> => {
+      live.step(now, false, () => now);
+      for (let i = 0; i < 10; i++) await Promise.resolve();
+      return reads;
+    };
+    live.begin(0, () => 0);
+    await stepAt(0);
+    expect(listened).toBe('locks jobs/');
+    const before = await stepAt(100);
+    expect(await stepAt(900)).toBe(before);
+    locks = [lockRow({ durability: Durability.Ephemeral })];
+    changed();
+    expect(await stepAt(1_000)).toBe(before + 1);
+    expect(await stepAt(1_400)).toBe(before + 2);
+    live.rest();
+    expect(ended).toBe(1);
   });
 
   test('the order of the rows travels where it changes', () => {

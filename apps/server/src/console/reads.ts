@@ -12,14 +12,21 @@ import type {
 } from '@kahuna/console/protocol';
 import type { KahunaNode } from '@kahuna/node';
 import { Durability, type OperationResult, ResponseType, SequenceResponseType } from '@kahuna/partition';
-import { LockWatch } from './lock-watch.ts';
+import { lockDetail, lockRow } from './lock-rows.ts';
 import { ConsoleCalls } from './node-calls.ts';
 import { toBase64, wallOf } from './readable.ts';
 import { SequenceWatch } from './sequence-watch.ts';
 import { sortedRows } from './sorting.ts';
 
 /** What a read on demand found: rows and what is to be said about them, or why there are none. */
-export type ReadAnswer = { readonly rows: readonly KeyedRow[]; readonly window: WindowInfo } | { readonly problem: string };
+export type ReadAnswer =
+  | {
+      readonly rows: readonly KeyedRow[];
+      readonly window: WindowInfo;
+      /** Nobody tells this node when these rows change: they are to be read again by the clock. */
+      readonly untold?: boolean;
+    }
+  | { readonly problem: string };
 
 /** A read gives up after this long; the page says so and the next read begins. Milliseconds. */
 const READ_WITHIN_MS = 3_000;
@@ -68,7 +75,6 @@ export class ConsoleReads {
   private readonly clock: Clock;
   private readonly calls: ConsoleCalls;
   private readonly level: Level;
-  private readonly lockWatch = new LockWatch();
   private readonly sequenceWatch = new SequenceWatch();
 
   constructor(node: KahunaNode, clock: Clock, level: Level) {
@@ -205,18 +211,19 @@ export class ConsoleReads {
 
   async locks(params: TopicParams): Promise<ReadAnswer> {
     const { state: states, durability: durabilities } = params.filter ?? {};
-    return this.listing('locks', params, answer =>
-      answer.locks.flatMap(lock => {
-        const row = this.lockWatch.observe(lock, this.clock.wallMs(), this.self, this.level);
+    const answer = await this.listing('locks', params, ({ locks }) =>
+      locks.map(lock => {
+        const row = lockRow(lock, this.self, this.level);
         const passes = (states?.includes(row.state) ?? true) && (durabilities?.includes(row.durability) ?? true);
-        return [
-          {
-            name: lock.name,
-            row: passes ? { k: `${row.durability}/${row.resource}`, v: row as unknown as RowValue } : undefined,
-          },
-        ];
+        return {
+          name: lock.name,
+          row: passes ? { k: `${row.durability}/${row.resource}`, v: row as unknown as RowValue } : undefined,
+        };
       }),
     );
+    if ('problem' in answer) return answer;
+    // Of ephemeral locks only their leader hears.
+    return { ...answer, untold: answer.rows.some(({ v }) => v['durability'] === 'ephemeral') };
   }
 
   async lock(params: TopicParams): Promise<ReadAnswer> {
@@ -228,7 +235,7 @@ export class ConsoleReads {
     if (lock === undefined) {
       return answer.missing.length > 0 ? { problem: refusalText(ResponseType.MustRetry) } : { rows: [], window: SETTLED };
     }
-    const row = this.lockWatch.detail(lock, this.clock.wallMs(), this.self, this.level);
+    const row = lockDetail(lock, this.self, this.level);
     return one(`${row.durability}/${resource}`, row);
   }
 

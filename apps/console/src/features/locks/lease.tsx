@@ -4,8 +4,8 @@ import { Instant } from '../../ui/ages.tsx';
 import { Countdown } from '../../ui/countdown.tsx';
 
 /**
- * What is left of a lease. The bar is full at the longest time to the end that was seen, so it is a bar of what is known; the lock is
- * never drawn free before the server says so (console §6.7).
+ * What is left of a lease. The bar is full when the lease was granted or extended, and missing where its leader did not note
+ * that; the lock is never drawn free before the server says so (console §6.7).
  */
 export function Lease({ row }: { row: LockRow }) {
   if (row.state === 'released' || row.expiresMs === null) return <span className="muted">released</span>;
@@ -21,11 +21,11 @@ export function Lease({ row }: { row: LockRow }) {
 
 function Running({ expiresMs, leaseMs }: { expiresMs: number; leaseMs: number | null }) {
   const now = useServerNow();
-  const share = leaseMs === null || leaseMs <= 0 ? 0 : Math.min(1, Math.max(0, (expiresMs - now) / leaseMs));
+  const share = leaseMs === null || leaseMs <= 0 ? undefined : Math.min(1, Math.max(0, (expiresMs - now) / leaseMs));
   return (
-    <span className="lease" data-low={share < 0.2}>
-      <span className="lease-bar" aria-hidden="true">
-        <span style={{ width: `${share * 100}%` }} />
+    <span className="lease" data-low={share !== undefined && share < 0.2}>
+      <span className="lease-bar" aria-hidden="true" data-unknown={share === undefined}>
+        <span style={{ transform: `scaleX(${share ?? 0})` }} />
       </span>
       <Countdown ms={expiresMs} />
     </span>

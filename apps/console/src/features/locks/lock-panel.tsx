@@ -2,9 +2,10 @@ import { IconX } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { integer, plural } from '../../format/numbers.ts';
+import { ageText } from '../../format/time.ts';
 import { useFeed, useMay, usePhase, useRow, useWindow } from '../../live/use-live.ts';
 import { ActionDialog } from '../../operations/action-dialog.tsx';
-import type { DurabilityName, LockDetailRow, LockGrant } from '../../protocol/messages.ts';
+import type { DurabilityName, LockDetailRow } from '../../protocol/messages.ts';
 import { Instant, Since } from '../../ui/ages.tsx';
 import { CopyButton } from '../../ui/copy-button.tsx';
 import { Mark } from '../../ui/marks.tsx';
@@ -12,6 +13,7 @@ import { Panel } from '../../ui/panel.tsx';
 import { ReadProblem } from '../../ui/read-problem.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
 import { Lease } from './lease.tsx';
+import { Ownership } from './ownership.tsx';
 
 interface LockPanelProps {
   readonly resource: string;
@@ -19,7 +21,7 @@ interface LockPanelProps {
   readonly onClose: () => void;
 }
 
-/** One lock: its owner, its lease, the grants that were seen, and the way to take it away. */
+/** One lock: its owner, its lease, its grants, and the way to take it away. */
 export function LockPanel({ resource, durability, onClose }: LockPanelProps) {
   const feed = useFeed('lock', { resource, durability });
   const row = useRow(feed, `${durability}/${resource}`);
@@ -70,7 +72,7 @@ export function LockPanel({ resource, durability, onClose }: LockPanelProps) {
           <p>
             Owner <code>{releasing.ownerText}</code>, token <code>f{releasing.token}</code>.{' '}
             {releasing.lastExtendMs === null ? (
-              'No extension was seen while this page watched.'
+              'No extension of this grant was noted.'
             ) : (
               <>
                 <Mark tone="warning" /> It extended its lease <Since ms={releasing.lastExtendMs} /> ago: it seems to be at work.
@@ -101,12 +103,21 @@ function Lock({ row, onRelease }: { row: LockDetailRow; onRelease: () => void })
         </dd>
         <dt>granted</dt>
         <dd>
-          {row.seenSinceMs === null ? <span className="muted">before anybody looked</span> : <Instant ms={row.seenSinceMs} />}
+          {row.grantedMs === null ? (
+            <span className="muted">not noted</span>
+          ) : (
+            <>
+              <Instant ms={row.grantedMs} />
+              {row.leaseMs !== null && <span className="muted"> leases of {ageText(row.leaseMs)}</span>}
+            </>
+          )}
         </dd>
         <dt>extended</dt>
         <dd>
-          {row.lastExtendMs === null ? (
-            <span className="muted">not seen yet</span>
+          {row.extends === null ? (
+            <span className="muted">not noted</span>
+          ) : row.lastExtendMs === null ? (
+            <span className="muted">not yet</span>
           ) : (
             <>
               {row.extends} times, last <Since ms={row.lastExtendMs} /> ago
@@ -139,7 +150,7 @@ function Lock({ row, onRelease }: { row: LockDetailRow; onRelease: () => void })
         </button>
       </div>
       <Contenders row={row} />
-      <Grants row={row} />
+      <Ownership row={row} />
     </>
   );
 }
@@ -170,44 +181,6 @@ function Contenders({ row }: { row: LockDetailRow }) {
           </tbody>
         </table>
       )}
-    </section>
-  );
-}
-
-const ENDS: Readonly<Record<NonNullable<LockGrant['end']>, string>> = {
-  released: 'released',
-  expired: 'ran out',
-  superseded: 'gone, the next one had it at the next look',
-};
-
-function Grants({ row }: { row: LockDetailRow }) {
-  return (
-    <section className="grants" aria-label="Ownership">
-      <h3>
-        Ownership <span className="muted small">watched since</span>{' '}
-        <span className="muted small">
-          <Instant ms={row.watchedSinceMs} />
-        </span>
-      </h3>
-      <ol>
-        {row.history.map(grant => (
-          <li key={grant.token} data-now={grant.end === null}>
-            <span className="mono token">f{integer(grant.token)}</span>
-            <span className="mono who">{grant.ownerText ?? 'nobody any more'}</span>
-            <span className="muted small">
-              {grant.fromMs === null ? 'from before' : <Instant ms={grant.fromMs} />}
-              {' – '}
-              {grant.end === null ? (
-                'now'
-              ) : (
-                <>
-                  {grant.toMs !== null && <Instant ms={grant.toMs} />} {ENDS[grant.end]}
-                </>
-              )}
-            </span>
-          </li>
-        ))}
-      </ol>
     </section>
   );
 }

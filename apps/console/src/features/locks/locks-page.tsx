@@ -168,7 +168,7 @@ const SORT_TEXT: Readonly<Record<string, string>> = {
   owner: 'by owner',
   token: 'by token',
   refused: 'by asks in vain',
-  extends: 'by extensions seen',
+  extends: 'by extensions noted',
 };
 
 function orderText({ sort }: LocksSearch, window: WindowInfo | undefined): string {

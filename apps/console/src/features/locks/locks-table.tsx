@@ -6,6 +6,7 @@ import type { LockRow } from '../../protocol/messages.ts';
 import { KeyName } from '../../ui/key-name.tsx';
 import { Mark, type Tone } from '../../ui/marks.tsx';
 import { SortHeader } from '../../ui/sort-header.tsx';
+import { useFlash } from '../../ui/use-flash.ts';
 import { Lease } from './lease.tsx';
 
 const STATE_TONE: Readonly<Record<LockRow['state'], Tone>> = { held: 'good', expired: 'unknown', released: 'unknown' };
@@ -36,7 +37,13 @@ export function LocksTable({ rows, chosen, ...sorting }: LocksTableProps) {
               className="num opt"
               {...sorting}
             />
-            <SortHeader id="extends" title="extends seen" className="num opt2" {...sorting} />
+            <SortHeader
+              id="extends"
+              title="extended"
+              hint="Extensions of this grant that its leader noted"
+              className="num opt2"
+              {...sorting}
+            />
             <th scope="col" className="opt2">
               durability
             </th>
@@ -61,8 +68,10 @@ export function LocksTable({ rows, chosen, ...sorting }: LocksTableProps) {
 
 function LockLine({ row, chosen }: { row: LockRow; chosen: boolean }) {
   const freshness = useFreshness(row.source);
+  const flash = useFlash(`${row.state} ${row.token} ${row.ownerText}`);
   return (
     <tr
+      data-flash={flash}
       data-stale={freshness.level}
       aria-selected={chosen}
       aria-label={`lock ${row.resource}, ${row.durability}`}
@@ -89,7 +98,7 @@ function LockLine({ row, chosen }: { row: LockRow; chosen: boolean }) {
         <Lease row={row} />
       </td>
       <td className="num opt">{row.refusals === 0 ? <span className="muted">–</span> : integer(row.refusals)}</td>
-      <td className="num opt2">{row.extends}</td>
+      <td className="num opt2">{row.extends === null ? '–' : integer(row.extends)}</td>
       <td className="opt2">{row.durability}</td>
       <td className="num opt2">P{row.partitionId}</td>
     </tr>

@@ -19,6 +19,7 @@ import { Panel } from '../../ui/panel.tsx';
 import { ReadProblem } from '../../ui/read-problem.tsx';
 import { nextSort, SortHeader } from '../../ui/sort-header.tsx';
 import { sortedOf } from '../../ui/sorted-of.ts';
+import { useFlash } from '../../ui/use-flash.ts';
 import { Waiting } from '../../ui/waiting.tsx';
 import { CreateSequence } from './sequence-forms.tsx';
 import { SequencePanel } from './sequence-panel.tsx';
@@ -213,8 +214,9 @@ interface SequenceLineProps {
 
 function SequenceLine({ row, then, chosen }: SequenceLineProps) {
   const freshness = useFreshness(row.source);
+  const flash = useFlash(`${row.incarnation} ${row.currentValue}`);
   return (
-    <tr data-stale={freshness.level} aria-selected={chosen} aria-label={`sequence ${row.name}`}>
+    <tr data-flash={flash} data-stale={freshness.level} aria-selected={chosen} aria-label={`sequence ${row.name}`}>
       <th scope="row">
         <Link
           to="/sequences/$"
