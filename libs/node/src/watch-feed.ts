@@ -18,6 +18,9 @@ import type { KeyEvent, LockSubject, SequenceSubject, WatchEnd } from './watch-a
 import { Expiries } from './watch-expiries.ts';
 import { type LockTopic, type NameListener, type SequenceTopic, Topics } from './watch-topics.ts';
 
+/** What the replica lags behind comes by itself within this, if it ever existed here. Milliseconds. */
+const LATE_MS = 1000;
+
 /** A part of a watch, as its feed sees it. */
 export interface Listener {
   readonly shape: WatchShape;
@@ -39,6 +42,8 @@ export class Feed implements ChangeObserver {
   readonly topics: Topics;
   /** Those that wait until the replica has applied what a watch had seen elsewhere. */
   private readonly late = new Map<NameListener, { readonly stamp: Hlc; readonly resume: () => void }>();
+  /** Of the present, 0 before one was looked for: when those that wait get an entry without effect, if they still do. Milliseconds. */
+  private lateUntilMs = 0;
   /** Of watched keys: all of them, for listeners that are up to date. */
   expiries = new Expiries<PastVersion>();
   /** Everything up to here was told. */
@@ -151,7 +156,23 @@ export class Feed implements ChangeObserver {
   }
 
   waitsForEntry(nowMs: number): boolean {
-    return this.isDue(this.expiries.earliestMs(), nowMs) || this.isDue(this.topics.earliestMs(), nowMs);
+    const expires = this.isDue(this.expiries.earliestMs(), nowMs) || this.isDue(this.topics.earliestMs(), nowMs);
+    return this.isLateFor(nowMs) || expires;
+  }
+
+  /**
+   * Somebody waits longer than a replica lags. Where the stamp is one of a state that is gone, as of a cluster in memory that was started anew,
+   * nothing would ever pass it in a partition that nobody writes to.
+   */
+  private isLateFor(nowMs: number): boolean {
+    if (this.late.size === 0) {
+      this.lateUntilMs = 0;
+      return false;
+    }
+    if (this.lateUntilMs === 0) this.lateUntilMs = nowMs + LATE_MS;
+    if (nowMs < this.lateUntilMs) return false;
+    this.lateUntilMs = nowMs + LATE_MS;
+    return true;
   }
 
   private isDue(earliestMs: number | undefined, nowMs: number): boolean {

@@ -68,6 +68,16 @@ const lock = (kind: LockOperation['kind'], key: string, owner: Uint8Array, expir
 const persistent = (name: string): WatchSubject => ({ kind: 'lock', name, durability: Durability.Persistent });
 const reserve = (key: string): SequenceOperation => ({ kind: 'sequence-reserve', key, count: 1, idempotencyKey: '' });
 
+test('a watch that goes on behind what the cluster has lost begins with what is there, though nobody writes to the partition', () => {
+  const anew = new AcceptanceWorld(12);
+  const name = anew.fresh('lock');
+  // Seen before the cluster, whose state was in memory, was started anew.
+  const stamp = anew.node(1).host?.hlc.current() ?? HLC_ZERO;
+  const places = new Map([[anew.partitionOf(name), { stamp, key: '' }]]);
+  const told = anew.cluster.nodes.map(node => new Told(node, persistent(name), { kind: 'places', places }));
+  anew.until(() => told.every(({ texts }) => texts.at(0) === 'snapshot free f-1'), 3000);
+});
+
 describe('a lock', () => {
   test('every node tells the present state, then each grant, extension and release', () => {
     const name = world.fresh('lock');
