@@ -46,7 +46,7 @@ export class GroupTicks {
         group.tick();
       }
       this.leadership.observe(replica);
-      if (this.maySleep(replica)) awake.delete(replica);
+      if (this.maySleep(replica)) this.sleep(replica);
       else this.queue.wake(replica);
     }
   }
@@ -64,6 +64,12 @@ export class GroupTicks {
   private heardWithin(nodeId: number, now: number, ms: number): boolean {
     const peer = this.node.peerByNode(nodeId);
     return peer !== undefined && now - Math.max(peer.answeredMonotonic, peer.heartbeatReceivedAt) <= ms;
+  }
+
+  /** Heartbeats prolong its promise but do not reach its election timer: whatever wakes it, that begins anew, or would end before the promise. */
+  private sleep(replica: Replica): void {
+    replica.group.leaderAlive();
+    this.queue.awake.delete(replica);
   }
 
   private maySleep(replica: Replica): boolean {

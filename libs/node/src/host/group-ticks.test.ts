@@ -1,0 +1,56 @@
+import { createRaftGroup, MessageType, type RaftGroup } from '@kahuna/raft';
+import { expect, test } from 'vitest';
+import type { NodeInternals } from '../internals.ts';
+import type { Leases } from '../leases.ts';
+import type { Replica } from '../replica.ts';
+import type { Elections } from './elections.ts';
+import { GroupTicks } from './group-ticks.ts';
+import type { Leadership } from './leadership.ts';
+import { RunQueue } from './run-queue.ts';
+
+const ELECTION_TICKS = 20;
+
+/** Follows replica 2. */
+function follower(): RaftGroup {
+  const voters = [1, 2, 3].map(id => ({ replicaId: id, nodeId: id }));
+  const group = createRaftGroup({
+    ...{ replicaId: 1, nodeId: 1, configuration: { voters, outgoing: [], learners: [] }, hardState: { term: 1, vote: 0 } },
+    ...{ startIndex: 0, startTerm: 0, entries: [], appliedIndex: 0, randomInt: low => low },
+    ...{ electionTicksMin: ELECTION_TICKS, electionTicksMax: ELECTION_TICKS + 1 },
+    ...{ maxAppendBytes: 1e6, maxInflightBytes: 1e6, maxUncommittedBytes: 1e6 },
+  });
+  const append = { index: 0, logTerm: 0, commit: 0, entries: [], reject: false, force: false, context: 0 };
+  group.step({ type: MessageType.Append, from: 2, to: 1, term: 1, ...append }, false);
+  return group;
+}
+
+test('a follower that was asleep does not stand for election sooner after it woke than after a heartbeat', () => {
+  const group = follower();
+  const replica = {
+    ...{ group, leads: false, leaderNode: 2, installing: false, diverged: false, queuedItems: 0, hasWork: true },
+    expireInFlight: () => undefined,
+    expireWaiting: () => undefined,
+  };
+  const peer = { alive: true };
+  const node = {
+    nodeId: 1,
+    settings: { outcomeWaitMs: 1000, leaderWaitMs: 1000 },
+    peerByNode: () => peer,
+  } as unknown as NodeInternals;
+  const queue = new RunQueue({ soon: () => undefined, after: () => () => undefined }, () => undefined);
+  const rooms = [{ mayCampaign: () => true }, { observe: () => undefined }, { tryToReplaceLeader: () => undefined }] as const;
+  const [leases, leadership, elections] = rooms as unknown as [Leases, Leadership, Elections];
+  const ticks = new GroupTicks(node, queue, leases, leadership, elections);
+  queue.awake.add(replica as unknown as Replica);
+  // Heartbeats are late while it has work; then it sleeps, and they come.
+  for (let i = 0; i < 8; i++) ticks.tick(0);
+  replica.hasWork = false;
+  ticks.tick(0);
+  expect(queue.awake.size).toBe(0);
+  queue.awake.add(replica as unknown as Replica);
+  replica.hasWork = true;
+  for (let i = 1; i < ELECTION_TICKS; i++) ticks.tick(0);
+  expect(group.role).toBe('follower');
+  ticks.tick(0);
+  expect(group.role).toBe('precandidate');
+});
