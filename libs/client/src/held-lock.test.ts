@@ -251,6 +251,35 @@ describe('acquiring', () => {
     expect(extensionsBefore).toBe(1);
   });
 
+  test('a grant that may be older than the request which hears of it is extended before it is handed out', async () => {
+    // The first attempt lingers in a node that lost its way to the cluster; its repetition is told that the lock is busy. Then the first one is
+    // granted, some time before the next request, which finds the lock held by its own owner.
+    serve({
+      tryLock: sent => {
+        const attempts = transport.of('tryLock').length;
+        if (attempts === 1) sent.fail(lost(true));
+        else sent.answer(attempts === 2 ? BUSY : LOCKED);
+      },
+      extendLock: sent => sent.answer({ ...EXTENDED, FencingToken: 8n }),
+    });
+    let extensionsBefore = 0;
+    const onEvent = (event: LockEvent): void => {
+      if (event.kind === 'granted') extensionsBefore = transport.of('extendLock').length;
+    };
+    const seen = outcome(kahuna.lock('door', { leaseMs: 1000, onEvent }));
+    await runtime.advance(250);
+    expect(extensionsBefore).toBe(1);
+    expect(seen.value?.fencingToken).toBe(8n);
+  });
+
+  test('a grant after refusals that were all answered needs no extension', async () => {
+    serve({ tryLock: sent => sent.answer(transport.of('tryLock').length < 4 ? BUSY : LOCKED) });
+    const seen = outcome(kahuna.lock('door', { leaseMs: 10_000 }));
+    await runtime.advance(500);
+    expect(seen.value?.fencingToken).toBe(7n);
+    expect(transport.of('extendLock')).toHaveLength(0);
+  });
+
   test('tryLock that fails in doubt tries to leave nothing behind', async () => {
     serve({ tryLock: sent => sent.answer({ Type: Type.LOCK_RESPONSE_TYPE_ERRORED, FencingToken: 0n }) });
     const seen = outcome(kahuna.tryLock('door'));

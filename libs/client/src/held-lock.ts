@@ -142,7 +142,7 @@ export class LockKeeper {
 
   async tryLock(name: string, options: TryLockOptions = {}, ownerPrefix?: Uint8Array): Promise<Lock | undefined> {
     const terms = this.termsOf(name, options, ownerPrefix);
-    const doubt: Doubt = { sent: undefined };
+    const doubt: Doubt = { sent: undefined, lingers: false };
     try {
       return await this.attempt(terms, doubt, options.timeoutMs ?? ACQUIRE_TIMEOUT_MS);
     } catch (error) {
@@ -156,7 +156,7 @@ export class LockKeeper {
     if (!(retryMs > 0)) throw new InvalidInputError('retryMs is above 0');
     const terms = this.termsOf(name, options, ownerPrefix);
     const endMs = this.runtime.monotonicMs() + waitMs;
-    const doubt: Doubt = { sent: undefined };
+    const doubt: Doubt = { sent: undefined, lingers: false };
     const leftMs = (): number => endMs - this.runtime.monotonicMs();
     const news = new LockNews(this.runtime, this.watches, name, options.durability);
     try {
@@ -194,23 +194,28 @@ export class LockKeeper {
     const { durability } = options;
     // A repeated acquire does not prolong the lease that an earlier one may have got: count from the first in doubt.
     doubt.sent ??= instantOf(this.runtime);
-    const acquiring = this.service.acquire(name, { owner, leaseMs, durability, timeoutMs: ACQUIRE_TIMEOUT_MS });
+    const { lingers } = doubt;
+    doubt.lingers = true;
+    const acquiring = this.service.tryAcquire(name, { owner, leaseMs, durability, timeoutMs: ACQUIRE_TIMEOUT_MS });
     const answer = await this.unlessAbandoned(acquiring, limitMs, terms, doubt);
+    doubt.lingers = lingers || answer.repeated;
     if (answer.type === 'busy') {
       doubt.sent = undefined;
       return undefined;
     }
     let { sent } = doubt;
-    if (this.runtime.monotonicMs() - sent.monotonicMs > leaseMs * STALE_SHARE) {
+    let { fencingToken } = answer;
+    if (lingers || this.runtime.monotonicMs() - sent.monotonicMs > leaseMs * STALE_SHARE) {
       sent = instantOf(this.runtime);
       const extended = await this.service.extend(name, { owner, leaseMs, durability, timeoutMs: leaseMs });
       if (extended.type !== 'extended') {
         doubt.sent = undefined;
         return undefined;
       }
+      fencingToken = extended.fencingToken;
     }
     doubt.sent = undefined;
-    return new HeldLock(this.runtime, this.service, terms, answer.fencingToken, sent);
+    return new HeldLock(this.runtime, this.service, terms, fencingToken, sent);
   }
 
   /** The answer to an acquire, unless the signal or the end of the time comes first; then nobody wants the grant any more. */
@@ -274,7 +279,13 @@ export class LockKeeper {
   }
 }
 
-/** When the first request was sent whose outcome is not known. */
+/** What is not known about the requests of one acquisition. */
 interface Doubt {
+  /** When the first was sent that may have got the lock. */
   sent: Instant | undefined;
+  /**
+   * One of them was never answered itself and may still be on its way, though a later one was told that the lock is busy: a grant can then be
+   * older than the request that hears of it.
+   */
+  lingers: boolean;
 }

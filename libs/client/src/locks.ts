@@ -43,6 +43,14 @@ export class LockService implements LockCalls {
   }
 
   async acquire(name: string, options: LeaseOptions): Promise<{ type: 'locked' | 'busy'; fencingToken: bigint }> {
+    return this.tryAcquire(name, options);
+  }
+
+  /** `repeated`: an attempt before the one that was answered may still be on its way. */
+  async tryAcquire(
+    name: string,
+    options: LeaseOptions,
+  ): Promise<{ type: 'locked' | 'busy'; fencingToken: bigint; repeated: boolean }> {
     return request(
       this.caller,
       {
@@ -55,14 +63,14 @@ export class LockService implements LockCalls {
           Durability: this.durability(options.durability),
         },
         route: routes => routes.ofLock(name),
-        conclude: response => {
+        conclude: (response, repeated) => {
           switch (response.Type) {
             case Type.LOCK_RESPONSE_TYPE_MUST_RETRY:
               return REFUSED;
             case Type.LOCK_RESPONSE_TYPE_LOCKED:
-              return { type: 'locked' as const, fencingToken: response.FencingToken };
+              return { type: 'locked' as const, fencingToken: response.FencingToken, repeated };
             case Type.LOCK_RESPONSE_TYPE_BUSY:
-              return { type: 'busy' as const, fencingToken: 0n };
+              return { type: 'busy' as const, fencingToken: 0n, repeated };
             default:
               throw failureOf(response.Type, `acquiring the lock ${JSON.stringify(name)}`);
           }
