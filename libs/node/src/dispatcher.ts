@@ -1,4 +1,4 @@
-import type { ByteReader, Clock, HybridClock } from '@kahuna/base';
+import type { ByteReader, Clock, Hlc, HybridClock } from '@kahuna/base';
 import { type HistoryCommand, type OperationResult, ResponseType, type Route } from '@kahuna/partition';
 import { keySpaceOf, type RoutingTable } from '@kahuna/range-router';
 import type { ResultSink } from './api.ts';
@@ -73,6 +73,11 @@ export class Dispatcher implements RequestOrigin {
   private deferred: { sink: ResultSink; token: number; result: OperationResult }[] = [];
   private readonly routes = new Map<number, Route>();
   private readonly peerOrigins = new Map<Peer, ForwardedOrigin>();
+  /** Clocks of this turn of the event loop, read when first asked for: what is taken in one turn came together, and so do its answers. */
+  private arrival: { readonly now: number; readonly receipt: Hlc } | undefined;
+  private answeredAt = 0;
+  /** The reservation placed last: a crowd asks for one sequence, often many times in one frame. */
+  private lastReserve: { readonly table: RoutingTable; readonly name: string; readonly partitionId: number } | undefined;
   private readonly readLatency: LatencyHistogram;
   private readonly writeLatency: LatencyHistogram;
   readonly counters = { reads: 0, writes: 0, retries: 0, forwards: 0, forwardsServed: 0 };
@@ -89,12 +94,13 @@ export class Dispatcher implements RequestOrigin {
   }
 
   submit(operation: ClientOperation, sink: ResultSink, token: number, deadline: number): void {
-    const valid = admitted(operation);
+    const table = this.host.accepting ? this.host.routingTable() : undefined;
+    const known = this.placedLikeTheLast(operation, table);
+    const valid = known === undefined ? admitted(operation) : operation;
     if (valid === undefined) {
       this.defer(sink, token, refusalOf(operation, ResponseType.InvalidInput));
       return;
     }
-    const table = this.host.accepting ? this.host.routingTable() : undefined;
     if (table === undefined || this.waiting >= this.limits.maxRequests) {
       if (operation.kind !== 'get' && operation.kind !== 'exists') {
         const { rejections } = this.host.meters;
@@ -104,21 +110,36 @@ export class Dispatcher implements RequestOrigin {
       this.defer(sink, token, mustRetryOf(operation));
       return;
     }
-    const request = new PendingRequest(
-      valid,
-      partitionOf(table, valid),
-      this,
-      sink,
-      token,
-      this.host.clock.monotonicMs(),
-      deadline,
-      this.host.nodeId,
-      this.host.boot,
-      this.nextNumber++,
-      this.host.hlc.current(),
-      false,
-    );
-    this.route(request);
+    const { now, receipt } = this.arrivalOfTurn();
+    const { nodeId, boot } = this.host;
+    const partitionId = known ?? this.place(table, valid);
+    const number = this.nextNumber++;
+    this.route(new PendingRequest(valid, partitionId, this, sink, token, now, deadline, nodeId, boot, number, receipt, false));
+  }
+
+  /** The partition of an unkeyed reservation that differs from the last one in nothing that is judged or placed. */
+  private placedLikeTheLast(operation: ClientOperation, table: RoutingTable | undefined): number | undefined {
+    const { lastReserve } = this;
+    if (lastReserve === undefined || operation.kind !== 'sequence-reserve' || operation.key !== lastReserve.name)
+      return undefined;
+    const { count, idempotencyKey } = operation;
+    return lastReserve.table === table && count === 1 && idempotencyKey === '' ? lastReserve.partitionId : undefined;
+  }
+
+  private place(table: RoutingTable, operation: ClientOperation): number {
+    const partitionId = partitionOf(table, operation);
+    if (operation.kind === 'sequence-reserve') this.lastReserve = { table, name: operation.key, partitionId };
+    return partitionId;
+  }
+
+  private arrivalOfTurn(): { readonly now: number; readonly receipt: Hlc } {
+    if (this.arrival === undefined) {
+      this.arrival = { now: this.host.clock.monotonicMs(), receipt: this.host.hlc.current() };
+      this.answeredAt = 0;
+      // Which ends the turn.
+      this.host.scheduleFlush();
+    }
+    return this.arrival;
   }
 
   /** A command about history, whose partition does not follow from a key. */
@@ -127,12 +148,10 @@ export class Dispatcher implements RequestOrigin {
       this.defer(sink, token, mustRetryOf(command));
       return;
     }
-    const { clock, nodeId, boot, hlc } = this.host;
-    const now = clock.monotonicMs();
+    const { now, receipt } = this.arrivalOfTurn();
+    const { nodeId, boot } = this.host;
     const number = this.nextNumber++;
-    this.route(
-      new PendingRequest(command, partitionId, this, sink, token, now, deadline, nodeId, boot, number, hlc.current(), false),
-    );
+    this.route(new PendingRequest(command, partitionId, this, sink, token, now, deadline, nodeId, boot, number, receipt, false));
   }
 
   /** A number for an operation that this node itself begins. */
@@ -145,8 +164,10 @@ export class Dispatcher implements RequestOrigin {
     this.host.scheduleFlush();
   }
 
-  /** Answers what was decided inside `submit`. */
+  /** Ends a turn: answers what was decided inside `submit`. */
   completeDeferred(): void {
+    this.arrival = undefined;
+    this.answeredAt = 0;
     if (this.deferred.length === 0) return;
     const deferred = this.deferred;
     this.deferred = [];
@@ -246,7 +267,8 @@ export class Dispatcher implements RequestOrigin {
   answer(request: PendingRequest, result: OperationResult): void {
     const sink = request.sink;
     if (sink === undefined) return;
-    const elapsed = this.host.clock.monotonicMs() - request.startedAt;
+    if (this.answeredAt === 0) this.answeredAt = this.host.clock.monotonicMs();
+    const elapsed = this.answeredAt - request.startedAt;
     if (request.isWrite) {
       this.counters.writes++;
       this.writeLatency.record(elapsed);

@@ -54,6 +54,8 @@ export class ProtoReader {
   at = 0;
   /** Where the message at hand ends. */
   end = 0;
+  /** What {@link repeatedText} returned last. */
+  private lastText = '';
   /** The two halves of the varint read last: a signed upper and an unsigned lower one. */
   private high = 0;
   private low = 0;
@@ -156,6 +158,28 @@ export class ProtoReader {
     const length = this.length();
     this.at += length;
     return decodeUtf8(this.bytes, this.at - length, this.at);
+  }
+
+  /**
+   * As {@link text}, for a field that tends to be what it was in the message before: then it is the same string, which costs a comparison
+   * instead of a string, and has its hash already.
+   */
+  repeatedText(): string {
+    const { bytes, at, lastText } = this;
+    const length = this.length();
+    let same = length === lastText.length;
+    const start = this.at;
+    for (let i = 0; same && i < length; i++) {
+      const byte = bytes[start + i] as number;
+      same = byte < 128 && byte === lastText.charCodeAt(i);
+    }
+    if (same) {
+      this.at = start + length;
+      return lastText;
+    }
+    this.at = at;
+    this.lastText = this.text();
+    return this.lastText;
   }
 
   /** Steps over a field that the reader does not know. */

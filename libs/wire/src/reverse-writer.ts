@@ -91,7 +91,10 @@ export class ReverseWriter {
 
   /** Any int64. */
   bigInt64(value: bigint): void {
-    this.int64Halves(Number(BigInt.asIntN(32, value >> 32n)), Number(BigInt.asUintN(32, value)));
+    const near = Number(value);
+    // Arithmetic of bigint allocates; what is near an unsafe integer is itself unsafe, so nothing is rounded here.
+    if (Number.isSafeInteger(near)) this.int64(near);
+    else this.int64Halves(Number(BigInt.asIntN(32, value >> 32n)), Number(BigInt.asUintN(32, value)));
   }
 
   private int64Halves(signedHigh: number, low: number): void {

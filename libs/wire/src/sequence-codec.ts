@@ -87,7 +87,7 @@ function decodeNext(reader: ProtoReader): RequestedSequence {
   let durability = 0;
   while (reader.more) {
     const tag = reader.tag();
-    if (tag === 10) key = reader.text();
+    if (tag === 10) key = reader.repeatedText();
     else if (tag === 18) idempotencyKey = reader.text();
     else if (tag === 24) durability = reader.int32();
     else reader.skip(tag);
@@ -102,7 +102,7 @@ function decodeReserve(reader: ProtoReader): RequestedSequence {
   let durability = 0;
   while (reader.more) {
     const tag = reader.tag();
-    if (tag === 10) key = reader.text();
+    if (tag === 10) key = reader.repeatedText();
     else if (tag === 16) count = reader.int32();
     else if (tag === 26) idempotencyKey = reader.text();
     else if (tag === 32) durability = reader.int32();
@@ -154,15 +154,19 @@ export function writeSequenceResponse(
   }
   writeInt64(writer, isReserve ? 32 : 40, elapsedMs);
   if (!isReserve) writeInt64(writer, 32, sequenceRevision(kind, result));
-  if (isReserve && detail?.kind === 'sequence-allocation') writeMember(writer, () => writeAllocation(writer, detail));
-  if (kind === 'sequence-get' && detail?.kind === 'sequence-entry') writeMember(writer, () => writeEntry(writer, detail));
+  const start = writer.mark;
+  if (isReserve && detail?.kind === 'sequence-allocation') {
+    writeAllocation(writer, detail);
+    endMember(writer, start);
+  } else if (kind === 'sequence-get' && detail?.kind === 'sequence-entry') {
+    writeEntry(writer, detail);
+    endMember(writer, start);
+  }
   writeInt64(writer, 16, sequenceWireType(result.type));
 }
 
-/** A message as field 3, present also where all of it is default. */
-function writeMember(writer: ReverseWriter, write: () => void): void {
-  const start = writer.mark;
-  write();
+/** Makes what was written since `start` a message as field 3, present also where all of it is default. */
+function endMember(writer: ReverseWriter, start: number): void {
   writer.uint32(writer.mark - start);
   writer.u8(26);
 }

@@ -224,12 +224,17 @@ export abstract class BatchStream implements ResultSink {
     return revision;
   }
 
-  protected elapsedMs(startedMs: number): number {
+  /** Monotonic time of this turn. */
+  protected now(): number {
     if (this.turnMs === 0) {
       this.turnMs = this.context.settings.clock.monotonicMs();
       this.scheduleFlush();
     }
-    return Math.max(0, Math.floor(this.turnMs - startedMs));
+    return this.turnMs;
+  }
+
+  protected elapsedMs(startedMs: number): number {
+    return Math.max(0, Math.floor(this.now() - startedMs));
   }
 
   /** The answer of the node, or a refusal of our own. */

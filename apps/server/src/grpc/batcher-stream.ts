@@ -69,7 +69,7 @@ export class BatcherStream extends BatchStream {
     result: OperationResult,
     elapsedMs: number,
   ): boolean {
-    const hint = this.context.hints.hint(result.route);
+    const hint = this.context.hints.hint(result.route, this.now());
     const writer = frames.begin(sizeOf(result) + (hint?.length ?? 0) + RESPONSE_FIELDS_BYTES);
     const start = writer.mark;
     if (isBatchedLock(type)) writeLockResponse(writer, batchedLockKind(type), result, hint);

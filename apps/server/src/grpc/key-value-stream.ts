@@ -88,7 +88,7 @@ export class KeyValueStream extends BatchStream {
     elapsedMs: number,
     exactRevision: bigint | undefined,
   ): boolean {
-    const hint = this.context.hints.hint(result.route);
+    const hint = this.context.hints.hint(result.route, this.now());
     return addOperationResponse(frames, type as OneKeyType, requestId, result, elapsedMs, hint, exactRevision);
   }
 

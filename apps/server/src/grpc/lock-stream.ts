@@ -39,7 +39,7 @@ export class LockStream extends BatchStream {
   }
 
   protected override encode(frames: EnvelopeFrames, type: number, requestId: number, result: OperationResult): boolean {
-    const hint = this.context.hints.hint(result.route);
+    const hint = this.context.hints.hint(result.route, this.now());
     const writer = frames.begin((result.value?.length ?? 0) + (hint?.length ?? 0) + RESPONSE_FIELDS_BYTES);
     const start = writer.mark;
     writeLockResponse(writer, lockKindOf(type) as LockKind, result, hint);

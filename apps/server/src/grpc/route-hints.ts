@@ -31,10 +31,10 @@ export class RouteHints {
     this.options = options;
   }
 
-  /** Undefined where the answer carries no hint. */
-  hint(route: Route | undefined): Uint8Array | undefined {
+  /** Undefined where the answer carries no hint. `nowMs`: monotonic, for who has read the clock already. */
+  hint(route: Route | undefined, nowMs = this.clock.monotonicMs()): Uint8Array | undefined {
     if (route === undefined || this.options.disabled) return undefined;
-    if (this.clock.monotonicMs() >= this.freshUntilMs) this.refreshUrls();
+    if (nowMs >= this.freshUntilMs) this.refreshUrls();
     const slot = route.partitionId * 2 + (route.forwarded ? 1 : 0);
     const known = this.encoded.get(slot);
     if (known !== undefined && known.nodeId === route.nodeId && known.generation === route.generation) return known.bytes;
