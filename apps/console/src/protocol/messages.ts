@@ -306,6 +306,37 @@ export interface SequenceRow {
   readonly source: number;
 }
 
+/**
+ * Topic `heat`: one column of time over partitions. Cells as in `heat-scale.ts`, one byte for each partition, base64. A column in which
+ * nothing was measured is absent.
+ */
+export interface HeatRow {
+  /** Begin of the column; it is whole. */
+  readonly atMs: number;
+  readonly stepMs: number;
+  /** Numbers of the partitions in the order of the cells, ascending: `0-31,40`. */
+  readonly partitions: string;
+  readonly reads: string;
+  readonly writes: string;
+  /** Entries of the log per second. */
+  readonly entries: string;
+  readonly source: number;
+}
+
+/** Topic `vitals`: a node over time. Cells as in `heat-scale.ts`, one for each column up to `endMs`, base64. */
+export interface VitalsRow {
+  readonly nodeId: number;
+  readonly stepMs: number;
+  readonly endMs: number;
+  /** Percent of one processor. */
+  readonly cpu: string;
+  readonly logP99Ms: string;
+  readonly eventLoopP99Ms: string;
+  readonly reads: string;
+  readonly writes: string;
+  readonly source: number;
+}
+
 /** What a subscription to each topic carries. */
 export interface TopicRows {
   overview: OverviewRow;
@@ -325,6 +356,8 @@ export interface TopicRows {
   sequences: SequenceRow;
   sequence: SequenceRow;
   operations: OperationReport;
+  heat: HeatRow;
+  vitals: VitalsRow;
 }
 export type Topic = keyof TopicRows;
 /** Parameters of the topics; each topic knows some of them (console §5.5). */
@@ -333,7 +366,7 @@ export interface TopicParams {
   readonly filter?: Readonly<Record<string, readonly unknown[]>>;
   readonly partitionId?: number;
   readonly names?: readonly string[];
-  /** Width of a bucket in seconds: 1, 10 or 60. */
+  /** Width of a bucket in seconds: 1, 10 or 60; of `heat` and `vitals` 10 (an hour) or 60 (twelve hours). */
   readonly step?: number;
   /** Names that begin with this; for `keys` the key space, for `tree` the level (empty, or ending in `/`). */
   readonly prefix?: string;

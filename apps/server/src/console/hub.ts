@@ -22,8 +22,12 @@ import { Counter, Gauge } from './fact-names.ts';
 import { AppendFeed, type Feed, FRAME_BYTES, LOG_MS, StateFeed } from './feed.ts';
 import { isAtLeast, topicLevel } from './levels.ts';
 import { LiveRead } from './live-read.ts';
+import { LoadRecorder } from './load-recorder.ts';
+import { LOAD_STEPS, type LoadStep } from './load-tracks.ts';
 import { newsOf } from './news.ts';
 import { Operations } from './operations.ts';
+import { PeerOperations } from './peer-operations.ts';
+import { shareWith, takeShared } from './peer-share.ts';
 import {
   DEFAULT_THRESHOLDS,
   type FirstSeen,
@@ -162,6 +166,8 @@ export class ConsoleHub implements FeedSource {
   private readonly every: Every;
   readonly reads: ConsoleReads;
   readonly operations: Operations;
+  private readonly allOperations: PeerOperations;
+  readonly loads: LoadRecorder;
 
   constructor(node: KahunaNode, settings: ConsoleSettings, every: Every = everyUnref) {
     this.node = node;
@@ -178,6 +184,9 @@ export class ConsoleHub implements FeedSource {
         this.hurry = true;
       },
     );
+    this.allOperations = new PeerOperations(this.operations, this.mono);
+    this.loads = new LoadRecorder(settings.clock);
+    node.shareWithPeers(nodeId => shareWith(nodeId, this.loads, this.allOperations));
   }
 
   get connections(): number {
@@ -191,6 +200,24 @@ export class ConsoleHub implements FeedSource {
       feeds: this.feeds.size,
       gathering: this.stopGathering !== undefined,
     };
+  }
+
+  /**
+   * Begins to note loads, whoever looks: the past is there when somebody does (console §4.1). A few counters every ten seconds. Returns
+   * the end.
+   */
+  record(): () => void {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const next = (): void => {
+      timer = setTimeout(() => {
+        this.loads.sample(this.node.facts());
+        this.hurry = true;
+        next();
+      }, this.loads.untilNextMs());
+      timer.unref();
+    };
+    next();
+    return () => clearTimeout(timer);
   }
 
   // ---- connections ----------------------------------------------------------------------------------------------------------
@@ -338,6 +365,7 @@ export class ConsoleHub implements FeedSource {
       const atMs = first ? now - Math.max(0, this.settings.clock.wallMs() - answer.facts.wallMs) : now;
       this.heard.set(member.nodeId, { facts: answer.facts, atMs });
       this.rates.observe(answer.facts);
+      takeShared(answer.facts, this.loads, this.allOperations);
       news = true;
     }
     return news;
@@ -478,6 +506,7 @@ export class ConsoleHub implements FeedSource {
         live: new LiveRead(feed, read, params.asOfMs !== undefined, newsOf(topic, params, this.node)),
       };
     }
+    if (topic === 'heat' || topic === 'vitals') return { ...idle, feed, refresh: this.loadRefresh(feed, topic, params) };
     const gauges = GAUGES[topic] ?? NO_GAUGES;
     return {
       ...idle,
@@ -485,6 +514,21 @@ export class ConsoleHub implements FeedSource {
       refresh: (now, withGauges) => {
         if (this.picture !== undefined) feed.update(this.rowsOf(topic, params, this.picture), now, gauges, withGauges);
       },
+    };
+  }
+
+  /** Columns come every ten seconds and from each node by itself: nothing is built in between. */
+  private loadRefresh(feed: StateFeed, topic: 'heat' | 'vitals', params: TopicParams): (nowMs: number) => void {
+    const { partitionId } = params;
+    const step = (params.step ?? 10) as LoadStep;
+    let shown = -1;
+    return nowMs => {
+      const { version } = this.loads;
+      if (version === shown) return;
+      shown = version;
+      const self = this.node.facts().nodeId;
+      const rows = topic === 'heat' ? this.loads.heat(self, step, partitionId) : this.loads.vitals(self, step);
+      feed.update(rows, nowMs, NO_GAUGES, true);
     };
   }
 
@@ -537,7 +581,7 @@ export class ConsoleHub implements FeedSource {
         return row === undefined ? [] : keyed([roundLoad(row)], p => String(p.partitionId), {});
       }
       case 'operations':
-        return keyed(this.operations.all(), o => o.operationId, params);
+        return keyed(this.allOperations.all(), o => o.operationId, params);
       case 'spaces':
         return keyed(spaceRows(this.node.routing(undefined), view.selfId), s => s.keySpace, params);
       default:
@@ -655,6 +699,8 @@ const PARAMS: Readonly<Record<Topic, readonly string[]>> = {
   sequences: ['prefix', 'from', 'count', 'sort', 'dir'],
   sequence: ['name'],
   operations: ['filter'],
+  heat: ['step', 'partitionId'],
+  vitals: ['step'],
 };
 const REQUIRED: Partial<Record<Topic, keyof TopicParams>> = { keys: 'prefix', key: 'key', lock: 'resource', sequence: 'name' };
 const TEXTS = ['prefix', 'from', 'key', 'resource', 'name'] as const;
@@ -669,7 +715,10 @@ function checkParams(topic: string, params: unknown): { readonly error: ErrorCod
   const alien = Object.keys(params).find(name => !known.includes(name));
   if (alien !== undefined) return bad(`${topic} has no parameter ${alien.slice(0, 40)}`);
   if (given.filter !== undefined && !isFilter(given.filter)) return bad('filter is an object of member: [allowed values]');
-  if (topic === 'partition' && !Number.isSafeInteger(given.partitionId)) return bad('partitionId is an integer');
+  const needsPartition = topic === 'partition' || given.partitionId !== undefined;
+  if (needsPartition && !Number.isSafeInteger(given.partitionId)) return bad('partitionId is an integer');
+  const isLoad = topic === 'heat' || topic === 'vitals';
+  if (isLoad && !Object.hasOwn(LOAD_STEPS, String(given.step ?? 10))) return bad('step is 10 or 60');
   if (topic === 'series' && !Object.hasOwn(SERIES_STEPS, String(given.step ?? 1))) return bad('step is 1, 10 or 60');
   if (given.names !== undefined && !isStrings(given.names)) return bad('names is a list of texts');
   const wrong = wrongRead(topic as Topic, given);

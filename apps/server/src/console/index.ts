@@ -27,7 +27,11 @@ const MAX_EVENTS = 1000;
 export function registerConsoleStream(app: FastifyInstance, node: KahunaNode, settings: ConsoleSettings): void {
   const hub = new ConsoleHub(node, settings);
   // Before the socket plugin's own hook, which would close the browsers without a word.
-  app.addHook('preClose', async () => hub.close());
+  const stopRecording = hub.record();
+  app.addHook('preClose', async () => {
+    stopRecording();
+    hub.close();
+  });
   app.register(async scope => {
     if (!scope.hasDecorator('websocketServer')) await scope.register(websocket, { options: consoleSocketOptions });
     preferOurProtocol(scope.websocketServer);

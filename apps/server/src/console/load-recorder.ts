@@ -1,0 +1,210 @@
+import type { Clock } from '@kahuna/base';
+import { NOT_KNOWN } from '@kahuna/console/heat-scale';
+import type { HeatRow, KeyedRow, RowValue, VitalsRow } from '@kahuna/console/protocol';
+import type { NodeFacts } from '@kahuna/node';
+import { Gauge } from './fact-names.ts';
+import { LOAD_STEPS, type LoadStep, LoadTracks, type SentTracks } from './load-tracks.ts';
+
+const COLUMN_MS = 10_000;
+/** Partitions in one picture: the ones with the most to show, in the order of their numbers (console §5.9). */
+export const MAX_HEAT_ROWS = 512;
+/** A peer that has not asked for so long has nothing that could be gone on with. Milliseconds. */
+const ASKS_AGAIN_WITHIN_MS = 5_000;
+
+/** What a sample is compared with. */
+interface Sample {
+  readonly boot: number;
+  readonly atMs: number;
+  readonly led: ReadonlyMap<number, readonly [reads: number, writes: number, entries: number]>;
+}
+
+const METRICS = ['reads', 'writes', 'entries'] as const;
+const VITALS = ['cpu', 'logP99Ms', 'eventLoopP99Ms', 'reads', 'writes'] as const;
+
+const partitionTrack = (partitionId: number, metric: number): string => `p${partitionId}/${METRICS[metric]}`;
+
+/**
+ * Loads of partitions and nodes over time: this node's own, sampled every ten seconds whether or not somebody looks, and those of the
+ * peers as they send them while somebody does. A partition's load is what its leader measured; where nobody led, it is not known.
+ */
+export class LoadRecorder {
+  private readonly own = new LoadTracks();
+  private readonly peers = new Map<number, LoadTracks>();
+  private readonly sent = new Map<number, { readonly atMs: number; readonly last: number }>();
+  private before: Sample | undefined;
+  private readonly clock: Clock;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  /** Closes the column that ends about now. */
+  sample(facts: NodeFacts): void {
+    const nowMs = this.clock.monotonicMs();
+    const { before } = this;
+    const now = sampleOf(facts, nowMs);
+    this.before = now;
+    const seconds = before?.boot === now.boot ? (nowMs - before.atMs) / 1000 : 0;
+    // Longer than a column and a half: the process slept, and the mean over the pause would be nobody's load.
+    if (before === undefined || seconds < 1 || seconds > (COLUMN_MS / 1000) * 1.5) return;
+    const values = new Map<string, number | null>();
+    let reads = 0;
+    let writes = 0;
+    for (const [id, counts] of now.led) {
+      const from = before.led.get(id);
+      if (from === undefined) continue;
+      const rates = counts.map((count, i) => (count < (from[i] ?? 0) ? null : (count - (from[i] ?? 0)) / seconds));
+      rates.forEach((rate, i) => {
+        values.set(partitionTrack(id, i), rate);
+      });
+      reads += rates[0] ?? 0;
+      writes += rates[1] ?? 0;
+    }
+    const gauge = (name: string, scale = 1): number | null => {
+      const value = facts.gauges[name];
+      return value === undefined ? null : value * scale;
+    };
+    const vitals = [gauge(Gauge.cpu, 100), gauge(Gauge.fsyncP99), gauge(Gauge.eventLoopP99), reads, writes];
+    VITALS.forEach((name, i) => {
+      values.set(name, vitals[i] ?? null);
+    });
+    this.own.append(Math.round(this.clock.wallMs() / COLUMN_MS) - 1, values);
+  }
+
+  /** Milliseconds until the next column ends. */
+  untilNextMs(): number {
+    return COLUMN_MS - (this.clock.wallMs() % COLUMN_MS);
+  }
+
+  // ---- between nodes --------------------------------------------------------------------------------------------------------------
+
+  /** For a peer that asks, again and again: everything at first, then what has come since. */
+  shareWith(nodeId: number): SentTracks | undefined {
+    const atMs = this.clock.monotonicMs();
+    const known = this.sent.get(nodeId);
+    const goesOn = known !== undefined && atMs - known.atMs < ASKS_AGAIN_WITHIN_MS;
+    this.sent.set(nodeId, { atMs, last: this.own.last });
+    return this.own.send(goesOn ? known.last : 0);
+  }
+
+  /** What a process measured before it was started again stays true. */
+  take(nodeId: number, sent: SentTracks): void {
+    const tracks = this.peers.get(nodeId) ?? new LoadTracks();
+    this.peers.set(nodeId, tracks);
+    tracks.receive(sent);
+  }
+
+  // ---- for browsers ---------------------------------------------------------------------------------------------------------------
+
+  /** Changes whenever there is something new to show. */
+  get version(): number {
+    let sum = this.own.version;
+    for (const tracks of this.peers.values()) sum += tracks.version;
+    return sum;
+  }
+
+  private sources(self: number): readonly (readonly [nodeId: number, tracks: LoadTracks])[] {
+    return [[self, this.own], ...this.peers];
+  }
+
+  /** One row a column, with a cell for each partition; `partitionId`: of that one only. */
+  heat(self: number, step: LoadStep, partitionId: number | undefined): readonly KeyedRow[] {
+    const all = this.sources(self).map(([, tracks]) => tracks);
+    const newest = Math.max(...all.map(tracks => tracks.newest(step)));
+    const ids = partitionId === undefined ? this.partitionsIn(all, step, newest) : [partitionId];
+    const rows: KeyedRow[] = [];
+    for (let column = newest - LOAD_STEPS[step] + 1; column <= newest; column++) {
+      const cells = METRICS.map((_, metric) => cellsOf(all, ids, metric, step, column));
+      if (cells.every(each => each.every(cell => cell === NOT_KNOWN))) continue;
+      const [reads, writes, entries] = cells.map(each => Buffer.from(each).toString('base64')) as [string, string, string];
+      const row: HeatRow = {
+        atMs: column * step * 1000,
+        stepMs: step * 1000,
+        partitions: rangesOf(ids),
+        reads,
+        writes,
+        entries,
+        source: self,
+      };
+      rows.push({ k: String(row.atMs), v: row as unknown as RowValue });
+    }
+    return rows;
+  }
+
+  private partitionsIn(all: readonly LoadTracks[], step: LoadStep, newest: number): readonly number[] {
+    const ids = new Set<number>();
+    for (const tracks of all) {
+      for (const name of tracks.names) {
+        const id = /^p(\d+)\/reads$/.exec(name)?.[1];
+        if (id !== undefined) ids.add(Number(id));
+      }
+    }
+    const ascending = [...ids].sort((a, b) => a - b);
+    if (ascending.length <= MAX_HEAT_ROWS) return ascending;
+    const busy = new Map(ascending.map(id => [id, busyness(all, id, step, newest)]));
+    const busiest = [...ascending].sort((a, b) => (busy.get(b) ?? 0) - (busy.get(a) ?? 0)).slice(0, MAX_HEAT_ROWS);
+    return busiest.sort((a, b) => a - b);
+  }
+
+  vitals(self: number, step: LoadStep): readonly KeyedRow[] {
+    return this.sources(self).map(([nodeId, tracks]) => {
+      const newest = tracks.newest(step);
+      const cells = (name: string): string =>
+        Buffer.from(
+          Array.from({ length: LOAD_STEPS[step] }, (_, i) => tracks.cell(name, step, newest - LOAD_STEPS[step] + 1 + i)),
+        ).toString('base64');
+      const [cpu, logP99Ms, eventLoopP99Ms, reads, writes] = VITALS.map(cells) as [string, string, string, string, string];
+      const endMs = (newest + 1) * step * 1000;
+      const row: VitalsRow = { nodeId, stepMs: step * 1000, endMs, cpu, logP99Ms, eventLoopP99Ms, reads, writes, source: nodeId };
+      return { k: String(nodeId), v: row as unknown as RowValue };
+    });
+  }
+}
+
+function sampleOf(facts: NodeFacts, atMs: number): Sample {
+  const led = new Map<number, readonly [number, number, number]>();
+  for (const p of facts.partitions) if (p.role === 'leader') led.set(p.partitionId, [p.reads, p.writes, p.commitIndex]);
+  return { boot: facts.boot, atMs, led };
+}
+
+/** The leader's cell: where two nodes led within one column, the larger one. */
+function cellsOf(
+  all: readonly LoadTracks[],
+  ids: readonly number[],
+  metric: number,
+  step: LoadStep,
+  column: number,
+): readonly number[] {
+  return ids.map(id => {
+    let found = NOT_KNOWN;
+    for (const tracks of all) {
+      const cell = tracks.cell(partitionTrack(id, metric), step, column);
+      if (cell !== NOT_KNOWN && (found === NOT_KNOWN || cell > found)) found = cell;
+    }
+    return found;
+  });
+}
+
+/** Of the latest columns. */
+function busyness(all: readonly LoadTracks[], id: number, step: LoadStep, newest: number): number {
+  let sum = 0;
+  for (let i = 0; i < 30; i++) {
+    for (const metric of [0, 1]) {
+      const [cell = NOT_KNOWN] = cellsOf(all, [id], metric, step, newest - i);
+      sum += cell === NOT_KNOWN ? 0 : cell;
+    }
+  }
+  return sum;
+}
+
+/** `0-31,40` */
+function rangesOf(ascending: readonly number[]): string {
+  const parts: string[] = [];
+  for (let i = 0; i < ascending.length; ) {
+    let end = i;
+    while (ascending[end + 1] === (ascending[end] as number) + 1) end++;
+    parts.push(end === i ? String(ascending[i]) : `${ascending[i]}-${ascending[end]}`);
+    i = end + 1;
+  }
+  return parts.join(',');
+}

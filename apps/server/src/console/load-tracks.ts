@@ -1,0 +1,145 @@
+import { NOT_KNOWN, ofCell, toCell } from '@kahuna/console/heat-scale';
+
+/** Width of a column in seconds, and how many of each are kept: one hour, twelve hours (console §5.9). */
+export const LOAD_STEPS = { 10: 360, 60: 720 } as const;
+export type LoadStep = keyof typeof LOAD_STEPS;
+const FINE = 10;
+const COARSE = 60;
+/** Tracks of one node, at most: with a kilobyte each what is kept stays within 4 MiB. */
+const MAX_TRACKS = 4_000;
+/** Tracks that go to a peer at once: those that say something, at most so many. */
+const MAX_SENT = 480;
+
+/** One measured thing over time: a ring of cells for each step. Columns are numbered from the epoch. */
+type Track = Readonly<Record<LoadStep, Uint8Array>>;
+
+/** As it goes from node to node. */
+export interface SentTracks {
+  /** Newest column of ten seconds. */
+  readonly last: number;
+  /** By the name of the track: cells up to `last`, as base64. */
+  readonly fine: Readonly<Record<string, string>>;
+  /** Likewise of minutes, up to the last whole one; absent: only the newest fine columns are sent. */
+  readonly coarse?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Loads over time of one node. Always kept, so that the past is there when somebody looks (console §4.1); a cell takes a byte, and
+ * what was not measured is not known.
+ */
+export class LoadTracks {
+  private readonly tracks = new Map<string, Track>();
+  /** Newest column of ten seconds; 0: none. */
+  last = 0;
+  /** Grows with every change. */
+  version = 0;
+
+  /** The next column, of ten seconds: what is not among `values` is not known in it. */
+  append(column: number, values: ReadonlyMap<string, number | null>): void {
+    if (column <= this.last) return;
+    this.advance(column);
+    for (const [name, value] of values) this.put(name, column, toCell(value));
+    this.closeMinute(column);
+    this.version++;
+  }
+
+  /** Cell of a column of the step; not known where there is none. */
+  cell(name: string, step: LoadStep, column: number): number {
+    const newest = this.newest(step);
+    if (column > newest || column <= newest - LOAD_STEPS[step]) return NOT_KNOWN;
+    return this.tracks.get(name)?.[step][column % LOAD_STEPS[step]] ?? NOT_KNOWN;
+  }
+
+  /** Newest column of the step that is whole. */
+  newest(step: LoadStep): number {
+    return step === FINE ? this.last : Math.floor((this.last + 1) / (COARSE / FINE)) - 1;
+  }
+
+  get names(): Iterable<string> {
+    return this.tracks.keys();
+  }
+
+  /** What a peer lacks that has everything up to `from`; undefined: nothing is newer. `from` 0: everything. */
+  send(from: number): SentTracks | undefined {
+    if (this.last <= from || this.last === 0) return undefined;
+    const names = [...this.tracks.keys()].slice(0, MAX_SENT);
+    const fine = this.pack(names, FINE, from === 0 ? LOAD_STEPS[FINE] : this.last - from);
+    return from === 0
+      ? { last: this.last, fine, coarse: this.pack(names, COARSE, LOAD_STEPS[COARSE]) }
+      : { last: this.last, fine };
+  }
+
+  /** Takes over what a peer sent; what is known already and not sent again stays. */
+  receive({ last, fine, coarse }: SentTracks): void {
+    if (!Number.isSafeInteger(last) || last < this.last) return;
+    const before = Math.max(this.last, last - LOAD_STEPS[FINE]);
+    this.advance(last);
+    for (const [name, text] of Object.entries(fine)) this.unpack(name, FINE, last, text);
+    for (const [name, text] of Object.entries(coarse ?? {})) this.unpack(name, COARSE, this.newest(COARSE), text);
+    for (let column = before + 1; column <= last; column++) this.closeMinute(column);
+    this.version++;
+  }
+
+  private pack(names: readonly string[], step: LoadStep, columns: number): Record<string, string> {
+    const count = Math.min(columns, LOAD_STEPS[step]);
+    const newest = this.newest(step);
+    const packed: Record<string, string> = {};
+    for (const name of names) {
+      const cells = Buffer.from(Array.from({ length: count }, (_, i) => this.cell(name, step, newest - count + 1 + i)));
+      const begins = cells.findIndex(cell => cell !== NOT_KNOWN);
+      if (begins >= 0) packed[name] = cells.subarray(begins).toString('base64');
+    }
+    return packed;
+  }
+
+  private unpack(name: string, step: LoadStep, newest: number, text: string): void {
+    const cells = Buffer.from(text, 'base64').subarray(-LOAD_STEPS[step]);
+    cells.forEach((cell, i) => {
+      this.put(name, newest - cells.length + 1 + i, cell, step);
+    });
+  }
+
+  private put(name: string, column: number, cell: number, step: LoadStep = FINE): void {
+    let track = this.tracks.get(name);
+    if (track === undefined) {
+      if (this.tracks.size >= MAX_TRACKS) return;
+      track = {
+        [FINE]: new Uint8Array(LOAD_STEPS[FINE]).fill(NOT_KNOWN),
+        [COARSE]: new Uint8Array(LOAD_STEPS[COARSE]).fill(NOT_KNOWN),
+      };
+      this.tracks.set(name, track);
+    }
+    track[step][column % LOAD_STEPS[step]] = cell;
+  }
+
+  /** Columns that were skipped are not known, and the ring shows no old ones in their place. */
+  private advance(column: number): void {
+    const minutes = this.newest(COARSE);
+    const skipped = Math.min(column - this.last, LOAD_STEPS[FINE]);
+    for (const track of this.tracks.values()) {
+      for (let i = 0; i < skipped; i++) track[FINE][(column - i) % LOAD_STEPS[FINE]] = NOT_KNOWN;
+    }
+    this.last = column;
+    const passed = Math.min(this.newest(COARSE) - minutes, LOAD_STEPS[COARSE]);
+    for (const track of this.tracks.values()) {
+      for (let i = 0; i < passed; i++) track[COARSE][(this.newest(COARSE) - i) % LOAD_STEPS[COARSE]] = NOT_KNOWN;
+    }
+  }
+
+  /** The minute that ends with this column: the mean of what is known of it. */
+  private closeMinute(column: number): void {
+    const inMinute = COARSE / FINE;
+    if ((column + 1) % inMinute !== 0) return;
+    const minute = (column + 1) / inMinute - 1;
+    for (const [name, track] of this.tracks) {
+      const slot = minute % LOAD_STEPS[COARSE];
+      if (track[COARSE][slot] !== NOT_KNOWN) continue;
+      const known: number[] = [];
+      for (let i = 0; i < inMinute; i++) {
+        const rate = ofCell(this.cell(name, FINE, column - i));
+        if (rate !== null) known.push(rate);
+      }
+      if (known.length > 0) track[COARSE][slot] = toCell(known.reduce((a, b) => a + b, 0) / known.length);
+    }
+  }
+}
