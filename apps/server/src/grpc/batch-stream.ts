@@ -20,6 +20,11 @@ const MAX_IN_FLIGHT = 4096;
 const MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 /** Answers that wait for the client to read, from which on the stream is not read. Bytes. */
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
+/**
+ * A client may ask for much with few bytes, and not read. Values that wait beyond this are refused instead, which for a read is as good as
+ * not to have been asked. Bytes.
+ */
+export const MAX_WAITING_BYTES = 256 * 1024 * 1024;
 /** The official client gives a request up after 30 s: whatever is not decided by then is answered MustRetry before. Milliseconds. */
 export const REQUEST_DEADLINE_MS = 25_000;
 
@@ -104,6 +109,9 @@ export abstract class BatchStream implements ResultSink {
   private unsentBytes = 0;
   /** Answers with values that are encoded only when there is room: until then they cost a reference, not a copy. */
   private deferred: DeferredAnswer[] = [];
+  /** Their values, each counted once however many wait for it: that of a key which everybody reads is in memory once. */
+  private readonly deferredValues = new Map<Uint8Array, number>();
+  private deferredBytes = 0;
   private flushScheduled = false;
   private writing = false;
 
@@ -247,7 +255,8 @@ export abstract class BatchStream implements ResultSink {
   ): void {
     if (this.ended) return;
     if (result.value !== null && this.unsentBytes > MAX_UNSENT_BYTES) {
-      this.deferred.push({ type, requestId, result, elapsedMs, exactRevision });
+      if (this.retainValue(result.value)) this.deferred.push({ type, requestId, result, elapsedMs, exactRevision });
+      else this.answer(type, requestId, refusal(ResponseType.MustRetry), elapsedMs, undefined);
       return;
     }
     const frames = this.frames();
@@ -257,12 +266,39 @@ export abstract class BatchStream implements ResultSink {
     this.answered(result.value === null ? 0 : result.value.length);
   }
 
+  /** So much more may wait for the client to read. */
+  protected mayWait(bytes: number): boolean {
+    return this.unsentBytes + this.deferredBytes + bytes <= MAX_WAITING_BYTES;
+  }
+
+  /** False where there is no room for it. */
+  private retainValue(value: Uint8Array): boolean {
+    const count = this.deferredValues.get(value) ?? 0;
+    if (count === 0) {
+      if (!this.mayWait(value.length)) return false;
+      this.deferredBytes += value.length;
+    }
+    this.deferredValues.set(value, count + 1);
+    return true;
+  }
+
+  private releaseValue(value: Uint8Array): void {
+    const count = this.deferredValues.get(value) ?? 0;
+    if (count > 1) {
+      this.deferredValues.set(value, count - 1);
+      return;
+    }
+    this.deferredValues.delete(value);
+    this.deferredBytes -= value.length;
+  }
+
   /** The client has read on: what waited for room is encoded as far as there is some. */
   private encodeDeferred(): void {
     if (this.deferred.length === 0) return;
     let next = 0;
     for (; next < this.deferred.length && this.unsentBytes <= MAX_UNSENT_BYTES; next++) {
       const { type, requestId, result, elapsedMs, exactRevision } = this.deferred[next] as DeferredAnswer;
+      if (result.value !== null) this.releaseValue(result.value);
       this.answer(type, requestId, result, elapsedMs, exactRevision);
     }
     this.deferred.splice(0, next);
@@ -383,6 +419,7 @@ export abstract class BatchStream implements ResultSink {
     this.ended = true;
     this.collecting = undefined;
     this.deferred = [];
+    this.deferredValues.clear();
     this.onEnd(this);
   }
 }

@@ -122,7 +122,9 @@ export class KeyValueStream extends BatchStream {
     const kind = type === BatchType.TRY_GET_BY_BUCKET ? 'bucket' : 'prefix';
     const respond = (answer: ScanAnswer): void => {
       const tooLarge = encodeScan(kind, scanRefusal(ResponseType.Errored));
-      this.answerEncoded(type, requestId, encodeScan(kind, answer), tooLarge);
+      const encoded = encodeScan(kind, answer);
+      const fits = this.mayWait(encoded.length);
+      this.answerEncoded(type, requestId, fits ? encoded : encodeScan(kind, scanRefusal(ResponseType.MustRetry)), tooLarge);
     };
     if (payload === undefined) {
       respond(scanRefusal(ResponseType.InvalidInput));
