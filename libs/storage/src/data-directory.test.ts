@@ -126,6 +126,9 @@ describe('data directory', () => {
       /state directory .*a-file\/x\/v1 is not writable: ENOTDIR/,
     );
     await expect(openDataDirectory({ ...options, walPath: join(file, 'y') })).rejects.toThrow(/log directory .* is not writable/);
+    await expect(openDataDirectory({ ...options, statePath: '/proc/nowhere/x' })).rejects.toThrow(
+      /state directory \/proc\/nowhere\/x\/v1 is not writable: ENOENT/,
+    );
     await openAndClose(); // the state's lock was given back
   });
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { DirectoryLockedError, lockDirectory } from './directory-lock.ts';
 import { syncDirectory } from './segment-files.ts';
 
@@ -146,12 +146,37 @@ function memoryDirectory({ nodeId, derivedNodeId, partitions }: DataDirectoryOpt
 
 async function enter(what: string, directory: string): Promise<() => Promise<void>> {
   try {
-    await mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     return await lockDirectory(directory);
   } catch (error) {
     if (error instanceof DirectoryLockedError)
       throw new DataDirectoryError(`${what} directory ${error.message}`, { cause: error });
     throw new DataDirectoryError(`${what} directory ${directory} is not writable: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/**
+ * With the directories above it that are missing. Not by mkdir's own `recursive`, which tries for ever where a parent exists and says
+ * that it does not, as /proc does.
+ */
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(directory)).isDirectory()) return;
+    if (code !== 'ENOENT' || (await isThere(dirname(directory)))) throw error;
+    await makeDirectory(dirname(directory));
+    await makeDirectory(directory);
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false; // whatever is wrong with it shows when it is made
   }
 }
 
