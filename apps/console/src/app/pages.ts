@@ -1,5 +1,6 @@
 import {
   IconAffiliate,
+  IconFlame,
   IconGauge,
   IconHistory,
   IconKey,
@@ -15,6 +16,7 @@ import {
 export const PAGES = [
   { to: '/', label: 'Overview', icon: IconGauge, key: 'o' },
   { to: '/map', label: 'Map', icon: IconLayoutGrid, key: 'm' },
+  { to: '/heat', label: 'Heat', icon: IconFlame, key: 'h' },
   { to: '/keys', label: 'Keys', icon: IconKey, key: 'k' },
   { to: '/locks', label: 'Locks', icon: IconLock, key: 'l' },
   { to: '/sequences', label: 'Sequences', icon: IconListNumbers, key: 's' },

@@ -3,11 +3,13 @@ import { OverviewPage } from '../features/overview/overview-page.tsx';
 import { NotFoundPage } from './not-found-page.tsx';
 import {
   validateEvents,
+  validateHeat,
   validateKeys,
   validateLocks,
   validateMap,
   validateOperations,
   validateOverview,
+  validatePartition,
   validatePartitions,
   validateSequences,
 } from './search.ts';
@@ -27,6 +29,13 @@ const map = createRoute({
   path: '/map',
   component: lazyRouteComponent(() => import('../features/map/map-page.tsx'), 'MapPage'),
   validateSearch: validateMap,
+});
+
+const heat = createRoute({
+  getParentRoute: () => root,
+  path: '/heat',
+  component: lazyRouteComponent(() => import('../features/heat/heat-page.tsx'), 'HeatPage'),
+  validateSearch: validateHeat,
 });
 
 const keys = createRoute({
@@ -65,6 +74,7 @@ const partition = createRoute({
   getParentRoute: () => root,
   path: '/partitions/$id',
   component: lazyRouteComponent(() => import('../features/partitions/partition-page.tsx'), 'PartitionPage'),
+  validateSearch: validatePartition,
 });
 
 const nodes = createRoute({
@@ -110,6 +120,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     overview,
     map,
+    heat,
     keys.addChildren([key]),
     locks.addChildren([lock]),
     sequences.addChildren([sequence]),

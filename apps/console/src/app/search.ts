@@ -19,7 +19,8 @@ type RawSearch = Readonly<
       | 'asOf'
       | 'tab'
       | 'state'
-      | 'show',
+      | 'show'
+      | 'metric',
       unknown
     >
   >
@@ -102,6 +103,29 @@ export function validateMap(search: RawSearch): MapSearch {
     problems: search.problems === true,
     table: search.table === true,
   }) as MapSearch;
+}
+
+export interface HeatSearch {
+  /** Absent: writes. */
+  readonly metric?: 'reads' | 'entries';
+  /** Absent: an hour. */
+  readonly window?: '12h';
+}
+
+export interface PartitionSearch {
+  /** Of the charts; absent: an hour. */
+  readonly window?: '12h';
+}
+
+export function validatePartition(search: RawSearch): PartitionSearch {
+  return compact({ window: search.window === '12h' ? search.window : undefined }) as PartitionSearch;
+}
+
+export function validateHeat(search: RawSearch): HeatSearch {
+  return compact({
+    metric: search.metric === 'reads' || search.metric === 'entries' ? search.metric : undefined,
+    window: search.window === '12h' ? search.window : undefined,
+  }) as HeatSearch;
 }
 
 export function validateEvents(search: RawSearch): EventsSearch {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { PartitionRow } from '../../protocol/messages.ts';
-import { pointsOf, summary } from '../overview/series-model.ts';
+import { summary } from '../../ui/line-model.ts';
+import { pointsOf } from '../overview/series-model.ts';
 import { matchesText, maxLag, sorted } from '../partitions/columns.ts';
 import { cellOf, groupsOf, hasProblem, heatStep, lagStep } from './cell-model.ts';
 

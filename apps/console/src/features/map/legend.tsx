@@ -64,7 +64,7 @@ function Leaders() {
   );
 }
 
-function Scale({ labels, what }: { labels: readonly string[]; what: string }) {
+export function Scale({ labels, what }: { labels: readonly string[]; what: string }) {
   return (
     <>
       {labels.map((label, step) =>

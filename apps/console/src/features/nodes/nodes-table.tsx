@@ -17,6 +17,7 @@ import { StaleNote } from '../../ui/ages.tsx';
 import { Delta } from '../../ui/delta.tsx';
 import { Mark, type Tone } from '../../ui/marks.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
+import { useVitalLines, type VitalLines, WithLine } from './vital-lines.tsx';
 
 export const NODE_TONE: Readonly<Record<NodeState, Tone>> = {
   self: 'good',
@@ -39,9 +40,10 @@ export function NodesTable({ wide = false }: { wide?: boolean }) {
   const feed = useFeed('nodes');
   const keys = useKeys(feed);
   const most = Math.max(1, ...useRows(feed).map(n => n.leads ?? 0));
+  const lines = useVitalLines();
   if (usePhase(feed) === 'loading') return <Waiting height={120} what="the nodes" />;
   return (
-    <div className="scroll-x">
+    <div className="scroll-x nodes-box">
       <table className="grid nodes" aria-label="Nodes">
         <thead>
           <tr>
@@ -86,7 +88,7 @@ export function NodesTable({ wide = false }: { wide?: boolean }) {
         </thead>
         <tbody>
           {keys.map(key => (
-            <NodeLine key={key} feed={feed} nodeKey={key} most={most} wide={wide} />
+            <NodeLine key={key} feed={feed} nodeKey={key} most={most} wide={wide} lines={lines} />
           ))}
         </tbody>
       </table>
@@ -99,9 +101,11 @@ interface LineProps {
   readonly nodeKey: string;
   readonly most: number;
   readonly wide: boolean;
+  /** The hour behind the numbers. */
+  readonly lines: VitalLines;
 }
 
-function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
+function NodeLine({ feed, nodeKey, most, wide, lines }: LineProps) {
   const node = useRow(feed, nodeKey);
   const then = useMarked(feed)?.get(nodeKey);
   const freshness = useFreshness(Number(nodeKey));
@@ -138,25 +142,39 @@ function NodeLine({ feed, nodeKey, most, wide }: LineProps) {
       </td>
       <td className="num">{integer(node.hosts)}</td>
       <td className="num">
-        <Delta now={node.traffic.readsPerSec} then={then?.traffic.readsPerSec} />
-        {shown(rate(node.traffic.readsPerSec))}
+        <WithLine lines={lines} nodeId={node.nodeId} vital="reads">
+          <Delta now={node.traffic.readsPerSec} then={then?.traffic.readsPerSec} />
+          {shown(rate(node.traffic.readsPerSec))}
+        </WithLine>
       </td>
       <td className="num">
-        <Delta now={node.traffic.writesPerSec} then={then?.traffic.writesPerSec} />
-        {shown(rate(node.traffic.writesPerSec))}
+        <WithLine lines={lines} nodeId={node.nodeId} vital="writes">
+          <Delta now={node.traffic.writesPerSec} then={then?.traffic.writesPerSec} />
+          {shown(rate(node.traffic.writesPerSec))}
+        </WithLine>
       </td>
       {wide && (
         <>
-          <td className="num">{shown(percent(node.cpu))}</td>
+          <td className="num">
+            <WithLine lines={lines} nodeId={node.nodeId} vital="cpu">
+              {shown(percent(node.cpu))}
+            </WithLine>
+          </td>
           <td className="num">
             <Delta now={node.rssBytes} then={then?.rssBytes} format={bytes} />
             {shown(bytes(node.rssBytes))}
           </td>
-          <td className="num">{shown(millis(node.eventLoopP99Ms))}</td>
+          <td className="num">
+            <WithLine lines={lines} nodeId={node.nodeId} vital="eventLoopP99Ms">
+              {shown(millis(node.eventLoopP99Ms))}
+            </WithLine>
+          </td>
         </>
       )}
       <td className="num" title="time until a batch is durable in the log, p99 of the last 10 s">
-        {shown(millis(node.disk.fsyncP99Ms))}
+        <WithLine lines={lines} nodeId={node.nodeId} vital="logP99Ms">
+          {shown(millis(node.disk.fsyncP99Ms))}
+        </WithLine>
       </td>
       <td className="num" title="difference to the clock of the node you are on">
         {shown(signedMillis(node.clock.offsetMs))}

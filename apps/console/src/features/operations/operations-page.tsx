@@ -6,7 +6,7 @@ import type { OperationsSearch } from '../../app/search.ts';
 import { subjectToPath } from '../../app/subject.ts';
 import { millis, plural } from '../../format/numbers.ts';
 import { duration } from '../../format/time.ts';
-import { useConnection, useFeed, usePhase, useRow, useRows } from '../../live/use-live.ts';
+import { useConnection, useFeed, useFreshness, usePhase, useRow, useRows } from '../../live/use-live.ts';
 import { OPERATION_TITLE } from '../../operations/kinds.ts';
 import { Progress, StateWord } from '../../operations/operation-state.tsx';
 import { StopButton } from '../../operations/stop-button.tsx';
@@ -14,7 +14,9 @@ import type { OperationReport } from '../../protocol/messages.ts';
 import { Instant, Since } from '../../ui/ages.tsx';
 import { Mark } from '../../ui/marks.tsx';
 import { Panel } from '../../ui/panel.tsx';
+import { useFlash } from '../../ui/use-flash.ts';
 import { Waiting } from '../../ui/waiting.tsx';
+import { useNodeName } from '../nodes/use-node-name.ts';
 
 const route = getRouteApi('/operations');
 
@@ -72,7 +74,7 @@ export function OperationsPage() {
         <Panel
           title={phase === 'ready' ? plural(shown.length, 'operation') : 'Operations'}
           className="named-list"
-          aside={<span className="muted small">started through {node} and remembered by it while it runs</span>}
+          aside={<span className="muted small">of all nodes; each remembers what was started through it, while it runs</span>}
         >
           {phase === 'loading' ? (
             <Waiting height={240} what="the operations" />
@@ -80,8 +82,8 @@ export function OperationsPage() {
             <OperationsTable rows={shown} chosen={chosen} />
           ) : all.length === 0 ? (
             <p className="note">
-              Nothing was started through {node} since it runs. What is written, deleted or released in this console is listed
-              here.
+              Nothing was started since the nodes run. What is written, deleted or released in this console is listed here,
+              through whichever node.
             </p>
           ) : (
             <p className="note">
@@ -115,6 +117,9 @@ function OperationsTable({ rows, chosen }: { rows: readonly OperationReport[]; c
             <th scope="col" className="num opt">
               took
             </th>
+            <th scope="col" className="opt">
+              node
+            </th>
             <th scope="col" className="opt2">
               from
             </th>
@@ -122,33 +127,43 @@ function OperationsTable({ rows, chosen }: { rows: readonly OperationReport[]; c
         </thead>
         <tbody>
           {rows.map(row => (
-            <tr key={row.operationId} aria-selected={row.operationId === chosen} aria-label={`operation ${row.operationId}`}>
-              <th scope="row">
-                <Link
-                  to="/operations/$"
-                  params={{ _splat: row.operationId }}
-                  search={old => old}
-                  data-row
-                  aria-current={row.operationId === chosen ? 'true' : undefined}
-                >
-                  {OPERATION_TITLE[row.kind]} <span className="mono key-name">{row.subject}</span>
-                </Link>
-              </th>
-              <td className="nowrap">
-                <StateWord report={row} /> {row.state === 'running' && <Progress report={row} />}
-              </td>
-              <td className="num">
-                <Instant ms={row.startedMs} />
-              </td>
-              <td className="num opt">
-                {row.endedMs === null ? <Since ms={row.startedMs} /> : took(row.endedMs - row.startedMs)}
-              </td>
-              <td className="mono opt2">{row.from}</td>
-            </tr>
+            <OperationLine key={row.operationId} row={row} chosen={row.operationId === chosen} />
           ))}
         </tbody>
       </table>
     </section>
+  );
+}
+
+function OperationLine({ row, chosen }: { row: OperationReport; chosen: boolean }) {
+  const node = useNodeName(row.source);
+  const freshness = useFreshness(row.source);
+  const flash = useFlash(`${row.state} ${row.outcome}`);
+  return (
+    <tr data-flash={flash} data-stale={freshness.level} aria-selected={chosen} aria-label={`operation ${row.operationId}`}>
+      <th scope="row">
+        <Link
+          to="/operations/$"
+          params={{ _splat: row.operationId }}
+          search={old => old}
+          data-row
+          aria-current={chosen ? 'true' : undefined}
+        >
+          {OPERATION_TITLE[row.kind]} <span className="mono key-name">{row.subject}</span>
+        </Link>
+      </th>
+      <td className="nowrap">
+        <StateWord report={row} /> {row.state === 'running' && <Progress report={row} />}
+      </td>
+      <td className="num">
+        <Instant ms={row.startedMs} />
+      </td>
+      <td className="num opt">
+        <Took row={row} />
+      </td>
+      <td className="opt">{node}</td>
+      <td className="mono opt2">{row.from}</td>
+    </tr>
   );
 }
 
@@ -175,8 +190,8 @@ function OperationPanel({ id, node, onClose }: { id: string; node: string; onClo
         <Waiting height={160} what={id} />
       ) : (
         <p className="note">
-          {node} does not remember an operation {id}: another node ran it, or {node} was started again since. Look at what it was
-          about to see what became of it.
+          No node that {node} hears remembers an operation {id}: the one that ran it was started again since, or is silent. Look
+          at what it was about to see what became of it.
         </p>
       )}
     </Panel>
@@ -184,6 +199,7 @@ function OperationPanel({ id, node, onClose }: { id: string; node: string; onClo
 }
 
 function Operation({ row }: { row: OperationReport }) {
+  const node = useNodeName(row.source);
   return (
     <>
       <dl className="facts">
@@ -216,8 +232,12 @@ function Operation({ row }: { row: OperationReport }) {
         <dd>
           <Instant ms={row.startedMs} /> <span className="muted">from {row.from}</span>
         </dd>
-        <dt>{row.endedMs === null ? 'running for' : 'took'}</dt>
-        <dd>{row.endedMs === null ? <Since ms={row.startedMs} /> : took(row.endedMs - row.startedMs)}</dd>
+        <dt>node</dt>
+        <dd>{node}</dd>
+        <dt>{row.state === 'running' ? 'running for' : 'took'}</dt>
+        <dd>
+          <Took row={row} />
+        </dd>
       </dl>
       {row.text !== null && <p className="note">{row.text}</p>}
       {row.checks.length > 0 && (
@@ -272,6 +292,10 @@ function Subject({ row: { kind, subject, durability } }: { row: OperationReport 
   );
 }
 
-function took(ms: number): string {
-  return ms < 1000 ? millis(ms) : duration(ms);
+/** Not known of one whose node was started again meanwhile. */
+function Took({ row: { state, startedMs, endedMs } }: { row: OperationReport }) {
+  if (state === 'running') return <Since ms={startedMs} />;
+  if (endedMs === null) return <>–</>;
+  const ms = endedMs - startedMs;
+  return <>{ms < 1000 ? millis(ms) : duration(ms)}</>;
 }

@@ -1,5 +1,6 @@
 import type { ChartWindow } from '../../app/search.ts';
 import type { SeriesItem } from '../../protocol/messages.ts';
+import type { Point } from '../../ui/line-model.ts';
 
 export const SPANS: Readonly<
   Record<ChartWindow, { readonly stepS: 1 | 10 | 60; readonly spanMs: number; readonly label: string }>
@@ -8,8 +9,6 @@ export const SPANS: Readonly<
   '1h': { stepS: 10, spanMs: 3_600_000, label: '1 h' },
   '24h': { stepS: 60, spanMs: 86_400_000, label: '24 h' },
 };
-
-export type Point = { readonly atMs: number } & Readonly<Record<string, number | null>>;
 
 /**
  * Points of the window. Where a bucket is missing nobody was looking: an empty point breaks the line there, so that the chart never
@@ -26,13 +25,4 @@ export function pointsOf(items: readonly SeriesItem[], window: ChartWindow, nowM
     before = item.atMs;
   }
   return points;
-}
-
-/** Largest and newest known value of a line, for the text that stands for the picture. */
-export function summary(
-  points: readonly Point[],
-  name: string,
-): { readonly newest: number | null; readonly most: number | null } {
-  const known = points.map(p => p[name]).filter((v): v is number => typeof v === 'number');
-  return { newest: known.at(-1) ?? null, most: known.length === 0 ? null : Math.max(...known) };
 }

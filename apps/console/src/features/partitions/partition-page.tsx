@@ -9,6 +9,8 @@ import { Mark } from '../../ui/marks.tsx';
 import { Panel } from '../../ui/panel.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
 import { EventList } from '../events/event-list.tsx';
+import { LoadCharts } from './load-charts.tsx';
+import { LogRuler } from './log-ruler.tsx';
 import { TransferLeader } from './transfer-leader.tsx';
 
 const route = getRouteApi('/partitions/$id');
@@ -34,6 +36,7 @@ export function PartitionPage() {
             <GroupCard row={row} />
             <LogCard row={row} />
           </div>
+          <LoadCharts partitionId={partitionId} />
           <ReplicasCard row={row} />
           <Panel title="History">
             <EventList filter={{ subject: [`partition/${id}`] }} limit={50} />
@@ -96,6 +99,7 @@ function GroupCard({ row }: { row: PartitionDetailRow }) {
 function LogCard({ row }: { row: PartitionDetailRow }) {
   return (
     <Panel title="Log">
+      <LogRuler row={row} />
       <dl className="facts">
         <dt>first entry kept</dt>
         <dd>{integer(row.firstIndex)}</dd>
