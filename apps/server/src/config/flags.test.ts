@@ -93,6 +93,12 @@ describe('syntax (operations §1.4)', () => {
       expect((error as Error).message).not.toContain('\n');
     }
   });
+
+  test('an option that is not there is named, with the one that may be meant', () => {
+    expect(() => parse('--http-port', '80')).toThrow('unknown option --http-port (did you mean --http-ports? --help lists all)');
+    expect(() => parse('--storage-paths=/data')).toThrow('unknown option --storage-paths (did you mean --storage');
+    expect(() => parse('--nonsense')).toThrow('unknown option --nonsense (--help lists all)');
+  });
 });
 
 describe('checks that compare options (operations §13.7)', () => {

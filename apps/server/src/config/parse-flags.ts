@@ -61,6 +61,13 @@ export function parseFlags(argv: readonly string[], environment: Environment): P
   return { kind: 'run', flags: { values: values as FlagValues, given } };
 }
 
+/** Of the options that begin alike, or of which one is the beginning of the other, the first; nothing if there is none. */
+function meant(spelling: string): string {
+  const alike = (known: string): boolean => known.startsWith(spelling) || spelling.startsWith(known);
+  const found = [...BY_SPELLING.keys()].find(known => known.startsWith('--') && spelling.length > 4 && alike(known));
+  return found === undefined ? '' : `did you mean ${found}? `;
+}
+
 /** Reads the option at `at` with its values; returns where the next one begins. */
 function takeFlag(argv: readonly string[], at: number, values: Record<string, unknown>, given: Set<FlagName>): number {
   const token = argv[at] as string;
@@ -68,7 +75,7 @@ function takeFlag(argv: readonly string[], at: number, values: Record<string, un
   const equals = token.indexOf('=');
   const spelling = equals === -1 ? token : token.slice(0, equals);
   const name = BY_SPELLING.get(spelling);
-  if (name === undefined) throw new FlagError(`unknown option ${spelling} (--help lists all)`);
+  if (name === undefined) throw new FlagError(`unknown option ${spelling} (${meant(spelling)}--help lists all)`);
   const spec = flagSpec(name);
   const inline = equals === -1 ? undefined : token.slice(equals + 1);
 

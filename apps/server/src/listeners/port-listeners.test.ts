@@ -140,6 +140,12 @@ describe('operations §1.1: what a port serves', () => {
     expect(refused).toEqual([`http1 on ${port}`]);
   });
 
+  test('an address that is not of this machine is the fault of --host', async () => {
+    const takers = { http: serveHttp2, http2: serveHttp2, grpc: serveHttp2, peer: serveHttp2 };
+    const elsewhere = new PortListeners(takers, { host: '192.0.2.1', tls: undefined, onRefused: () => undefined });
+    await expect(elsewhere.open([plan('http', await freePort())])).rejects.toThrow('--host is no address of this machine: ');
+  });
+
   test('a port in use is named with its option, and the others are closed again', async () => {
     const [taken, other] = [await freePort(), await freePort()];
     const holder = createServer().listen(taken, '127.0.0.1');

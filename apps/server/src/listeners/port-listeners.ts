@@ -129,5 +129,7 @@ export class PortListeners {
 function listenError(error: NodeJS.ErrnoException, { port, flag }: ListenerPlan): ListenError {
   if (error.code === 'EADDRINUSE') return new ListenError(`port ${port} is already in use (${flag})`);
   if (error.code === 'EACCES') return new ListenError(`no permission to listen on port ${port} (${flag})`);
+  if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND')
+    return new ListenError(`--host is no address of this machine: ${error.message}`);
   return new ListenError(`cannot listen on port ${port} (${flag}): ${error.message}`);
 }
