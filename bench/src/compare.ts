@@ -49,7 +49,9 @@ interface Round {
 }
 
 /** Messages after which the JIT has settled: a cold client uses twice the CPU per operation. */
-const WARM_UP_OPERATIONS = 20_000;
+const WARM_UP_MESSAGES = 20_000;
+/** Where several operations share a message, as many messages would take too long: so many operations in place of them. */
+const WARM_UP_OPERATIONS = 80_000;
 
 /**
  * Measures all contestants under all loads, interleaved: within a round each contestant has its turn under the same load, and the
@@ -113,7 +115,7 @@ async function warmUp(contestant: Contestant, process: LoadProcess, plan: Plan, 
   const seconds = plan.warmUpSeconds ?? 8;
   const together = Math.min(64, Math.max(...plan.workers));
   for (const operation of plan.operations) {
-    await process.run({ ...base, operation, workers: 1, operations: WARM_UP_OPERATIONS / 4, seconds });
+    await process.run({ ...base, operation, workers: 1, operations: WARM_UP_MESSAGES, seconds });
     await process.run({ ...base, operation, workers: together, operations: WARM_UP_OPERATIONS, seconds });
   }
   say(`warmed up: ${contestant.name}`);
