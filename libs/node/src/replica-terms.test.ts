@@ -10,7 +10,7 @@ import { emptyResult, PendingRequest, type RequestOrigin } from './request.ts';
 const PARTITION = 2;
 
 /** A replica whose group gives each proposal the next index of a term, both set by the test. */
-function scriptedLeader() {
+function scriptedLeader(boundMs = 1e6) {
   const log = { nextIndex: 1, term: 1, proposed: [] as Entry[] };
   const group = {
     get role() {
@@ -33,7 +33,7 @@ function scriptedLeader() {
     applyEmpty: () => undefined,
   } as unknown as PartitionMachine;
   const hlc = new HybridClock(1, { monotonicMs: () => 1, wallMs: () => 1000 });
-  hlc.boundDurable(1e6);
+  hlc.boundDurable(boundMs);
   const host = {
     hlc,
     meters: new Meters(),
@@ -80,4 +80,29 @@ test('R2: what was proposed in an earlier leadership and lost does not stand in 
   replica.pumpApply(1000);
   expect(told).toEqual(['1 lost', '2 lost', '3 lost', '5 done', '4 lost', '6 done', '7 done']);
   expect(replica.queuedItems).toBe(0);
+});
+
+test('invariant 13: what waits for the clock, while the disk owes it a bound, is bounded in number and bytes', () => {
+  const { log, replica } = scriptedLeader(500);
+  const refused: number[] = [];
+  const origin: RequestOrigin = {
+    answer: () => undefined,
+    refuse: (request, status) => {
+      request.done = true;
+      expect(status).toBe(ForwardStatus.Overloaded);
+      refused.push(request.number);
+    },
+  };
+  const ask = (number: number, bytes: number): void => {
+    const operation = { ...SET, value: new Uint8Array(bytes) };
+    replica.accept(new PendingRequest(operation, PARTITION, origin, undefined, 0, 1, 0, 1, 1, number, HLC_ZERO, false));
+    replica.proposeQueued();
+  };
+  // Three of 300,000 bytes fit into a million; of small ones a hundred in all.
+  for (let number = 1; number <= 5; number++) ask(number, 300_000);
+  expect(refused).toEqual([4, 5]);
+  for (let number = 6; number <= 110; number++) ask(number, 10);
+  expect(refused).toEqual([4, 5, ...Array.from({ length: 8 }, (_, i) => 103 + i)]);
+  expect(replica.queuedItems).toBe(100);
+  expect(log.proposed).toEqual([]);
 });

@@ -296,7 +296,11 @@ export class Replica {
 
   /** Proposes what has gathered. Refuses what is beyond the bounds, so that memory stays bounded and nobody waits in vain. */
   proposeQueued(): void {
-    if (this.queue.length === 0 || (this.mayServe && this.host.hlc.isHeldBack)) return;
+    if (this.queue.length === 0) return;
+    if (this.mayServe && this.host.hlc.isHeldBack) {
+      this.boundQueue();
+      return;
+    }
     const queue = this.queue;
     this.queue = [];
     this.locksAhead.queueTaken();
@@ -325,6 +329,26 @@ export class Replica {
       bytes += size;
     }
     if (batch.length > 0) this.propose(batch, bytes);
+  }
+
+  /** Nothing can be stamped as long as the disk owes the clock its bound: what waits for that is bounded like what is proposed. */
+  private boundQueue(): void {
+    const { maxQueuedItems, maxQueuedBytes } = this.host.limits;
+    let items = this.inFlightItems;
+    let bytes = this.queuedBytes;
+    const excess: PendingRequest[] = [];
+    this.queue = this.queue.filter(request => {
+      if (request.done) return false;
+      const size = requestBytes(request.operation);
+      const fits = items < maxQueuedItems && bytes + size <= maxQueuedBytes;
+      if (fits) {
+        items++;
+        bytes += size;
+      } else excess.push(request);
+      return fits;
+    });
+    this.host.meters.rejections.queue_full += excess.length;
+    for (const request of excess) request.refuse(ForwardStatus.Overloaded);
   }
 
   /**
