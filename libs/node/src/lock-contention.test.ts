@@ -68,3 +68,11 @@ describe('console:§6.7 contenders', () => {
     expect(told(contention, 3000, 'many/0')).toHaveLength(1);
   });
 });
+
+test('invariant 13: owners and names of any length are not kept', () => {
+  const contention = new LockContention();
+  const long = 'x'.repeat(1025);
+  contention.note(ask(long), 1000);
+  contention.note(ask('w', long), 1000);
+  expect([told(contention, 2000), told(contention, 2000, long)]).toEqual([[], []]);
+});

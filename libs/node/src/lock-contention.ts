@@ -3,6 +3,8 @@ import type { LockContender, LockOperation, LockRow } from '@kahuna/partition';
 /** Locks and owners of one lock that are remembered: the latest ones. */
 const MAX_LOCKS = 1000;
 const MAX_OWNERS = 20;
+/** What has a longer name or owner is not noted: what is shown to people must not cost what its clients choose. Characters, bytes. */
+export const MAX_NOTED_LENGTH = 1024;
 /** Asks are counted in slots of this length; two of them are told. Milliseconds. */
 const SLOT_MS = 30_000;
 
@@ -24,6 +26,7 @@ export class LockContention {
   private readonly locks = new Map<string, Map<string, Asking>>();
 
   note({ key, durability, owner }: LockOperation, nowMs: number): void {
+    if (key.length > MAX_NOTED_LENGTH || owner.length > MAX_NOTED_LENGTH) return;
     const name = nameOf(key, durability);
     const owners = this.locks.get(name) ?? new Map<string, Asking>();
     // Taken out and put in again: the first in the map is the one that was quiet for longest.

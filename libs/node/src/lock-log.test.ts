@@ -90,3 +90,15 @@ describe('console:6.7 what is noted of the grants of a lock', () => {
     expect(log.describe({ ...row, durability: Durability.Ephemeral }, 1).history).toBeUndefined();
   });
 });
+
+test('invariant 13: owners and names of any length are not kept', () => {
+  const log = new LockLog();
+  const long = 'x'.repeat(1025);
+  play(log, [
+    [1000, lock(long, 0, 5000)],
+    [2000, lock(undefined, 0, 0)],
+  ]);
+  expect(told(log)).toBeUndefined();
+  log.note(Durability.Persistent, long, undefined, lock('a', 0, 5000), stamp(3000));
+  expect(log.describe({ ...row, name: long }, 1).history).toBeUndefined();
+});

@@ -1,7 +1,8 @@
 import type { Hlc } from '@kahuna/base';
 import type { Durability, Lock, LockGrant, LockRow } from '@kahuna/partition';
+import { MAX_NOTED_LENGTH } from './lock-contention.ts';
 
-/** Locks remembered, and grants of each: the latest. With 200 bytes a grant that is 8 MB at most. */
+/** Locks remembered, and grants of each: the latest. With 200 bytes a grant that is 8 MB; with owners of the greatest length noted, 50 MB. */
 const MAX_LOCKS = 2_000;
 export const MAX_GRANTS = 20;
 /**
@@ -32,6 +33,7 @@ export class LockLog {
   private noted = 0;
 
   note(durability: Durability, name: string, before: Lock | undefined, after: Lock, stamp: Hlc): void {
+    if (name.length > MAX_NOTED_LENGTH || isLong(before) || isLong(after)) return;
     const second = Math.floor(stamp.l / 1000);
     if (second !== this.second) {
       this.second = second;
@@ -92,6 +94,10 @@ function close(grant: Grant, end: 'released' | 'expired', atMs: number): void {
 function grantOf({ token, expires }: Lock, owner: Uint8Array): Grant {
   const unknown = { fromMs: 0, leaseMs: 0, extensions: 0, lastExtendMs: 0, endMs: 0, end: undefined };
   return { token, owner: new Uint8Array(owner), expiresMs: expires.l, ...unknown };
+}
+
+function isLong(lock: Lock | undefined): boolean {
+  return (lock?.owner?.length ?? 0) > MAX_NOTED_LENGTH;
 }
 
 function keyOf(durability: Durability, name: string): string {
