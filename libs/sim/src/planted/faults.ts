@@ -411,7 +411,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   ),
   past(
     'finds nothing where history is gone',
-    'partition/src/machine.ts',
+    'partition/src/history-reads.ts',
     "case 'pruned':\n        return result(ResponseType.Aborted, 0);",
     "case 'pruned':\n        return miss(-1);",
   ),
