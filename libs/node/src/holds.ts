@@ -16,6 +16,8 @@ import { type PendingRequest, requestOfNode } from './request.ts';
 const SWEEP_MS = 10_000;
 /** Hexadecimal. */
 const HOLD_ID_DIGITS = 32;
+const STORAGE_DIGITS = 13;
+const BOOT_DIGITS = 8;
 const decoder = new TextDecoder();
 
 /** Snapshot holds (keyvalues §10.3): calls become commands of P1; expired holds are removed by its leader. */
@@ -37,10 +39,19 @@ export class Holds {
       this.node.soon(() => done(refusal(ResponseType.InvalidInput)));
       return;
     }
-    const command: HoldCommand =
-      operation.kind === 'hold-acquire' ? { ...operation, newHoldId: drawHoldId(this.rng) } : operation;
+    const command: HoldCommand = operation.kind === 'hold-acquire' ? { ...operation, newHoldId: this.newHoldId() } : operation;
     const sink = { complete: (_token: number, result: OperationResult) => done(answerOf(command, result)) };
     this.dispatcher.submitCommand(command, META_PARTITION, sink, 0, deadline);
+  }
+
+  /**
+   * One that no process has given before, also where the operator has chosen the random numbers and they repeat: two holds of one id would
+   * be released together.
+   */
+  private newHoldId(): string {
+    const { storageId, boot } = this.node.options;
+    const process = hexadecimal(storageId, STORAGE_DIGITS) + hexadecimal(boot, BOOT_DIGITS);
+    return process + drawDigits(this.rng, HOLD_ID_DIGITS).slice(process.length);
   }
 
   tick(now: number): void {
@@ -55,9 +66,14 @@ export class Holds {
   }
 }
 
-function drawHoldId(rng: Rng): string {
+/** The lowest so many digits. */
+function hexadecimal(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0').slice(-digits);
+}
+
+function drawDigits(rng: Rng, digits: number): string {
   let text = '';
-  while (text.length < HOLD_ID_DIGITS) text += rng.int(0, 15).toString(16);
+  while (text.length < digits) text += rng.int(0, 15).toString(16);
   return text;
 }
 
