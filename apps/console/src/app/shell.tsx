@@ -12,6 +12,7 @@ import { useHotkeys } from './hotkeys.ts';
 import { MarkBand } from './mark-band.tsx';
 import { PAGES } from './pages.ts';
 import { HealthPill, LivePill } from './pills.tsx';
+import { useSelectionFreeze } from './selection-freeze.ts';
 import { StatusBar } from './status-bar.tsx';
 
 const Palette = lazy(() => import('./palette.tsx').then(m => ({ default: m.Palette })));
@@ -23,6 +24,7 @@ export function Shell() {
   const [helpOpen, setHelpOpen] = useState(false);
   const showHelp = useCallback(() => setHelpOpen(true), []);
   useHotkeys(showHelp);
+  useSelectionFreeze();
   const banner = welcome?.banner;
   return (
     <div className="shell">

@@ -23,6 +23,8 @@ export class LiveClient {
   readonly markChanged = new Emitter();
   private readonly feeds = new Map<string, Held>();
   private frozenNow = false;
+  private frozenByUser = false;
+  private heldNow = false;
   private waitingNow = 0;
   private markedNow: number | undefined;
   private cancelUnmark: (() => void) | undefined;
@@ -86,7 +88,21 @@ export class LiveClient {
     return this.waitingNow;
   }
 
+  /** By the user's own word; the end of it also ends a {@link setHeld}. */
   setFrozen(frozen: boolean): void {
+    this.frozenByUser = frozen;
+    if (!frozen) this.heldNow = false;
+    this.settleFreeze();
+  }
+
+  /** As long as the user does something that nothing may move under: selecting text, dragging (console §4.5). */
+  setHeld(held: boolean): void {
+    this.heldNow = held;
+    this.settleFreeze();
+  }
+
+  private settleFreeze(): void {
+    const frozen = this.frozenByUser || this.heldNow;
     if (frozen === this.frozenNow) return;
     this.frozenNow = frozen;
     if (!frozen) {

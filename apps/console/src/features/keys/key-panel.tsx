@@ -7,6 +7,7 @@ import { ActionDialog } from '../../operations/action-dialog.tsx';
 import { valueUrl } from '../../operations/api.ts';
 import type { DurabilityName, KeyRow } from '../../protocol/messages.ts';
 import { Instant, Since } from '../../ui/ages.tsx';
+import { Commands, quoted } from '../../ui/commands.tsx';
 import { CopyButton } from '../../ui/copy-button.tsx';
 import { Countdown } from '../../ui/countdown.tsx';
 import { Mark } from '../../ui/marks.tsx';
@@ -68,6 +69,15 @@ export function KeyPanel({ name, durability, asOf, tab, onTab, onClose }: KeyPan
             <KeyHistory name={name} durability={durability} head={row} />
           ) : (
             row !== undefined && <Value row={row} past={asOf !== undefined} onDo={kind => setDoing({ kind, row })} />
+          )}
+          {tab === 'value' && asOf === undefined && (
+            <Commands
+              command={{
+                cli: `kahuna-cli --get ${quoted(name)}`,
+                path: '/v1/kv/try-get',
+                body: { key: name, revision: -1, durability: durability === 'ephemeral' ? 0 : 1 },
+              }}
+            />
           )}
         </>
       )}

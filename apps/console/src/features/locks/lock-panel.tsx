@@ -7,6 +7,7 @@ import { useFeed, useMay, usePhase, useRow, useWindow } from '../../live/use-liv
 import { ActionDialog } from '../../operations/action-dialog.tsx';
 import type { DurabilityName, LockDetailRow } from '../../protocol/messages.ts';
 import { Instant, Since } from '../../ui/ages.tsx';
+import { Commands, quoted } from '../../ui/commands.tsx';
 import { CopyButton } from '../../ui/copy-button.tsx';
 import { Mark } from '../../ui/marks.tsx';
 import { Panel } from '../../ui/panel.tsx';
@@ -149,6 +150,13 @@ function Lock({ row, onRelease }: { row: LockDetailRow; onRelease: () => void })
           Release by force…
         </button>
       </div>
+      <Commands
+        command={{
+          cli: `kahuna-cli --get-lock ${quoted(row.resource)}`,
+          path: '/v1/locks/get-info',
+          body: { resource: row.resource, durability: row.durability === 'ephemeral' ? 0 : 1 },
+        }}
+      />
       <Contenders row={row} />
       <Ownership row={row} />
     </>

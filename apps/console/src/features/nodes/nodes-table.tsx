@@ -43,7 +43,7 @@ export function NodesTable({ wide = false }: { wide?: boolean }) {
   const lines = useVitalLines();
   if (usePhase(feed) === 'loading') return <Waiting height={120} what="the nodes" />;
   return (
-    <div className="scroll-x nodes-box">
+    <div className="scroll-x">
       <table className="grid nodes" aria-label="Nodes">
         <thead>
           <tr>

@@ -43,8 +43,8 @@ interface WithLineProps {
 export function WithLine({ lines, nodeId, vital, children }: WithLineProps) {
   return (
     <span className="with-line">
-      <Sparkline values={lines.nodes.get(nodeId)?.[vital] ?? []} most={lines.most[vital]} width={72} />
-      <span className="value">{children}</span>
+      <span>{children}</span>
+      <Sparkline values={lines.nodes.get(nodeId)?.[vital] ?? []} most={lines.most[vital]} width={72} height={14} />
     </span>
   );
 }

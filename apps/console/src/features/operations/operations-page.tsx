@@ -24,7 +24,8 @@ const route = getRouteApi('/operations');
 export function OperationsPage() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const { _splat: chosen } = useParams({ strict: false });
+  const { _splat } = useParams({ strict: false });
+  const chosen = _splat === '' ? undefined : _splat;
   const { welcome } = useConnection();
   const feed = useFeed('operations');
   const all = useRows(feed);

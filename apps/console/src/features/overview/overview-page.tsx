@@ -13,6 +13,7 @@ import { Mark } from '../../ui/marks.tsx';
 import { Panel } from '../../ui/panel.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
 import { NodesTable } from '../nodes/nodes-table.tsx';
+import { BusiestPanel } from './busiest-panel.tsx';
 
 const TrafficCharts = lazy(() => import('./traffic-charts.tsx').then(m => ({ default: m.TrafficCharts })));
 
@@ -33,6 +34,7 @@ export function OverviewPage() {
             <TrafficCharts />
           </Suspense>
           <NodesPanel overview={overview} />
+          <BusiestPanel />
         </div>
       </div>
     </Page>

@@ -7,6 +7,7 @@ import { useFeed, useMay, useNow, usePhase, useRow, useWindow } from '../../live
 import { ActionDialog } from '../../operations/action-dialog.tsx';
 import type { SequenceRow } from '../../protocol/messages.ts';
 import { Instant } from '../../ui/ages.tsx';
+import { Commands, quoted } from '../../ui/commands.tsx';
 import { CopyButton } from '../../ui/copy-button.tsx';
 import { Panel } from '../../ui/panel.tsx';
 import { ReadProblem } from '../../ui/read-problem.tsx';
@@ -141,6 +142,13 @@ function Sequence({ row, onDo }: { row: SequenceRow; onDo: (what: Doing['what'])
           </button>
         ))}
       </div>
+      <Commands
+        command={{
+          cli: `kahuna-cli --get-sequence ${quoted(row.name)}`,
+          path: '/v1/sequences/get',
+          body: { name: row.name },
+        }}
+      />
     </>
   );
 }

@@ -1,0 +1,102 @@
+import { Link } from '@tanstack/react-router';
+import { useMemo } from 'react';
+import { rate } from '../../format/numbers.ts';
+import { useFeed, usePhase, useRows } from '../../live/use-live.ts';
+import type { HeatRow } from '../../protocol/messages.ts';
+import { ApplyOrder, useOrderedRows } from '../../ui/ordered-rows.tsx';
+import { Panel } from '../../ui/panel.tsx';
+import { Sparkline } from '../../ui/sparkline.tsx';
+import { Waiting } from '../../ui/waiting.tsx';
+import { heatOf, type RowSummary, summariesOf } from '../heat/heat-model.ts';
+import { HEAT_WINDOWS } from '../heat/heat-windows.ts';
+import { coarser } from '../heat/series.ts';
+
+const SHOWN = 5;
+const POINTS = 90;
+const WINDOW = HEAT_WINDOWS['1h'];
+
+interface Busy {
+  readonly writes: RowSummary;
+  readonly reads: RowSummary | undefined;
+}
+
+/** What is hot: the partitions with the most reads and writes of the last hour; all of them are on the page of the heat. */
+export function BusiestPanel() {
+  const feed = useFeed('heat', { step: WINDOW.step });
+  const rows = useRows(feed);
+  const phase = usePhase(feed);
+  const busiest = useMemo(() => busiestOf(rows), [rows]);
+  const order = useOrderedRows(busiest, row => String(row.writes.partitionId), 'busiest');
+  const most = Math.max(0, ...busiest.flatMap(({ writes, reads }) => [writes.most ?? 0, reads?.most ?? 0]));
+  return (
+    <Panel
+      title="Busiest partitions"
+      aside={
+        <>
+          <span className="muted small">last hour</span>
+          <ApplyOrder order={order} />
+          <span className="space" />
+          <Link to="/heat">heat</Link>
+        </>
+      }
+    >
+      {phase === 'loading' ? (
+        <Waiting height={140} what="the loads" />
+      ) : busiest.length === 0 ? (
+        <p className="note">Nothing was read or written since the nodes that lead began to note it.</p>
+      ) : (
+        <table className="grid" aria-label="Busiest partitions">
+          <thead>
+            <tr>
+              <th scope="col">partition</th>
+              <th scope="col" className="num" colSpan={2}>
+                reads
+              </th>
+              <th scope="col" className="num" colSpan={2}>
+                writes
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {order.rows.map(({ writes, reads }) => (
+              <tr key={writes.partitionId}>
+                <th scope="row">
+                  <Link to="/partitions/$id" params={{ id: String(writes.partitionId) }}>
+                    P{writes.partitionId}
+                  </Link>
+                </th>
+                <Measure of={reads} most={most} />
+                <Measure of={writes} most={most} />
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+}
+
+function Measure({ of, most }: { of: RowSummary | undefined; most: number }) {
+  return (
+    <>
+      <td className="busy-line">
+        <Sparkline values={coarser(of?.rates ?? [], POINTS)} most={most} width={180} />
+      </td>
+      <td className="num">{rate(of?.now ?? null)}</td>
+    </>
+  );
+}
+
+function busiestOf(rows: readonly HeatRow[]): readonly Busy[] {
+  const [writes, reads] = (['writes', 'reads'] as const).map(metric => {
+    const heat = heatOf(rows, metric, WINDOW.columns);
+    return heat === undefined ? [] : summariesOf(heat);
+  });
+  const readsOf = new Map(reads?.map(row => [row.partitionId, row]));
+  const load = ({ writes, reads }: Busy): number => (writes.mean ?? 0) + (reads?.mean ?? 0);
+  return (writes ?? [])
+    .map(row => ({ writes: row, reads: readsOf.get(row.partitionId) }))
+    .filter(row => load(row) > 0)
+    .sort((a, b) => load(b) - load(a) || a.writes.partitionId - b.writes.partitionId)
+    .slice(0, SHOWN);
+}
