@@ -78,8 +78,29 @@ test('R2: what was proposed in an earlier leadership and lost does not stand in 
   const committed = [opens(1, 2), opens(2, 3), ...log.proposed.filter(({ term }) => term === 3)];
   replica.take({ committed, reads: [], droppedReads: [] } as unknown as Ready);
   replica.pumpApply(1000);
-  expect(told).toEqual(['1 lost', '2 lost', '3 lost', '5 done', '4 lost', '6 done', '7 done']);
+  expect(told).toEqual(['1 lost', '2 lost', '3 lost', '4 lost', '5 done', '6 done', '7 done']);
   expect(replica.queuedItems).toBe(0);
+});
+
+test('R2: what the log has passed in a later term is lost, though nothing is committed at its index yet', () => {
+  const { replica } = scriptedLeader();
+  const refused: [number, ForwardStatus][] = [];
+  const origin: RequestOrigin = {
+    answer: () => undefined,
+    refuse: (request, status) => {
+      request.done = true;
+      refused.push([request.number, status]);
+    },
+  };
+  for (const number of [1, 2, 3]) {
+    replica.accept(new PendingRequest(SET, PARTITION, origin, undefined, 0, 1, 0, 1, 1, number, HLC_ZERO, false));
+    replica.proposeQueued();
+  }
+  const entry = { index: 1, term: 2, kind: EntryKind.Noop, data: new Uint8Array(0) };
+  replica.take({ committed: [entry], reads: [], droppedReads: [] } as unknown as Ready);
+  replica.pumpApply(1000);
+  expect(refused).toEqual([1, 2, 3].map(number => [number, ForwardStatus.NotLeader]));
+  expect([replica.queuedItems, replica.proposedBytes]).toEqual([0, 0]);
 });
 
 test('invariant 13: what waits for the clock, while the disk owes it a bound, is bounded in number and bytes', () => {

@@ -114,7 +114,8 @@ const READ_AHEAD_MS = 5000;
  *
  * R1 A request is in exactly one place: queue, in flight, reads, round, waiting for an index or for the clock, under way to the engine,
  *    with the sequencer, or given back to its origin. Each place is bounded.
- * R2 A proposed request is refused as "not executed" only when another term's entry is committed at its index.
+ * R2 A proposed request is refused as "not executed" only when another term's entry is committed at its index, or a later term's before
+ *    it: terms never fall along the log, so nothing of its own term will be committed behind that.
  * R3 A read is evaluated only while this replica leads, after the first entry of its term is applied, and after leadership was
  *    confirmed for an instant at or after the read's arrival.
  */
@@ -128,9 +129,11 @@ export class Replica {
   private queuedBytes = 0;
   /**
    * By index. Several can have one index: what an earlier leadership of this replica proposed and others cut off is undecided until
-   * something is committed there, and this leadership proposes at the same indexes meanwhile.
+   * something of a later term is committed, and this leadership proposes at the same indexes meanwhile.
    */
-  private readonly inFlight: InFlight[] = [];
+  private inFlight: InFlight[] = [];
+  /** Of the last entry that was applied: nothing of an earlier one is in flight. */
+  private decidedTerm: Term = 0;
   private inFlightItems = 0;
 
   private reads: PendingRequest[] = [];
@@ -506,9 +509,15 @@ export class Replica {
     return undefined;
   }
 
-  /** What was proposed at this index is decided now. */
+  /** What was proposed at this index is decided now, and what was proposed behind it in an earlier term. */
   private settleAt({ index, term }: Entry, results: readonly OperationResult[] | undefined): void {
     while (this.inFlight[0]?.index === index) this.settle(this.inFlight.shift() as InFlight, term, results);
+    if (term <= this.decidedTerm) return;
+    this.decidedTerm = term;
+    const lost = this.inFlight.filter(proposal => proposal.term < term);
+    if (lost.length === 0) return;
+    this.inFlight = this.inFlight.filter(proposal => proposal.term >= term);
+    for (const proposal of lost) this.settle(proposal, term, undefined);
   }
 
   /** A proposal is decided: ours if the terms agree, lost otherwise (R2). */
