@@ -239,6 +239,23 @@ describe('feeds', () => {
     expect([feed.row('1'), client.waiting]).toEqual([{ value: 2 }, 0]);
   });
 
+  test('held as long as text is selected; a freeze of the user outlasts it, and its end ends both', () => {
+    const feed = live();
+    client.setHeld(true);
+    page.wire.set(1, '1', '2', 2);
+    frame();
+    expect([client.frozen, feed.row('1')]).toEqual([true, { value: 1 }]);
+    client.setHeld(false);
+    expect([client.frozen, feed.row('1')]).toEqual([false, { value: 2 }]);
+    client.setFrozen(true);
+    client.setHeld(true);
+    client.setHeld(false);
+    expect(client.frozen).toBe(true);
+    client.setHeld(true);
+    client.setFrozen(false);
+    expect(client.frozen).toBe(false);
+  });
+
   test("what changed behind a freeze is marked for five seconds; a mark of one's own stays", () => {
     const feed = live();
     client.setFrozen(true);
