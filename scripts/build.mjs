@@ -2,7 +2,7 @@
 //   --server    only the server and the command line
 //   --cli       only the command line
 //   --console   only the console
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { build } from 'esbuild';
 import { CONSOLE_STAMP, SERVER_STAMP } from './lib/freshness.mjs';
@@ -20,14 +20,13 @@ const CLI_OUT = inRoot('dist', 'cli');
 async function buildServer() {
   const started = Date.now();
   const workers = sourceFiles(inRoot('libs', 'storage', 'src'), ['.worker.ts']);
-  rmSync(OUT, { recursive: true, force: true });
-  mkdirSync(OUT, { recursive: true });
+  const fresh = `${OUT}.${process.pid}`;
   await build({
     entryPoints: [
       { in: inRoot('apps', 'server', 'src', 'main.ts'), out: 'main' },
       ...workers.map(file => ({ in: file, out: basename(file, '.worker.ts') })),
     ],
-    outdir: OUT,
+    outdir: fresh,
     outExtension: { '.js': '.mjs' },
     bundle: true,
     platform: 'node',
@@ -38,7 +37,8 @@ async function buildServer() {
     external: installedPackages(),
     logLevel: 'warning',
   });
-  cpSync(inRoot('proto'), `${OUT}/proto`, { recursive: true });
+  cpSync(inRoot('proto'), `${fresh}/proto`, { recursive: true });
+  replace(OUT, fresh);
   console.log(`server built in ${Date.now() - started} ms: dist/server/main.mjs`);
 }
 
@@ -48,7 +48,6 @@ async function buildServer() {
  */
 async function buildCli() {
   const started = Date.now();
-  // Made beside the old one and put in its place when it is whole: somebody may be using it.
   const fresh = `${CLI_OUT}.${process.pid}`;
   await build({
     entryPoints: [{ in: inRoot('apps', 'cli', 'src', 'main.ts'), out: 'main' }],
@@ -66,9 +65,14 @@ async function buildCli() {
     legalComments: 'none',
     logLevel: 'warning',
   });
-  rmSync(CLI_OUT, { recursive: true, force: true });
-  renameSync(fresh, CLI_OUT);
+  replace(CLI_OUT, fresh);
   console.log(`command line built in ${Date.now() - started} ms: dist/cli/main.mjs`);
+}
+
+/** Made beside the old one and put in its place when it is whole: somebody may be starting a process from it. */
+function replace(old, fresh) {
+  rmSync(old, { recursive: true, force: true });
+  renameSync(fresh, old);
 }
 
 /** Every dependency of the server that is not one of our packages, with the paths inside it. */
