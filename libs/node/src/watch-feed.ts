@@ -162,10 +162,12 @@ export class Feed implements ChangeObserver {
 
   /**
    * Somebody waits longer than a replica lags. Where the stamp is one of a state that is gone, as of a cluster in memory that was started anew,
-   * nothing would ever pass it in a partition that nobody writes to.
+   * nothing would ever pass it in a partition that nobody writes to. A stamp that lies ahead is passed by none yet.
    */
   private isLateFor(nowMs: number): boolean {
-    if (this.late.size === 0) {
+    let waits = false;
+    for (const { stamp } of this.late.values()) waits ||= stamp.l <= nowMs;
+    if (!waits) {
       this.lateUntilMs = 0;
       return false;
     }
