@@ -7,8 +7,15 @@ const READ_EVERY_MS = 400;
 const READ_WHEN_LOADED_MS = 2_000;
 /** The same where changes are told: for what no change tells, such as who asks for a lock in vain. */
 const READ_WHEN_TOLD_MS = 2_000;
-/** A read may take at most this share of the time. */
+/** A read may take at most this share of the time, as far as the pause behind it is not longer than {@link LONGEST_PAUSE_MS}. */
 const READ_SHARE = 0.25;
+/**
+ * Longest pause behind a read: one that took seconds has waited for others and not worked, and what it shows must not stay behind for
+ * four times as long. Milliseconds.
+ */
+const LONGEST_PAUSE_MS = 2_000;
+/** Behind a read that failed: it mostly waited for a leader, and the next one is what ends the warning on the screen. Milliseconds. */
+const FAILED_PAUSE_MS = 1_000;
 /** A read under way for longer makes its rows stale (console §4.4). Milliseconds. */
 const SILENT_MS = 3_000;
 
@@ -69,9 +76,10 @@ export class LiveRead {
     const failed = 'problem' in answer;
     if (failed) this.feed.remark({ problem: answer.problem }, nowMs);
     else this.feed.show(answer.rows, answer.window, nowMs);
-    const rest = Math.max(loaded ? READ_WHEN_LOADED_MS : READ_EVERY_MS, (nowMs - startedMs) / READ_SHARE);
+    const pause = failed ? FAILED_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, (nowMs - startedMs) / READ_SHARE);
+    const rest = Math.max(loaded ? READ_WHEN_LOADED_MS : READ_EVERY_MS, pause);
     const told = this.news?.isWatching === true && !failed && answer.untold !== true;
-    this.earliestAtMs = told && !loaded ? nowMs + (nowMs - startedMs) / READ_SHARE : nowMs + rest;
+    this.earliestAtMs = told && !loaded ? nowMs + pause : nowMs + rest;
     if (this.once && !failed) return;
     this.dueAtMs = Math.min(this.dueAtMs, told ? nowMs + Math.max(rest, READ_WHEN_TOLD_MS) : nowMs + rest);
   }

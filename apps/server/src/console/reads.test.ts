@@ -267,6 +267,37 @@ describe('a feed that is read on demand', () => {
     expect(feed.snapshot('new').bodies[0]).toContain('no answer yet');
   });
 
+  test('after a read that waited in vain for seconds the next one comes soon; one that took long does not delay the next for longer', async () => {
+    let now = 0;
+    let reads = 0;
+    let took = 3_000;
+    let next: ReadAnswer = { problem: 'no leader' };
+    const read = async (): Promise<ReadAnswer> => {
+      reads++;
+      now += took;
+      return next;
+    };
+    const live = new LiveRead(new StateFeed('keys'), read, false);
+    const settled = async (): Promise<number> => {
+      for (let i = 0; i < 3; i++) await Promise.resolve();
+      return reads;
+    };
+    const stepAt = (atMs: number): Promise<number> => {
+      now = atMs;
+      live.step(now, false, () => now);
+      return settled();
+    };
+    live.begin(now, () => now);
+    await settled();
+    expect(await stepAt(3_900)).toBe(1);
+    next = answer('a');
+    expect(await stepAt(4_000)).toBe(2);
+    expect(await stepAt(8_900)).toBe(2);
+    took = 10;
+    expect(await stepAt(9_000)).toBe(3);
+    expect(await stepAt(9_410)).toBe(4);
+  });
+
   test('C2 where changes are told it is read at once, and the clock goes on slowly; where they are not, by the clock', async () => {
     const memory = new MemoryNode();
     let wake: () => void = () => undefined;
