@@ -60,6 +60,7 @@ async function runCheck() {
 async function runTests(group, reportDirectory) {
   const projects = group.projects.filter(name => !only || only.includes(name));
   if (projects.length === 0) return;
+  const isBehind = group.standsBack === true && only?.length !== 1;
   const report = join(reportDirectory, `${projects.join('-')}.json`);
   const { code, output } = await run(
     [
@@ -73,12 +74,12 @@ async function runTests(group, reportDirectory) {
     ],
     {
       // Two at once do not talk over one another: who stands back is printed when it has ended.
-      stream: !group.standsBack,
-      standsBack: group.standsBack ?? false,
+      stream: !isBehind,
+      standsBack: isBehind,
       env: { NODE_ENV: 'test', FORCE_COLOR: '0', NO_COLOR: '1', [RUN_MARK]: runId },
     },
   );
-  if (group.standsBack) console.log(output);
+  if (isBehind) console.log(output);
   try {
     const result = JSON.parse(readFileSync(report, 'utf8'));
     passed += result.numPassedTests;

@@ -64,8 +64,12 @@ export async function ensureBrowser() {
   // Without a network this is to be said soon.
   const patience = ['-o', 'Acquire::http::Timeout=20', '-o', 'Acquire::Retries=1'];
   const install = ['apt-get', ...patience, 'install', '-y', '-qq', '--no-install-recommends', 'chromium'];
-  if ((await run(install, { env })).code === 0) return undefined;
-  await run(['apt-get', ...patience, 'update', '-qq'], { env });
-  const { code, output } = await run(install, { env });
-  return code === 0 ? undefined : `chromium could not be installed: ${cure}\n${output}`;
+  let { code, output } = await run(install, { env });
+  if (code !== 0) {
+    // A new machine knows of no packages yet.
+    await run(['apt-get', ...patience, 'update', '-qq'], { env });
+    ({ code, output } = await run(install, { env }));
+  }
+  if (code !== 0) return `chromium could not be installed: ${cure}\n${output}`;
+  return findBrowser() ? undefined : `chromium is installed and not on PATH: name it in KAHUNA_CHROMIUM`;
 }
