@@ -19,13 +19,14 @@ const decodeText = isUtf8Slice(nativeUtf8Slice)
 const encoder = new TextEncoder();
 /** {@link ByteWriter.clear} keeps at most this many times the size of a slab. */
 const MOST_SLABS_KEPT = 16;
+const NO_MEMORY = new Uint8Array(0);
 
 /**
  * Growing buffer for our own binary formats. Integers are LEB128 varints (unsigned, up to 2^53 − 1) unless the name says otherwise.
  * `finish` hands out a view of the slab; the writer goes on behind it, so one writer serves many messages without copying.
  */
 export class ByteWriter {
-  private buffer: Uint8Array;
+  private buffer: Uint8Array<ArrayBuffer>;
   private view: DataView;
   private start = 0;
   private at = 0;
@@ -186,10 +187,33 @@ export class ByteWriter {
 
   /** Begins anew in the same memory, which voids all views handed out. What an exceptional message took is given back. */
   clear(): void {
-    if (this.buffer.length > this.slabBytes * MOST_SLABS_KEPT) {
-      this.buffer = new Uint8Array(this.slabBytes);
-      this.view = new DataView(this.buffer.buffer);
-    }
+    if (this.buffer.length > this.mostKept) this.use(new Uint8Array(this.slabBytes));
+    this.start = 0;
+    this.at = 0;
+  }
+
+  private get mostKept(): number {
+    return this.slabBytes * MOST_SLABS_KEPT;
+  }
+
+  /**
+   * Hands over the memory, with what was written since the last `finish` or `clear`: all of it is the caller's, to transfer to another thread
+   * for example. The writer begins anew, in new memory unless {@link adopt} comes first.
+   */
+  take(): Uint8Array<ArrayBuffer> {
+    const taken = this.buffer.subarray(this.start, this.at);
+    this.use(NO_MEMORY);
+    return taken;
+  }
+
+  /** Takes memory back that {@link take} gave away, so that it need not be made again; of no use if the writer has made some meanwhile. */
+  adopt(memory: ArrayBuffer): void {
+    if (this.buffer.length === 0 && memory.byteLength <= this.mostKept) this.use(new Uint8Array(memory));
+  }
+
+  private use(memory: Uint8Array<ArrayBuffer>): void {
+    this.buffer = memory;
+    this.view = new DataView(memory.buffer);
     this.start = 0;
     this.at = 0;
   }
@@ -198,12 +222,7 @@ export class ByteWriter {
   finish(): Uint8Array {
     const result = this.buffer.subarray(this.start, this.at);
     this.start = this.at;
-    if (this.buffer.length - this.at < 256) {
-      this.buffer = new Uint8Array(this.slabBytes);
-      this.view = new DataView(this.buffer.buffer);
-      this.start = 0;
-      this.at = 0;
-    }
+    if (this.buffer.length - this.at < 256) this.use(new Uint8Array(this.slabBytes));
     return result;
   }
 }

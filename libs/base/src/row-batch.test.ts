@@ -49,6 +49,41 @@ describe('a batch of rows', () => {
     expect(rowsIn(batch)).toEqual([{ key: [9], value: undefined }]);
   });
 
+  test('hands its memory over with the rows, is empty then, and goes on in that memory once it is back', () => {
+    const batch = new RowBatch(64);
+    batch.key().raw(Uint8Array.of(1));
+    batch.deleted();
+    const taken = batch.take();
+    expect(batch.count).toBe(0);
+    expect(rowsIn(batch)).toEqual([]);
+    const rows: number[][] = [];
+    decodeRows(taken, key => rows.push([...key]));
+    expect(rows).toEqual([[1]]);
+    batch.giveBack(taken.buffer);
+    batch.key().raw(Uint8Array.of(2));
+    batch.deleted();
+    expect(batch.take().buffer).toBe(taken.buffer);
+  });
+
+  test('has memory of its own by the time the old one is back, and then leaves that alone', () => {
+    const batch = new RowBatch(64);
+    const taken = batch.take();
+    batch.key().raw(Uint8Array.of(3));
+    batch.deleted();
+    batch.giveBack(taken.buffer);
+    expect(rowsIn(batch)).toEqual([{ key: [3], value: undefined }]);
+    expect(batch.take().buffer).not.toBe(taken.buffer);
+  });
+
+  test('does not keep memory that an exceptional batch needed', () => {
+    const batch = new RowBatch(64);
+    batch.key().raw(new Uint8Array(10_000));
+    batch.deleted();
+    const taken = batch.take();
+    batch.giveBack(taken.buffer);
+    expect(batch.take().buffer).not.toBe(taken.buffer);
+  });
+
   test.each([
     ['a key longer than the rest', [9, 0, 0, 0, 1]],
     ['a key without a value', [1, 0, 0, 0, 1]],

@@ -105,6 +105,22 @@ export class RowBatch {
     return rows;
   }
 
+  /**
+   * Hands its memory over with the encoded rows in it, and is empty: for an engine that sends it to another thread instead of copying it. The
+   * batch makes new memory when it needs some, unless {@link giveBack} comes first.
+   */
+  take(): Uint8Array<ArrayBuffer> {
+    assert(this.lengthAt === NOWHERE, 'the last row is complete');
+    this.encoded = undefined;
+    this.rows = 0;
+    return this.out.take();
+  }
+
+  /** The engine is done with the memory that it took. */
+  giveBack(memory: ArrayBuffer): void {
+    this.out.adopt(memory);
+  }
+
   /** Begins anew in the same memory. */
   clear(): void {
     this.out.clear();

@@ -114,7 +114,7 @@ export interface StateEngine {
     keys: readonly Uint8Array[],
     done: (error: Error | undefined, values: readonly (Uint8Array | undefined)[]) => void,
   ): void;
-  /** One atomic batch. The engine takes its bytes during the call: the caller may clear it afterwards. */
+  /** One atomic batch. The engine copies its bytes during the call, or takes its memory and gives it back before `done`: either way the caller may clear it afterwards. */
   write(rows: RowBatch, done: (error: Error | undefined) => void): void;
   /** Removes a whole interval; ordered with writes. */
   deleteRange(range: EngineRange, done: (error: Error | undefined) => void): void;

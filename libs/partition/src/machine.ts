@@ -170,6 +170,10 @@ export class KeyValueMachine implements PartitionMachine {
     return this.state.configuration;
   }
 
+  get dirtyRecords(): number {
+    return this.records.dirtyRecords + (this.tables?.dirtyRows ?? 0);
+  }
+
   // ---- apply ---------------------------------------------------------------------------------------------------------------
 
   needs(batch: CommandBatch): readonly StoredKey[] {

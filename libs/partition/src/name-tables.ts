@@ -127,6 +127,10 @@ export class NameTables {
 
   // ---- engine --------------------------------------------------------------------------------------------------------------
 
+  get dirtyRows(): number {
+    return this.locks.dirtyRows + this.sequences.dirtyRows;
+  }
+
   takeFlush(into: RowBatch): void {
     this.locks.takeFlush(into);
     this.sequences.takeFlush(into);

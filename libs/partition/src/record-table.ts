@@ -92,6 +92,10 @@ export class RecordTable implements RecordOwner {
     if (record.current !== before) this.cache.resize(record, keptBytes(record.current?.value));
   }
 
+  get dirtyRecords(): number {
+    return this.dirty.length;
+  }
+
   takeFlush(into: RowBatch): void {
     const records = this.dirty;
     for (const record of records) this.writeRecord(record, into);

@@ -128,6 +128,10 @@ export class RowTable<S> implements RecordOwner {
     if (!row.dirty && !row.flushing && !row.pinned) this.cache.release(row);
   }
 
+  get dirtyRows(): number {
+    return this.dirty.length;
+  }
+
   takeFlush(into: RowBatch): void {
     if (this.dirty.length === 0) return;
     for (const row of this.dirty) {

@@ -131,6 +131,8 @@ export interface PartitionMachine {
   readonly checksum: number;
   /** Live and dead heads known to be stored; approximate count for display. */
   readonly keyCount: number;
+  /** Keys, locks and sequences that the next flush would write: for the host's decision when to flush. */
+  readonly dirtyRecords: number;
   /** Last applied configuration, or that of the group row; undefined if neither had one. */
   readonly configuration: Configuration | undefined;
   readonly system: SystemState | undefined;

@@ -4,6 +4,8 @@ import type { EngineRange, EngineSnapshot, ScanOptions, ScanPage, StateEngine } 
 import { DeferredQueue } from './deferred-queue.ts';
 import {
   AnswerStatus,
+  type BatchAnswer,
+  type BatchMessage,
   decodePage,
   decodeValues,
   EngineCall,
@@ -26,6 +28,8 @@ export class EngineClient implements StateEngine {
   private readonly out = new ByteWriter(256 * 1024);
   private readonly deferred = new DeferredQueue();
   private readonly waiting: Answered[] = [];
+  /** Batches whose memory the thread has, in order. */
+  private readonly written: RowBatch[] = [];
   private answered = 0;
   private postScheduled = false;
   private failure: Error | undefined;
@@ -36,7 +40,10 @@ export class EngineClient implements StateEngine {
 
   constructor(worker: WorkerName, workerData: unknown) {
     this.worker = spawnWorker(worker, workerData);
-    this.worker.on('message', (message: ArrayBuffer) => this.receive(message));
+    this.worker.on('message', (message: ArrayBuffer | BatchAnswer) => {
+      if (message instanceof ArrayBuffer) this.receive(message);
+      else this.receiveBatch(message);
+    });
     this.worker.on('error', error => this.crash(error));
     this.worker.on('exit', code => this.crash(new Error(`the state engine's thread ended with code ${code}`)));
   }
@@ -50,7 +57,19 @@ export class EngineClient implements StateEngine {
   }
 
   write(rows: RowBatch, done: (error: Error | undefined) => void): void {
-    this.ask(EngineCall.Write, out => out.raw(rows.bytes()), done);
+    const { refusal } = this;
+    if (refusal !== undefined) {
+      this.refuseLater(done, refusal);
+      return;
+    }
+    this.post(); // what was asked for before
+    const taken = rows.take();
+    const memory = taken.buffer;
+    const message: BatchMessage = { memory, from: taken.byteOffset, to: taken.byteOffset + taken.length };
+    this.waiting.push(error => done(error));
+    this.written.push(rows);
+    this.worker.ref();
+    this.worker.postMessage(message, [memory]);
   }
 
   deleteRange(range: EngineRange, done: (error: Error | undefined) => void): void {
@@ -117,14 +136,22 @@ export class EngineClient implements StateEngine {
     this.waiting.push(done);
     if (this.postScheduled) return;
     this.postScheduled = true;
-    queueMicrotask(() => this.post());
+    queueMicrotask(() => {
+      this.postScheduled = false;
+      this.post();
+    });
   }
 
   private post(): void {
-    this.postScheduled = false;
+    if (this.out.length === 0) return; // a batch took it along
     const message = takeMessage(this.out);
     this.worker.ref(); // a process that waits for an answer must not end meanwhile
     this.worker.postMessage(message, [message]);
+  }
+
+  private receiveBatch({ memory, answer }: BatchAnswer): void {
+    this.written.shift()?.giveBack(memory);
+    this.receive(answer);
   }
 
   private receive(message: ArrayBuffer): void {

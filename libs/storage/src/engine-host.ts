@@ -3,6 +3,8 @@ import { assert, ByteReader, ByteWriter, DecodeError, decodeRows } from '@kahuna
 import type { BlockingEngine, BlockingReader } from './blocking-engine.ts';
 import {
   AnswerStatus,
+  type BatchAnswer,
+  type BatchMessage,
   decodeKeys,
   decodeRange,
   decodeScan,
@@ -20,12 +22,19 @@ export function serveEngine(open: () => Promise<BlockingEngine>): void {
   // A failure to open answers each request; nothing else may report it.
   opening.catch(() => undefined);
   let host: Promise<EngineHost> | undefined;
-  port.on('message', (message: ArrayBuffer) => {
+  port.on('message', (message: ArrayBuffer | BatchMessage) => {
     host ??= opening.then(engine => new EngineHost(engine));
     host.then(
       ready => {
-        const answer = ready.serve(message);
-        port.postMessage(answer, [answer]);
+        if (message instanceof ArrayBuffer) {
+          const answer = ready.serve(message);
+          port.postMessage(answer, [answer]);
+          return;
+        }
+        const { memory, from, to } = message;
+        const answer = ready.write(new Uint8Array(memory, from, to - from));
+        const answered: BatchAnswer = { memory, answer };
+        port.postMessage(answered, [memory, answer]);
       },
       (error: Error) => {
         throw error; // ends the thread; the node's end fails everything that waits with this error
@@ -50,17 +59,23 @@ class EngineHost {
     while (input.remaining > 0) {
       const call = input.u8();
       const length = input.u32();
-      this.answer(call, new ByteReader(input.raw(length)));
+      const request = new ByteReader(input.raw(length));
+      this.answer(body => this.run(call, request, body));
     }
     return takeMessage(this.out);
   }
 
+  write(rows: Uint8Array): ArrayBuffer {
+    this.answer(() => this.engine.write(sink => decodeRows(rows, sink)));
+    return takeMessage(this.out);
+  }
+
   /** An answer is status, length, body; the body of a failure is its code and message. */
-  private answer(call: number, input: ByteReader): void {
+  private answer(run: (body: ByteWriter) => void): void {
     const { body } = this;
     let status: number = AnswerStatus.Done;
     try {
-      this.run(call, input, body);
+      run(body);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       status = AnswerStatus.Failed;
@@ -77,9 +92,6 @@ class EngineHost {
     switch (call) {
       case EngineCall.GetMany:
         readKeys(this.engine, input, result);
-        return;
-      case EngineCall.Write:
-        this.engine.write(sink => decodeRows(input.raw(input.remaining), sink));
         return;
       case EngineCall.DeleteRange:
         this.engine.deleteRange(decodeRange(input));

@@ -3,11 +3,11 @@ import type { EngineRange, ScanOptions, ScanPage } from '@kahuna/node';
 
 /**
  * Requests to an engine's thread and its answers. Each message is one transferred ArrayBuffer that holds all requests of an event-loop
- * turn (posting objects costs ten times as much); answers come in the order of the requests, so neither carries a number.
+ * turn (posting objects costs ten times as much); answers come in the order of the requests, so neither carries a number. Only a batch to
+ * write is a message of its own, {@link BatchMessage}.
  */
 export const EngineCall = {
   GetMany: 1,
-  Write: 2,
   DeleteRange: 3,
   Scan: 4,
   Snapshot: 5,
@@ -17,6 +17,18 @@ export const EngineCall = {
   Sync: 9,
   Close: 10,
 } as const;
+
+/** The memory of a batch of rows goes to the engine's thread, and comes back with the answer: a flush of a megabyte is not copied. */
+export interface BatchMessage {
+  readonly memory: ArrayBuffer;
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface BatchAnswer {
+  readonly memory: ArrayBuffer;
+  readonly answer: ArrayBuffer;
+}
 
 export const AnswerStatus = { Done: 0, Failed: 1 } as const;
 

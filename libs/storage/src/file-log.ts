@@ -77,7 +77,7 @@ interface Batch {
   readonly segment: Segment;
   readonly position: number;
   /** Undefined while it still collects. */
-  payload: Uint8Array | undefined;
+  payload: Uint8Array<ArrayBuffer> | undefined;
   records: number;
   readonly callbacks: ((error: Error | undefined) => void)[];
 }
@@ -264,7 +264,7 @@ class FileLog implements LogStore {
 
   /** Nothing more goes into this batch: now its size, and with it the place of the next one, is known. */
   private seal(batch: Batch): void {
-    batch.payload = this.encoder.finish();
+    batch.payload = this.encoder.take();
     this.nextPosition = batch.position + roundUpToPage(WRITE_HEADER_BYTES + batch.payload.length);
   }
 
@@ -299,6 +299,7 @@ class FileLog implements LogStore {
       return;
     }
     if (batch.payload === undefined) this.seal(batch);
+    const payload = batch.payload as Uint8Array<ArrayBuffer>;
     this.batches.shift();
     this.inFlight = batch;
     const write = {
@@ -306,9 +307,10 @@ class FileLog implements LogStore {
       position: batch.position,
       segment,
       writeNumber: this.nextWriteNumber++,
-      payload: batch.payload as Uint8Array,
+      payload,
     };
     this.writer.write(write, error => this.written(batch, error));
+    this.encoder.adopt(payload.buffer); // the writer has copied it
   }
 
   private written(batch: Batch, error: Error | undefined): void {

@@ -1,0 +1,128 @@
+import type { RowBatch } from '@kahuna/base';
+import type { FlushBatch } from '@kahuna/partition';
+import { describe, expect, test } from 'vitest';
+import type { NodeInternals } from './internals.ts';
+import type { LogStore, StateEngine } from './ports.ts';
+import type { Replica } from './replica.ts';
+import { StateKeeper } from './state-keeper.ts';
+
+const FLUSH_MS = 200;
+
+/** A replica whose machine has so many records to flush, one row each. */
+class Records {
+  flushedIndex = 0;
+  readonly installing = false;
+  readonly machine = {
+    appliedIndex: 0,
+    dirtyRecords: 0,
+    takeFlush: (rows: RowBatch): FlushBatch | undefined => {
+      if (this.machine.dirtyRecords === 0) return undefined;
+      for (; this.machine.dirtyRecords > 0; this.machine.dirtyRecords--) {
+        rows.key().u32(this.machine.dirtyRecords);
+        rows.deleted();
+      }
+      return { appliedIndex: this.machine.appliedIndex };
+    },
+  };
+
+  apply(records: number): void {
+    this.machine.appliedIndex++;
+    this.machine.dirtyRecords += records;
+  }
+
+  flushed(batch: FlushBatch): void {
+    this.flushedIndex = batch.appliedIndex;
+  }
+}
+
+class Bench {
+  now = 1000;
+  running = true;
+  readonly faults: string[] = [];
+  /** Rows of each write. */
+  readonly writes: number[] = [];
+  readonly records = new Records();
+  readonly keeper: StateKeeper;
+  private readonly tasks: (() => void)[] = [];
+  private readonly underWay: (() => void)[] = [];
+
+  constructor() {
+    const isRunning = (): boolean => this.running;
+    const node = {
+      settings: { stateFlushMs: FLUSH_MS, checkpointMs: 1e9 },
+      monotonicMs: () => this.now,
+      soon: (task: () => void) => void this.tasks.push(task),
+      get running() {
+        return isRunning();
+      },
+      fatal: (fault: string) => void this.faults.push(fault),
+    } as unknown as NodeInternals;
+    const engine = {
+      write: (rows: RowBatch, done: () => void) => {
+        this.writes.push(rows.count);
+        this.underWay.push(done);
+      },
+    } as unknown as StateEngine;
+    this.keeper = new StateKeeper(node, engine, {} as LogStore);
+    this.keeper.begin(this.now);
+  }
+
+  apply(records: number): void {
+    this.records.apply(records);
+    this.keeper.applied(this.records as unknown as Replica);
+  }
+
+  laterTasks(): void {
+    for (const task of this.tasks.splice(0)) task();
+  }
+
+  writeEnds(): void {
+    this.underWay.shift()?.();
+  }
+}
+
+describe('when applied state is written', () => {
+  test('a few records wait for their time', () => {
+    const bench = new Bench();
+    bench.apply(511);
+    bench.laterTasks();
+    bench.keeper.tick(bench.now + FLUSH_MS - 1);
+    expect(bench.writes).toEqual([]);
+    bench.keeper.tick(bench.now + FLUSH_MS);
+    expect(bench.writes).toEqual([511]);
+    bench.writeEnds();
+    expect(bench.records.flushedIndex).toBe(1);
+  });
+
+  test('many do not wait, but for the end of the step in which they were applied, and its answers', () => {
+    const bench = new Bench();
+    bench.apply(300);
+    bench.apply(212);
+    expect(bench.writes).toEqual([]);
+    bench.laterTasks();
+    expect(bench.writes).toEqual([512]);
+  });
+
+  test('what becomes too much during a write follows it at once, in one', () => {
+    const bench = new Bench();
+    bench.apply(600);
+    bench.laterTasks();
+    bench.apply(600);
+    bench.apply(600);
+    bench.laterTasks();
+    expect(bench.writes).toEqual([600]);
+    bench.writeEnds();
+    expect(bench.writes).toEqual([600, 1200]);
+    bench.writeEnds();
+    expect(bench.writes).toEqual([600, 1200]);
+    expect(bench.records.flushedIndex).toBe(3);
+  });
+
+  test('a node that no longer runs writes nothing by itself', () => {
+    const bench = new Bench();
+    bench.apply(600);
+    bench.running = false;
+    bench.laterTasks();
+    expect(bench.writes).toEqual([]);
+  });
+});
