@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { runSeed } from './run.ts';
-import { addToTotals, newTotals, rerunCommand, type SweepTotals, sweep, sweepInProcesses } from './sweep.ts';
+import { addToTotals, newTotals, rerunCommand, type SweepTotals } from './sweep.ts';
+import { sweepInProcesses } from './sweep-processes.ts';
 
 const USAGE = `npm run sim -- --seed N [--trace]               replays one seed
 npm run sim -- --seeds COUNT [--from N] [--jobs J]   sweeps COUNT seeds in J processes (2)`;
@@ -29,8 +30,7 @@ async function sweepSeeds(from: number, count: number, jobs: number): Promise<nu
     told = performance.now();
     console.log(`${summary(totals, started)}, seed ${report.seed}`);
   };
-  if (jobs === 1) await sweep(from, from + count, 1, onReport);
-  else await sweepInProcesses(from, from + count, jobs, onReport);
+  await sweepInProcesses(from, from + count, jobs, onReport);
   console.log(summary(totals, started));
   console.log(totals.reached.table());
   // A few seeds cannot reach everything; many that do not are a sweep with a gap.
@@ -50,11 +50,6 @@ function summary(totals: SweepTotals, started: number): string {
 }
 
 async function main(): Promise<number> {
-  if (process.argv[2] === '--worker') {
-    const [from, to, step] = process.argv.slice(3).map(Number) as [number, number, number];
-    await sweep(from, to, step, report => process.stdout.write(`${JSON.stringify(report)}\n`));
-    return 0;
-  }
   const { values } = parseArgs({
     options: {
       seed: { type: 'string' },

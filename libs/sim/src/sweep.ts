@@ -1,6 +1,3 @@
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { type RunReport, runSeed } from './run.ts';
 import { ReachedTotals } from './world/reached.ts';
 
@@ -33,23 +30,4 @@ export function rerunCommand(seed: number): string {
 /** Runs the seeds `from`, `from + step`, … below `to` in this process. */
 export async function sweep(from: number, to: number, step: number, onReport: (report: RunReport) => void): Promise<void> {
   for (let seed = from; seed < to; seed += step) onReport(await runSeed(seed));
-}
-
-/** Spreads the seeds over `jobs` child processes, which print one report a line. */
-export async function sweepInProcesses(
-  from: number,
-  to: number,
-  jobs: number,
-  onReport: (report: RunReport) => void,
-): Promise<void> {
-  const cli = fileURLToPath(new URL('./cli.ts', import.meta.url));
-  const children = [...Array(jobs).keys()].map(async job => {
-    const args = [...process.execArgv, cli, '--worker', String(from + job), String(to), String(jobs)];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const exited = new Promise<number>(resolve => child.once('exit', code => resolve(code ?? 1)));
-    for await (const line of createInterface({ input: child.stdout })) onReport(JSON.parse(line) as RunReport);
-    const code = await exited;
-    if (code !== 0) throw new Error(`a sweep process ended with ${code}`);
-  });
-  await Promise.all(children);
 }

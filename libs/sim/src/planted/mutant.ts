@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import type { Plugin } from 'esbuild';
+import { bundle } from '../bundle.ts';
 import type { PlantedFault } from './faults.ts';
 
 const LIBS = fileURLToPath(new URL('../../../', import.meta.url));
@@ -27,14 +28,6 @@ export async function buildMutant(fault: PlantedFault | undefined, outfile: stri
       });
     },
   };
-  await build({
-    entryPoints: [ENTRY],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    logLevel: 'silent',
-    plugins: [plugin],
-  });
+  await bundle(ENTRY, outfile, [plugin]);
   for (const edit of pending) throw new Error(`${fault?.name}: ${edit.file} is not part of the simulation`);
 }

@@ -185,6 +185,8 @@ export class SimNode implements Survivors {
   private log: SimLogStore | undefined;
   private transport: SimTransport | undefined;
   private boots = 0;
+  /** Names the present life of this node: the endpoint and a number. */
+  private life = '';
   private turns = 0;
   /** Groups of the present life that were found asleep at the last look. */
   private asleep = new Set<Replica>();
@@ -224,7 +226,8 @@ export class SimNode implements Survivors {
   start(): void {
     assert(!this.isUp, 'the process runs already');
     const { simulation, network, options } = this.cluster;
-    const process = new SimProcess(simulation, this.clock, this.endpoint, ++this.boots, () => this.afterTurn());
+    const process = new SimProcess(simulation, this.clock, this.endpoint, ++this.boots, this.afterTurn);
+    this.life = `${this.endpoint}#${this.boots}`;
     process.onError = error => this.cluster.fail(error);
     this.process = process;
     if (this.boots > 1) this.cluster.clocks.restarted();
@@ -329,17 +332,20 @@ export class SimNode implements Survivors {
     if (!this.mayFail) this.cluster.fail(new Error(`${this.endpoint} stopped itself without cause: ${reason}`));
   }
 
-  private afterTurn(): void {
-    const { host, process } = this;
-    if (host === undefined || process === undefined) return;
-    if (++this.turns % TURNS_PER_LOOK === 0) this.cluster.guard(() => this.lookInside(host));
+  private readonly afterTurn = (): void => {
+    if (this.host !== undefined) this.cluster.guard(this.check);
+  };
+
+  private readonly check = (): void => {
+    const { host, life } = this;
+    if (host === undefined) return;
+    if (++this.turns % TURNS_PER_LOOK === 0) this.lookInside(host);
     const { clocks, safety, simulation } = this.cluster;
-    const life = `${this.endpoint}#${process.incarnation}`;
-    this.cluster.guard(() => {
-      safety.afterTurn(life, host.replicas.values(), replica => host.hasLease(replica));
-      clocks.check(life, simulation.nowMs, this.clock.wallMs(), host.hlc.peek().l);
-    });
-  }
+    safety.afterTurn(life, host.replicas.values(), this.holdsLease);
+    clocks.check(life, simulation.nowMs, this.clock.wallMs(), host.hlc.peek().l);
+  };
+
+  private readonly holdsLease = (replica: Replica): boolean => this.host?.hasLease(replica) === true;
 
   private lookInside(host: NodeHost): void {
     for (const replica of host.replicas.values()) {

@@ -1,3 +1,4 @@
+import { promiseHooks } from 'node:v8';
 import { assert, Rng } from '@kahuna/base';
 
 /**
@@ -48,7 +49,17 @@ export class Simulation {
   /** As {@link run}, for code under test with promises: what an event has settled goes on before the next one begins, as between turns of an event loop. */
   async runWithPromises(untilMs: number): Promise<void> {
     this.halted = false;
-    while (!this.halted && this.step(untilMs)) for (let i = 0; i < PROMISE_HOPS; i++) await undefined;
+    const promises = new PromiseWatch();
+    try {
+      while (!this.halted && this.step(untilMs)) {
+        if (!promises.stirred) continue;
+        await promises.rest();
+        // By the waiting itself.
+        promises.stirred = false;
+      }
+    } finally {
+      promises.close();
+    }
   }
 
   /** Runs the next event; false: there is none until `untilMs`. */
@@ -79,8 +90,37 @@ export class Simulation {
   }
 }
 
-/** More than any chain of promises in the code under test is long between two things that it waits for. */
-const PROMISE_HOPS = 32;
+/**
+ * Knows when no promise has anything left to do. Most events touch none; waiting after each of them for the longest chain that there might be
+ * took a tenth of a run.
+ */
+class PromiseWatch {
+  /** Some promise was made, settled or gone on with since this was last false, or may have been before it was watched. */
+  stirred = true;
+  readonly close: () => void;
+
+  constructor() {
+    const stir = (): void => {
+      this.stirred = true;
+    };
+    this.close = promiseHooks.createHook({ init: stir, before: stir, settled: stir }) as () => void;
+  }
+
+  /** Microtasks run in the order they were queued: when nothing stirred between two of ours, there were no others. */
+  rest(): Promise<void> {
+    return new Promise(resolve => {
+      const look = (): void => {
+        if (!this.stirred) {
+          resolve();
+          return;
+        }
+        this.stirred = false;
+        queueMicrotask(look);
+      };
+      look();
+    });
+  }
+}
 
 /** Handle of a scheduled event; clearing `task` cancels it. */
 export interface ScheduledEvent {
