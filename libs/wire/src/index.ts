@@ -1,3 +1,5 @@
+/** What the generated messages encode themselves with. */
+export { BinaryWriter } from '@bufbuild/protobuf/wire';
 export * from './batch-codec.ts';
 export * from './batcher-codec.ts';
 export * as backupMessages from './generated/backups.ts';

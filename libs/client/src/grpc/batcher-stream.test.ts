@@ -57,13 +57,15 @@ async function releasedServer(): Promise<{ readonly url: string; readonly seen: 
   return { url: `http://127.0.0.1:${port}`, seen };
 }
 
+const HELD = { type: 'locked', fencingToken: 7n, repeated: false };
+
 test('a server without the batcher is asked as released clients ask: the lock stream, and a call for each number', async () => {
   const { url, seen } = await releasedServer();
   client = new KahunaClient({ endpoints: url }, grpcTransport());
   const lease = { owner: 'me', leaseMs: 1000 };
   const acquire = (name: string) => client?.locks.acquire(name, lease);
   const [number, first, second] = await Promise.all([client.sequence('orders').next(), acquire('a'), acquire('b')]);
-  expect([number, first, second]).toEqual([41n, { type: 'locked', fencingToken: 7n }, { type: 'locked', fencingToken: 7n }]);
+  expect([number, first, second]).toEqual([41n, HELD, HELD]);
   await client.sequence('orders').next();
   expect(seen.sort()).toEqual(['lock stream 1', 'lock stream 1', 'next orders', 'next orders']);
 });

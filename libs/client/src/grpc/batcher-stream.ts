@@ -2,6 +2,7 @@ import type { Client } from '@grpc/grpc-js';
 import {
   addEncoded,
   BATCHER_ENVELOPES,
+  BinaryWriter,
   batchMessages,
   EnvelopeFrames,
   EnvelopeReader,
@@ -16,6 +17,7 @@ import type { LockMethod } from './lock-stream.ts';
 
 const PATH = '/Batcher/Batch';
 const { GrpcBatchType: Type } = batchMessages;
+const KEPT_WRITER_BYTES = 4096;
 
 type SequenceMethod = Extract<
   Method,
@@ -32,12 +34,12 @@ export interface BatchedRequest {
 
 interface Codec<Request, Response> {
   readonly type: number;
-  readonly encode: (request: Request) => Uint8Array;
+  readonly encode: (request: Request, writer: BinaryWriter) => BinaryWriter;
   readonly decode: (bytes: Uint8Array) => Response;
 }
 
 interface Encoder<T> {
-  encode(message: T): { finish(): Uint8Array };
+  encode(message: T, writer: BinaryWriter): BinaryWriter;
 }
 interface Decoder<T> {
   decode(bytes: Uint8Array): T;
@@ -48,7 +50,7 @@ function codec<Request, Response>(
   request: Encoder<Request>,
   response: Decoder<Response>,
 ): Codec<Request, Response> {
-  return { type, encode: message => request.encode(message).finish(), decode: bytes => response.decode(bytes) };
+  return { type, encode: (message, writer) => request.encode(message, writer), decode: bytes => response.decode(bytes) };
 }
 
 const CODECS: { readonly [M in BatchedMethod]: Codec<RequestOf<M>, ResponseOf<M>> } = {
@@ -79,6 +81,8 @@ export function isBatchedMethod(method: Method): method is BatchedMethod {
 
 /** Locks and sequences in frames, on a stream that released servers do not have: then `unserved` takes its requests over. */
 export class BatcherStream extends HeldStream<BatchedRequest, ResponseOf<BatchedMethod>> {
+  /** Of one request after the other: a new one begins with memory that costs more than what is written to it. */
+  private writer: BinaryWriter | undefined;
   private readonly frames = new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES, BATCHER_ENVELOPES);
   private readonly reader = new EnvelopeReader(BATCHER_ENVELOPES);
   /** These requests are small: their number bounds them. */
@@ -98,8 +102,18 @@ export class BatcherStream extends HeldStream<BatchedRequest, ResponseOf<Batched
   protected override encode(requestId: number, { method, message }: BatchedRequest): string | undefined {
     // Method and message belong together by who made the request; the compiler loses sight of that in a table.
     const { type, encode } = CODECS[method] as Codec<RequestOf<BatchedMethod>, unknown>;
-    if (addEncoded(this.frames, type, requestId, encode(message))) return undefined;
+    if (addEncoded(this.frames, type, requestId, this.payload(encode, message))) return undefined;
     return `a request has at most ${MAX_BATCH_MESSAGE_BYTES} bytes`;
+  }
+
+  private payload<T>(encode: Codec<T, unknown>['encode'], message: T): Uint8Array {
+    const { writer } = this;
+    // Should the message not be one, what was written of it goes with the writer; so does the memory that a large one took.
+    this.writer = undefined;
+    const used = writer ?? new BinaryWriter();
+    const payload = encode(message, used).finish();
+    if (payload.length <= KEPT_WRITER_BYTES) this.writer = used;
+    return payload;
   }
 
   protected override takeMessages(): readonly Buffer[] {
