@@ -235,15 +235,21 @@ export class DecodeError extends Error {
 /** Reads what {@link ByteWriter} wrote. Every method throws {@link DecodeError} instead of reading past the end. */
 export class ByteReader {
   private readonly buffer: Uint8Array;
-  private readonly view: DataView;
+  /** Made when something asks for it: few readers do, and it costs more than most of them read. */
+  private lazyView: DataView | undefined;
   private at: number;
   private readonly end: number;
 
   constructor(buffer: Uint8Array, start = 0, end = buffer.length) {
     this.buffer = plainBytes(buffer);
-    this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    this.lazyView = undefined;
     this.at = start;
     this.end = end;
+  }
+
+  private get view(): DataView {
+    this.lazyView ??= new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength);
+    return this.lazyView;
   }
 
   get position(): number {
