@@ -14,7 +14,8 @@ type Recovered = Parameters<LogStore['recover']>[0];
  * goes on behind what the state holds.
  */
 export function recoverLog({ log, engine }: Pick<Ports, 'log' | 'engine'>, options: NodeOptions, done: Recovered): void {
-  log.recover((error, recovered) => {
+  log.recover((error, found) => {
+    const recovered = found !== undefined && isHalfFounded(found, options) ? { ...found, groups: [] } : found;
     if (error !== undefined || recovered === undefined || recovered.groups.length > 0 || options.boot === 1) {
       done(error, recovered);
       return;
@@ -24,6 +25,16 @@ export function recoverLog({ log, engine }: Pick<Ports, 'log' | 'engine'>, optio
       else goOnBehind(row, recovered, log, options, done);
     });
   });
+}
+
+/**
+ * A process was killed while it made its groups, which are too many for one write: nothing was promised or taken by any of them before all were
+ * durable, so they are made anew.
+ */
+function isHalfFounded({ groups }: RecoveredLog, { poolSize }: NodeOptions): boolean {
+  const isNew = ({ hardState, start, entries }: RecoveredGroup): boolean =>
+    hardState.term === 0 && start.index === 0 && entries.length === 0;
+  return groups.length > 0 && groups.length < poolSize + 2 && groups.every(isNew);
 }
 
 function goOnBehind(row: Uint8Array, recovered: RecoveredLog, log: LogStore, options: NodeOptions, done: Recovered): void {

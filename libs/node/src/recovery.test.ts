@@ -190,3 +190,15 @@ test('votes are bound for as long as a former process with a longer election tim
   });
   expect(votes).toEqual([false, false, false, true]);
 });
+
+test('a founding that a crash interrupted is begun anew; one that was complete, or has gone on, is not', () => {
+  const made = [0, 1, 2].map(id => groupWith(id, []));
+  const idsOf = (groups: readonly RecoveredGroup[]): number[] => {
+    const node = new Restarted({ groups, clockBoundMs: 0 }, new Map());
+    expect(node.outcome).toBe('started');
+    return [...node.host.replicas.keys()];
+  };
+  expect(idsOf(made.slice(0, 2))).toEqual([]);
+  expect(idsOf(made)).toEqual([0, 1, 2]);
+  expect(idsOf([groupWith(0, [1]), groupWith(1, [])])).toEqual([0, 1]);
+});
