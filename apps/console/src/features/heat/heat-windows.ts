@@ -3,4 +3,3 @@ export const HEAT_WINDOWS = {
   '1h': { step: 10, columns: 360, label: '1 h' },
   '12h': { step: 60, columns: 720, label: '12 h' },
 } as const;
-export type HeatWindow = keyof typeof HEAT_WINDOWS;
