@@ -9,7 +9,7 @@
 
 /** Requests that had to wait for one block together, from which on a sequence is in demand. One client after the other never is. */
 export const CROWD = 8;
-/** What is reserved lasts for about so long, and never longer than twice that. Milliseconds. */
+/** What is in hand lasts for so long at the present pace, and one block longer at most. Milliseconds. */
 const HORIZON_MS = 100;
 /** Shorter than this, a look says little about the pace: clocks count in milliseconds. */
 const MIN_WINDOW_MS = 5;
