@@ -51,6 +51,8 @@ const NOTHING_ELSE: Partial<FaultMix> = {
 const STALLS: Partial<FaultMix> = { isolations: true, pauses: true, everyMs: 150 };
 const ISOLATIONS: Partial<FaultMix> = { isolations: true, everyMs: 400 };
 const DEAFNESS: Partial<FaultMix> = { deafLeaders: true, ...NOTHING_ELSE, everyMs: 300 };
+/** Longer than any lease, with nothing that would tell the others earlier. */
+const PAUSES: Partial<FaultMix> = { ...NOTHING_ELSE, pauses: true, everyMs: 300 };
 const QUICK_CRASHES: Partial<FaultMix> = { ...NOTHING_ELSE, crashes: true, everyMs: 500 };
 const TRANSFERS: Partial<FaultMix> = { ...NOTHING_ELSE, transfers: true, everyMs: 300 };
 /** Answers are under way for so long that much may happen meanwhile. */
@@ -198,6 +200,22 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     'replica.leaseTerm === group.term',
     STALLS,
   ),
+  {
+    name: 'lets a timer end its lease, which a paused process does not hear',
+    focus: PAUSES,
+    edits: [
+      {
+        file: LEASES,
+        from: 'if (replica.leaseTerm === group.term && monotonic < replica.leaseMonotonicUntil && wall < replica.leaseWallUntil) return true;',
+        to: 'if (replica.leaseTerm === group.term) return true;',
+      },
+      {
+        file: LEASES,
+        from: '    replica.leaseTerm = group.term;',
+        to: '    replica.leaseTerm = group.term;\n    this.node.after(remaining, () => (replica.leaseTerm = 0));',
+      },
+    ],
+  },
   fault(
     'sends a request again without saying that it is a repeat',
     DISPATCHER,
