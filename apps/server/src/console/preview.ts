@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import fastify, { type FastifyInstance } from 'fastify';
 import { type Browser, chromium } from 'playwright-core';
 import { registerConsoleFiles } from '../rest/console-files.ts';
+import { ConsoleHub } from './hub.ts';
 import { registerConsoleStream } from './index.ts';
 import { ScriptedCluster } from './scripted-node.ts';
 
@@ -71,7 +72,10 @@ async function serve(
   const { cluster, stop } = stage(scene);
   const app = fastify();
   await registerConsoleFiles(app, fileURLToPath(new URL('../../../console/dist', import.meta.url)));
-  registerConsoleStream(app, cluster.node(1), { title: 'prod-eu-1', allowedOrigins: [], level: 'admin', clock });
+  const settings = { title: 'prod-eu-1', allowedOrigins: [], level: 'admin', clock } as const;
+  registerConsoleStream(app, cluster.node(1), settings);
+  // The others note their loads too, and tell the one that is looked at.
+  const stopRecording = [2, 3].map(id => new ConsoleHub(cluster.node(id), settings).record());
   await app.listen({ port, host: '127.0.0.1' });
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}/ui`;
   return {
@@ -79,6 +83,7 @@ async function serve(
     url,
     stop: async () => {
       stop();
+      for (const end of stopRecording) end();
       await app.close();
     },
   };
@@ -89,6 +94,7 @@ const PAGES: readonly (readonly [string, string])[] = [
   ['map', '/map'],
   ['map-leader', '/map?colour=leader'],
   ['map-load', '/map?colour=load'],
+  ['heat', '/heat'],
   ['map-table', '/map?table=true'],
   ['ranges', '/map?view=ranges'],
   ['partitions', '/partitions'],

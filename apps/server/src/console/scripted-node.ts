@@ -198,7 +198,7 @@ export class ScriptedCluster {
       health: () => this.health(nodeId),
       facts: () => this.factsOf(nodeId),
       events,
-      peerFacts: id => this.peerFacts(id),
+      peerFacts: id => this.peerFacts(id, nodeId),
       gatherPeerFacts: () => {
         this.gathering++;
         return () => {
@@ -213,10 +213,10 @@ export class ScriptedCluster {
     };
   }
 
-  private peerFacts(nodeId: number): ReturnType<KahunaNode['peerFacts']> {
+  private peerFacts(nodeId: number, askedBy: number): ReturnType<KahunaNode['peerFacts']> {
     const member = this.member(nodeId);
     if (this.gathering === 0) return undefined;
-    if (member.alive && !member.silent) member.last = this.factsOf(nodeId);
+    if (member.alive && !member.silent) member.last = { ...this.factsOf(nodeId), shared: member.share(askedBy) };
     return member.last === undefined ? undefined : { facts: member.last, receivedAtMs: member.last.wallMs };
   }
 
