@@ -60,12 +60,20 @@ export default defineConfig({
             'bench/src/**/*.test.ts',
           ],
           exclude: ['**/*.sim.test.ts', '**/node_modules/**'],
-          testTimeout: 30_000,
+          // Only ends what hangs; what must be quick says so itself.
+          testTimeout: 120_000,
         },
       },
       // Simulated time: the limit only ends what hangs, also where others have the processors.
       { test: { name: 'sim', include: ['libs/**/*.sim.test.ts'], testTimeout: 300_000 } },
-      { test: { name: 'console', include: ['apps/console/src/**/*.test.{ts,tsx}'], environment: 'happy-dom' } },
+      {
+        test: {
+          name: 'console',
+          include: ['apps/console/src/**/*.test.{ts,tsx}'],
+          environment: 'happy-dom',
+          testTimeout: 120_000,
+        },
+      },
       {
         test: {
           name: 'e2e',

@@ -155,9 +155,11 @@ describe('random histories', () => {
   it('accepts long histories of many clients and lost answers, fast', () => {
     const rng = new Rng(7);
     const history = randomHistory(rng, 5000, 10, 0.03);
-    const started = performance.now();
+    // Processor time: a busy machine takes away as much time as it likes.
+    const before = process.cpuUsage();
     expect(checkRegisters(history).violation).toBeUndefined();
-    expect(performance.now() - started).toBeLessThan(5000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(5000);
   });
 
   it('finds one stale read in a long history', () => {
