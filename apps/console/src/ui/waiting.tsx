@@ -1,4 +1,4 @@
-import { Skeleton } from '@mantine/core';
+import './waiting.css';
 import { useEffect, useState } from 'react';
 import { useConnection } from '../live/use-live.ts';
 
@@ -17,7 +17,7 @@ export function Waiting({ height, what }: { height: number; what: string }) {
           Waiting for {what} from {welcome?.node.name ?? 'the node'} ({state}).
         </p>
       ) : (
-        <Skeleton height={Math.max(16, height - 24)} radius="sm" animate={false} />
+        <div className="skeleton" style={{ height: Math.max(16, height - 24) }} />
       )}
     </div>
   );

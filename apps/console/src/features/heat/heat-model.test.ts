@@ -31,7 +31,8 @@ describe('console:6.3 heat', () => {
       ['?', '?', '?', '?'],
     ]);
     expect(totalsOf(heat).map(total => total === null)).toEqual([true, false, true, false]);
-    expect(summariesOf(heat)[1]).toMatchObject({ partitionId: 3, now: null, mean: 0, most: 0 });
+    expect(summariesOf(heat)[1]).toMatchObject({ partitionId: 3, now: 0, mean: 0, most: 0 });
+    expect(summariesOf(heat)[2]).toMatchObject({ partitionId: 9, now: null, mean: null, most: null });
   });
 
   test('nothing yet is not an empty picture', () => {

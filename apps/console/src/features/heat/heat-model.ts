@@ -54,9 +54,11 @@ export function rateAt({ cells, columns }: Heat, row: number, column: number): n
   return ofCell(cells[row * columns + column] ?? NOT_KNOWN);
 }
 
+const LATE_COLUMNS = 3;
+
 export interface RowSummary {
   readonly partitionId: number;
-  /** Of the newest column. */
+  /** The newest that is known of the last half minute: columns do not come from all nodes at once. */
   readonly now: number | null;
   /** Of the columns that are known. */
   readonly mean: number | null;
@@ -71,7 +73,7 @@ export function summariesOf(heat: Heat): readonly RowSummary[] {
     const known = rates.filter(rate => rate !== null);
     return {
       partitionId,
-      now: rates.at(-1) ?? null,
+      now: rates.slice(-LATE_COLUMNS).findLast(rate => rate !== null) ?? null,
       mean: known.length === 0 ? null : known.reduce((a, b) => a + b, 0) / known.length,
       most: known.length === 0 ? null : Math.max(...known),
       rates,

@@ -44,7 +44,7 @@ export function WithLine({ lines, nodeId, vital, children }: WithLineProps) {
   return (
     <span className="with-line">
       <span>{children}</span>
-      <Sparkline values={lines.nodes.get(nodeId)?.[vital] ?? []} most={lines.most[vital]} width={72} height={14} />
+      <Sparkline values={lines.nodes.get(nodeId)?.[vital] ?? []} most={lines.most[vital]} width={60} height={14} />
     </span>
   );
 }
