@@ -19,6 +19,9 @@ export function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: browserPath(), args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
 }
 
+/** How long a page may take until it shows something: no promise about its speed, it only ends what hangs. */
+export const LOADED_MS = 60_000;
+
 /**
  * The pill of a page that shows what is: a node on a busy machine sends fewer news and says so ("lagging"), and its page is as true as
  * ever.

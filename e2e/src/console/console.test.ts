@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { putText, RestKv } from '../clients/rest-kv.ts';
 import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
 import { until, within } from '../harness/processes.ts';
-import { CURRENT, launchBrowser, seriousIssues, Tab } from './browser.ts';
+import { CURRENT, LOADED_MS, launchBrowser, seriousIssues, Tab } from './browser.ts';
 
 /** Longest wait for something that a person expects within seconds. */
 const SECONDS_MS = 20_000;
@@ -36,9 +36,9 @@ async function live(url: string): Promise<Tab> {
 }
 
 /** The page itself is loaded, not only its frame, and what it shows is current. */
-async function isLive(page: Page): Promise<void> {
-  await page.locator('h1').first().waitFor({ timeout: SECONDS_MS });
-  await page.locator(CURRENT).waitFor({ timeout: SECONDS_MS });
+async function isLive(page: Page, timeout = LOADED_MS): Promise<void> {
+  await page.locator('h1').first().waitFor({ timeout });
+  await page.locator(CURRENT).waitFor({ timeout });
 }
 
 /** The fact of this name on a page. */
@@ -136,7 +136,7 @@ describe('what changes shows without a reload', () => {
     await opened.page.locator(CURRENT).waitFor({ state: 'detached', timeout: SECONDS_MS });
     cluster.node(3).start();
     await cluster.ready();
-    await isLive(opened.page);
+    await isLive(opened.page, SECONDS_MS);
     expect(opened.documents).toBe(documents);
     expect(await filter.inputValue()).toBe('hash');
   });

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { http, putText, RestKv } from '../clients/rest-kv.ts';
 import { Cluster, SOON_READY } from '../harness/cluster.ts';
 import { until } from '../harness/processes.ts';
-import { CURRENT, launchBrowser, seriousIssues, Tab } from './browser.ts';
+import { CURRENT, LOADED_MS, launchBrowser, seriousIssues, Tab } from './browser.ts';
 
 /** Longest wait for something that a person expects within seconds. */
 const SECONDS_MS = 20_000;
@@ -37,7 +37,7 @@ async function open(path: string, node = 2): Promise<Page> {
   tab = await Tab.open(browser, `${cluster.node(node).url}/ui${path}`);
   const { page } = tab;
   page.setDefaultTimeout(SECONDS_MS);
-  await page.locator(CURRENT).waitFor();
+  await page.locator(CURRENT).waitFor({ timeout: LOADED_MS });
   return page;
 }
 
