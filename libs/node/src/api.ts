@@ -13,7 +13,7 @@ import type {
   ScanQuery,
   SequenceOperation,
 } from '@kahuna/partition';
-import type { Watch, WatchQuery } from './watch-api.ts';
+import type { Watch, WatchQuery } from './watch/watch-api.ts';
 
 /** Receives answers without a closure per operation: `token` is whatever the submitter chose. Called exactly once per operation, never inside `submit`. */
 export interface ResultSink {

@@ -21,7 +21,6 @@ import {
 import type { Message } from '@kahuna/raft';
 import { RoutingTable } from '@kahuna/range-router';
 import type { HealthView, Instrument, KahunaNode, MembershipView, NodeFacts, ResultSink, RoutingView } from './api.ts';
-import { ChecksumExchange } from './checksum-exchange.ts';
 import { CommitNotices } from './commit-notices.ts';
 import { Dispatcher, type DispatchHost } from './dispatcher.ts';
 import { EventRing } from './events.ts';
@@ -56,14 +55,15 @@ import type { Ports } from './ports.ts';
 import { Pruner } from './pruner.ts';
 import type { Replica, ReplicaHost } from './replica.ts';
 import type { PendingRequest } from './request.ts';
-import { Scans } from './scans.ts';
+import { Scans } from './scan/scans.ts';
 import type { Sequencer } from './sequencer.ts';
 import { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings, otherEndpoints, policyOf } from './settings.ts';
-import { SnapshotTransfers } from './snapshots.ts';
+import { ChecksumExchange } from './snapshot/checksum-exchange.ts';
+import { SnapshotTransfers } from './snapshot/snapshots.ts';
 import { StateKeeper } from './state-keeper.ts';
 import { healthView, membershipView, nodeFacts, routingView } from './views.ts';
-import type { Watch, WatchQuery } from './watch-api.ts';
-import { WatchHub } from './watch-hub.ts';
+import type { Watch, WatchQuery } from './watch/watch-api.ts';
+import { WatchHub } from './watch/watch-hub.ts';
 
 /** A latency quantile covers between half of this and all of it. */
 const LATENCY_WINDOW_MS = 10_000;

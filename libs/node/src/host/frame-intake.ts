@@ -1,6 +1,5 @@
 import { ByteReader, DecodeError, type PartitionId } from '@kahuna/base';
 import { decodeMessage, type Message, MessageType } from '@kahuna/raft';
-import type { ChecksumExchange } from '../checksum-exchange.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { FactsExchange } from '../facts-exchange.ts';
 import type { NodeInternals } from '../internals.ts';
@@ -9,8 +8,9 @@ import type { Listings } from '../listings.ts';
 import type { Peer } from '../peer.ts';
 import { type FrameHeader, ItemKind, readHeader } from '../peer-frame.ts';
 import type { Replica } from '../replica.ts';
-import type { Scans } from '../scans.ts';
-import type { SnapshotTransfers } from '../snapshots.ts';
+import type { Scans } from '../scan/scans.ts';
+import type { ChecksumExchange } from '../snapshot/checksum-exchange.ts';
+import type { SnapshotTransfers } from '../snapshot/snapshots.ts';
 import type { Heartbeats } from './heartbeats.ts';
 import type { Leadership } from './leadership.ts';
 import { isAnswer } from './log-pipeline.ts';

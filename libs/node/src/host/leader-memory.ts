@@ -3,7 +3,7 @@ import type { NodeInternals } from '../internals.ts';
 import type { Replica } from '../replica.ts';
 import { requestOfNode } from '../request.ts';
 import { Sequencer } from '../sequencer.ts';
-import type { WatchHub } from '../watch-hub.ts';
+import type { WatchHub } from '../watch/watch-hub.ts';
 import type { EngineReads } from './engine-reads.ts';
 
 /**

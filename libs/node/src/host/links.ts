@@ -1,13 +1,13 @@
 import { DecodeError } from '@kahuna/base';
-import type { ChecksumExchange } from '../checksum-exchange.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { decodeHello, type Hello } from '../hello.ts';
 import type { NodeInternals } from '../internals.ts';
 import { Peer } from '../peer.ts';
 import type { Transport, TransportListener } from '../ports.ts';
 import type { Replica } from '../replica.ts';
-import type { Scans } from '../scans.ts';
-import type { SnapshotTransfers } from '../snapshots.ts';
+import type { Scans } from '../scan/scans.ts';
+import type { ChecksumExchange } from '../snapshot/checksum-exchange.ts';
+import type { SnapshotTransfers } from '../snapshot/snapshots.ts';
 import type { Elections } from './elections.ts';
 import type { FrameIntake } from './frame-intake.ts';
 import type { Heartbeats } from './heartbeats.ts';

@@ -4,7 +4,7 @@ import type { NodeInternals } from '../internals.ts';
 import { recoverLog } from '../lost-log.ts';
 import type { LogStore, RecoveredGroup, StateEngine } from '../ports.ts';
 import type { Replica } from '../replica.ts';
-import type { SnapshotTransfers } from '../snapshots.ts';
+import type { SnapshotTransfers } from '../snapshot/snapshots.ts';
 import type { StateKeeper } from '../state-keeper.ts';
 import type { NodeClock } from './node-clock.ts';
 import type { ReplicaFactory } from './replica-factory.ts';

@@ -1,9 +1,9 @@
-import type { ChecksumExchange } from '../checksum-exchange.ts';
 import type { CommitNotices } from '../commit-notices.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { NodeInternals } from '../internals.ts';
 import type { Replica } from '../replica.ts';
-import type { SnapshotTransfers } from '../snapshots.ts';
+import type { ChecksumExchange } from '../snapshot/checksum-exchange.ts';
+import type { SnapshotTransfers } from '../snapshot/snapshots.ts';
 import type { StateKeeper } from '../state-keeper.ts';
 import type { EngineReads } from './engine-reads.ts';
 import type { Leadership } from './leadership.ts';

@@ -33,7 +33,7 @@ const LOCKS = 'partition/src/locks.ts';
 const KEEPER = 'node/src/state-keeper.ts';
 const DISPATCHER = 'node/src/dispatcher.ts';
 const HOLDS = 'partition/src/holds.ts';
-const WATCH = 'node/src/watch-part.ts';
+const WATCH = 'node/src/watch/watch-part.ts';
 
 const NOTHING_ELSE: Partial<FaultMix> = {
   crashes: false,
@@ -299,7 +299,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   // ---- snapshots
   fault(
     'ends a snapshot before its tail',
-    'node/src/snapshot-source.ts',
+    'node/src/snapshot/snapshot-source.ts',
     'done(undefined, encodeRows(page.rows), this.interval >= this.extent.length);',
     'done(undefined, encodeRows(page.rows), this.interval >= 1 || page.more);',
     { ...CRASHES, isolations: true },
@@ -410,7 +410,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   ),
   past(
     'reads a bucket before later stamps are ruled out',
-    'node/src/scan-sessions.ts',
+    'node/src/scan/scan-sessions.ts',
     "{ kind: 'get', key: '', revision: -1, readTimestamp: time, durability },",
     "{ kind: 'get', key: '', revision: -1, readTimestamp: { n: 0, l: 0, c: 0 }, durability },",
     TRANSFERS,
@@ -480,7 +480,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   ),
   past(
     'tells an expiry that was put off',
-    'node/src/watch-expiries.ts',
+    'node/src/watch/watch-expiries.ts',
     'first !== undefined && this.current.get(first.key) !== first;',
     'first !== undefined && this.current.get(first.key) === undefined;',
   ),

@@ -9,12 +9,12 @@ import {
   type ScanNeed,
   type ScanRow,
 } from '@kahuna/partition';
-import type { NodeInternals } from './internals.ts';
-import type { Peer } from './peer.ts';
-import { ForwardStatus, ItemKind } from './peer-frame.ts';
-import type { EngineSnapshot, ScanPage, StateEngine } from './ports.ts';
-import type { Replica } from './replica.ts';
-import { emptyResult, PendingRequest, type ReadTask, type RequestOrigin } from './request.ts';
+import type { NodeInternals } from '../internals.ts';
+import type { Peer } from '../peer.ts';
+import { ForwardStatus, ItemKind } from '../peer-frame.ts';
+import type { EngineSnapshot, ScanPage, StateEngine } from '../ports.ts';
+import type { Replica } from '../replica.ts';
+import { emptyResult, PendingRequest, type ReadTask, type RequestOrigin } from '../request.ts';
 import { type PartPage, type PartRequest, writePartPage } from './scan-frames.ts';
 
 /** Who asked for a part. Each page but the last is followed by nothing until `more` is called. */

@@ -1,6 +1,6 @@
 import { type BatchRow, ByteReader, type RowBatch } from '@kahuna/base';
 import { expect, test } from 'vitest';
-import type { EngineRange, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from './ports.ts';
+import type { EngineRange, EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '../ports.ts';
 import {
   clearStaged,
   decodeMark,

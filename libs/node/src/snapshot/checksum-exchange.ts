@@ -1,8 +1,8 @@
 import type { ByteReader, ByteWriter, LogIndex, PartitionId, Term } from '@kahuna/base';
 import type { Member, RaftGroup } from '@kahuna/raft';
-import type { EventRing } from './events.ts';
-import type { Peer } from './peer.ts';
-import { ItemKind } from './peer-frame.ts';
+import type { EventRing } from '../events.ts';
+import type { Peer } from '../peer.ts';
+import { ItemKind } from '../peer-frame.ts';
 
 /** What the comparison needs of a replica. */
 export interface ComparedReplica {

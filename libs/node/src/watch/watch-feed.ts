@@ -13,7 +13,7 @@ import {
   type WatchShape,
 } from '@kahuna/partition';
 import { keySpaceOf } from '@kahuna/range-router';
-import type { Replica } from './replica.ts';
+import type { Replica } from '../replica.ts';
 import type { KeyEvent, LockSubject, SequenceSubject, WatchEnd } from './watch-api.ts';
 import { Expiries } from './watch-expiries.ts';
 import { type LockTopic, type NameListener, type SequenceTopic, Topics } from './watch-topics.ts';

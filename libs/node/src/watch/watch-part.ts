@@ -11,8 +11,8 @@ import {
   type WatchShape,
   watches,
 } from '@kahuna/partition';
-import type { NodeInternals } from './internals.ts';
-import type { EngineSnapshot, StateEngine } from './ports.ts';
+import type { NodeInternals } from '../internals.ts';
+import type { EngineSnapshot, StateEngine } from '../ports.ts';
 import type { KeyEvent, KeyWatchQuery, Watch, WatchEnd, WatchPosition } from './watch-api.ts';
 import type { Expiries } from './watch-expiries.ts';
 import { type Feed, keyEvent, type Listener, reached } from './watch-feed.ts';

@@ -1,11 +1,12 @@
 import { ByteReader, type PartitionId } from '@kahuna/base';
 import { decodeMetaRow, metaRowKey } from '@kahuna/partition';
 import { type Member, readConfiguration, writeConfiguration } from '@kahuna/raft';
-import type { NodeInternals } from './internals.ts';
-import type { Peer } from './peer.ts';
-import { ItemKind } from './peer-frame.ts';
-import type { EngineSnapshot, StateEngine } from './ports.ts';
-import type { Replica } from './replica.ts';
+import type { NodeInternals } from '../internals.ts';
+import type { Peer } from '../peer.ts';
+import { ItemKind } from '../peer-frame.ts';
+import type { EngineSnapshot, StateEngine } from '../ports.ts';
+import type { Replica } from '../replica.ts';
+import type { StateKeeper } from '../state-keeper.ts';
 import {
   clearStaged,
   decodeMark,
@@ -19,7 +20,6 @@ import {
   unmark,
 } from './snapshot-install.ts';
 import { decodeRows, SnapshotSource } from './snapshot-source.ts';
-import type { StateKeeper } from './state-keeper.ts';
 
 /** Pieces sent and not acknowledged. */
 const WINDOW = 4;

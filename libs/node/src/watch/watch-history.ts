@@ -15,7 +15,7 @@ import {
   watchIntervals,
 } from '@kahuna/partition';
 import { isLiveAt } from '@kahuna/txn';
-import type { EngineSnapshot, ScanOptions, ScanPage } from './ports.ts';
+import type { EngineSnapshot, ScanOptions, ScanPage } from '../ports.ts';
 import { Expiries } from './watch-expiries.ts';
 
 const PAGE_ROWS = 512;

@@ -1,11 +1,11 @@
 import { HLC_ZERO, HybridClock } from '@kahuna/base';
 import { Durability } from '@kahuna/partition';
 import { expect, test } from 'vitest';
-import type { NodeInternals } from './internals.ts';
-import { ForwardStatus } from './peer-frame.ts';
-import type { EngineSnapshot, ScanOptions, ScanPage, StateEngine } from './ports.ts';
-import type { Replica } from './replica.ts';
-import type { PendingRequest } from './request.ts';
+import type { NodeInternals } from '../internals.ts';
+import { ForwardStatus } from '../peer-frame.ts';
+import type { EngineSnapshot, ScanOptions, ScanPage, StateEngine } from '../ports.ts';
+import type { Replica } from '../replica.ts';
+import type { PendingRequest } from '../request.ts';
 import type { PartRequest } from './scan-frames.ts';
 import { ScanSessions } from './scan-sessions.ts';
 

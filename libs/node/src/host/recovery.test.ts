@@ -2,12 +2,12 @@ import { ByteWriter, HLC_ZERO, Rng, RowBatch } from '@kahuna/base';
 import { type CommandBatch, createPartitionMachine, HeadCache, metaRowKey } from '@kahuna/partition';
 import { type Entry, EntryKind, encodeMessage, type Message, MessageType } from '@kahuna/raft';
 import { expect, test } from 'vitest';
-import { encodeHello } from './hello.ts';
-import { NodeHost } from './host.ts';
-import { ItemKind, writeClock, writeHeader } from './peer-frame.ts';
-import type { LogRecord, LogStore, Ports, RecoveredGroup, RecoveredLog, StateEngine, Transport } from './ports.ts';
-import type { Replica } from './replica.ts';
-import type { NodeOptions } from './settings.ts';
+import { encodeHello } from '../hello.ts';
+import { NodeHost } from '../host.ts';
+import { ItemKind, writeClock, writeHeader } from '../peer-frame.ts';
+import type { LogRecord, LogStore, Ports, RecoveredGroup, RecoveredLog, StateEngine, Transport } from '../ports.ts';
+import type { Replica } from '../replica.ts';
+import type { NodeOptions } from '../settings.ts';
 
 const STORAGE = 101;
 const VOTERS = [1, 2, 3].map(nodeId => ({ replicaId: 100 + nodeId, nodeId }));

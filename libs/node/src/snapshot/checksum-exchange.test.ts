@@ -1,8 +1,8 @@
 import { ByteReader, ByteWriter } from '@kahuna/base';
 import { expect, it } from 'vitest';
+import { Peer } from '../peer.ts';
+import { ItemKind } from '../peer-frame.ts';
 import { ChecksumExchange, type ComparedReplica, type ComparisonHost } from './checksum-exchange.ts';
-import { Peer } from './peer.ts';
-import { ItemKind } from './peer-frame.ts';
 
 const PARTITION = 7;
 const HEARTBEAT_MS = 500;

@@ -1,6 +1,6 @@
 import { type ByteReader, type ByteWriter, DecodeError, HLC_ZERO, type Hlc, isZeroHlc } from '@kahuna/base';
 import { type Durability, type PartitionQuery, readDurability, type ScanRow, type ScanShape } from '@kahuna/partition';
-import { readResult, writeResult } from './peer-frame.ts';
+import { readResult, writeResult } from '../peer-frame.ts';
 
 /**
  * Scans between nodes: the asking node sends one {@link PartRequest}, the leader answers with pages, each asked for. So a large

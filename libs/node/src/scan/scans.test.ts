@@ -2,12 +2,12 @@ import { ByteReader, ByteWriter, HLC_ZERO } from '@kahuna/base';
 import { Durability, ResponseType, type ScanAnswer } from '@kahuna/partition';
 import { RoutingTable } from '@kahuna/range-router';
 import { expect, test } from 'vitest';
-import type { NodeInternals } from './internals.ts';
-import { Peer } from './peer.ts';
-import { ForwardStatus, ItemKind } from './peer-frame.ts';
-import type { StateEngine } from './ports.ts';
-import type { Replica } from './replica.ts';
-import { emptyResult } from './request.ts';
+import type { NodeInternals } from '../internals.ts';
+import { Peer } from '../peer.ts';
+import { ForwardStatus, ItemKind } from '../peer-frame.ts';
+import type { StateEngine } from '../ports.ts';
+import type { Replica } from '../replica.ts';
+import { emptyResult } from '../request.ts';
 import { type PartPage, writePartPage } from './scan-frames.ts';
 import { Scans } from './scans.ts';
 

@@ -1,7 +1,7 @@
 import { HLC_ZERO, type Hlc, type PartitionId, type Term } from '@kahuna/base';
 import { type EphemeralLockObserver, type Lock, type LockChange, lockChanges, lockEnd, lockSnapshot } from '@kahuna/partition';
+import type { Replica } from '../replica.ts';
 import { NamedWatch } from './named-watch.ts';
-import type { Replica } from './replica.ts';
 import type { LockEvent, WatchEvent } from './watch-api.ts';
 import { Expiries, type Expiring } from './watch-expiries.ts';
 import type { WatchHost } from './watch-part.ts';

@@ -1,5 +1,5 @@
 import { type ByteReader, ByteWriter } from '@kahuna/base';
-import type { EngineRange, EngineRow, EngineSnapshot } from './ports.ts';
+import type { EngineRange, EngineRow, EngineSnapshot } from '../ports.ts';
 import { after } from './snapshot-install.ts';
 
 const MAX_ROWS_PER_CHUNK = 4096;

@@ -17,9 +17,9 @@ import {
 import { RoutingTable } from '@kahuna/range-router';
 import { openMemoryEngine } from '@kahuna/storage';
 import { expect, test } from 'vitest';
-import type { Dispatcher } from './dispatcher.ts';
-import type { NodeInternals } from './internals.ts';
-import type { Replica } from './replica.ts';
+import type { Dispatcher } from '../dispatcher.ts';
+import type { NodeInternals } from '../internals.ts';
+import type { Replica } from '../replica.ts';
 import type { LockSubject, SequenceSubject, Watch, WatchEvent, WatchPosition } from './watch-api.ts';
 import { WatchHub } from './watch-hub.ts';
 

@@ -10,10 +10,10 @@ import {
   type ScanRow,
 } from '@kahuna/partition';
 import { compareOrdinal, isReservedKey, isWellFormed, keySpaceOfPrefix } from '@kahuna/range-router';
-import type { NodeInternals } from './internals.ts';
-import type { Peer } from './peer.ts';
-import { ForwardStatus, ItemKind } from './peer-frame.ts';
-import type { StateEngine } from './ports.ts';
+import type { NodeInternals } from '../internals.ts';
+import type { Peer } from '../peer.ts';
+import { ForwardStatus, ItemKind } from '../peer-frame.ts';
+import type { StateEngine } from '../ports.ts';
 import { decodeCursor, encodeCursor } from './range-cursor.ts';
 import { type PartPage, type PartRequest, readPartPage, readPartRequest, writePartRequest } from './scan-frames.ts';
 import { type PartSink, type ScanSession, ScanSessions } from './scan-sessions.ts';

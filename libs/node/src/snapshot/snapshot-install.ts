@@ -1,6 +1,6 @@
 import { ByteReader, ByteWriter, type LogIndex, type PartitionId, RowBatch, type Term } from '@kahuna/base';
 import { type Configuration, readConfiguration, writeConfiguration } from '@kahuna/raft';
-import type { EngineRange, EngineRow, ScanPage, StateEngine } from './ports.ts';
+import type { EngineRange, EngineRow, ScanPage, StateEngine } from '../ports.ts';
 
 /** Where a snapshot in arrival is kept: outside every partition's extent, so that nothing reads or replaces it by accident. */
 const STAGED = 0xf0;

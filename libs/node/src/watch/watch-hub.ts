@@ -10,13 +10,13 @@ import {
   type WatchShape,
 } from '@kahuna/partition';
 import { isReservedKey, isWellFormed, keySpaceOf } from '@kahuna/range-router';
-import { type Dispatcher, partitionOf } from './dispatcher.ts';
-import type { NodeInternals } from './internals.ts';
+import { type Dispatcher, partitionOf } from '../dispatcher.ts';
+import type { NodeInternals } from '../internals.ts';
+import { admitted } from '../operation-input.ts';
+import type { StateEngine } from '../ports.ts';
+import type { Replica } from '../replica.ts';
+import { routingView } from '../views.ts';
 import type { NamedWatch } from './named-watch.ts';
-import { admitted } from './operation-input.ts';
-import type { StateEngine } from './ports.ts';
-import type { Replica } from './replica.ts';
-import { routingView } from './views.ts';
 import type { KeyWatchQuery, LockSubject, SequenceSubject, Watch, WatchEnd, WatchQuery, WatchStart } from './watch-api.ts';
 import { EphemeralFeed, EphemeralLockWatch } from './watch-ephemeral.ts';
 import { Feed } from './watch-feed.ts';
