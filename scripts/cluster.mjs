@@ -245,6 +245,12 @@ async function runCluster(extra) {
   return undefined;
 }
 
+const USAGE = `npm run cluster [-- options for every node]   three nodes as three processes on this machine, data under .kahuna/cluster
+What the options are: npm start -- --help. While it runs, commands are typed:
+${HELP}
+From another terminal: node scripts/cluster.mjs kill 2`;
+
 const given = process.argv.slice(2);
-if (given.length > 0 && !given[0].startsWith('-')) remote(given);
+if (given.includes('--help')) console.log(USAGE);
+else if (given.length > 0 && !given[0].startsWith('-')) remote(given);
 else await runCluster(given);

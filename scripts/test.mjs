@@ -1,6 +1,5 @@
 // npm test: brings what is missing, builds, runs every test, and closes with the line `N passed, N failed`.
-//   --with-check    runs `npm run check` too and counts its steps (the whole of it is what CI runs)
-//   --only a,b      only these vitest projects (unit, console, sim, e2e)
+// CI runs it with --with-check.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,12 +7,27 @@ import { endOrphans, RUN_MARK } from './lib/orphans.mjs';
 import { ensureBrowser, ensureDependencies, nodeProblem } from './lib/prepare.mjs';
 import { inRoot, nodeTool, run } from './lib/run.mjs';
 
+const USAGE = `npm test [-- --only a,b] [--with-check]
+  --only a,b      only these parts: unit, console, sim, e2e
+  --with-check    npm run check too, and counts its steps
+One file: npx vitest run --project unit libs/raft/src/election.test.ts`;
+if (process.argv.includes('--help')) {
+  console.log(USAGE);
+  process.exit(0);
+}
+
 const argument = name => {
   const at = process.argv.indexOf(name);
   return at < 0 ? undefined : process.argv[at + 1];
 };
 const withCheck = process.argv.includes('--with-check');
 const only = argument('--only')?.split(',');
+
+const PARTS = ['unit', 'console', 'sim', 'e2e'];
+if (only?.some(name => !PARTS.includes(name))) {
+  console.error(`--only takes some of ${PARTS.join(',')}`);
+  process.exit(1);
+}
 
 /**
  * Two files at a time where they compute. The end-to-end tests wait as much as they compute (for elections, leases, restarts), so

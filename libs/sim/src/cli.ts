@@ -49,16 +49,31 @@ function summary(totals: SweepTotals, started: number): string {
   return `${totals.runs} seeds, ${totals.failures.length} failed, ${hours.toFixed(2)} simulated hours, ${rate.toFixed(2)} per real minute, ${Math.round(totals.events / minutes / 1000)}k events per minute`;
 }
 
+const OPTIONS = {
+  seed: { type: 'string' },
+  trace: { type: 'boolean', default: false },
+  seeds: { type: 'string' },
+  from: { type: 'string', default: '1' },
+  jobs: { type: 'string', default: '2' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+/** What was asked for; undefined after a wrong command line, whose fault is said. */
+function asked() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
+}
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      seed: { type: 'string' },
-      trace: { type: 'boolean', default: false },
-      seeds: { type: 'string' },
-      from: { type: 'string', default: '1' },
-      jobs: { type: 'string', default: '2' },
-    },
-  });
+  const values = asked();
+  if (values === undefined || values.help) {
+    console.log(USAGE);
+    return values === undefined ? 2 : 0;
+  }
   if (values.seed !== undefined) return replay(Number(values.seed), values.trace);
   if (values.seeds !== undefined) return sweepSeeds(Number(values.from), Number(values.seeds), Number(values.jobs));
   console.log(USAGE);
