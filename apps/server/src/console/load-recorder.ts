@@ -112,21 +112,18 @@ export class LoadRecorder {
     const all = this.sources(self).map(([, tracks]) => tracks);
     const newest = Math.max(...all.map(tracks => tracks.newest(step)));
     const ids = partitionId === undefined ? this.partitionsIn(all, step, newest) : [partitionId];
+    const count = LOAD_STEPS[step];
+    const first = newest - count + 1;
+    const loads = METRICS.map((_, metric) => ids.map(id => leadersCells(all, id, metric, step, newest)));
+    const partitions = rangesOf(ids);
     const rows: KeyedRow[] = [];
-    for (let column = newest - LOAD_STEPS[step] + 1; column <= newest; column++) {
-      const cells = METRICS.map((_, metric) => cellsOf(all, ids, metric, step, column));
-      if (cells.every(each => each.every(cell => cell === NOT_KNOWN))) continue;
-      const [reads, writes, entries] = cells.map(each => Buffer.from(each).toString('base64')) as [string, string, string];
-      const row: HeatRow = {
-        atMs: column * step * 1000,
-        stepMs: step * 1000,
-        partitions: rangesOf(ids),
-        reads,
-        writes,
-        entries,
-        source: self,
-      };
-      rows.push({ k: String(row.atMs), v: row as unknown as RowValue });
+    for (let i = 0; i < count; i++) {
+      const columns = loads.map(each => Buffer.from(each.map(cells => cells[i] ?? NOT_KNOWN)));
+      if (columns.every(column => column.every(cell => cell === NOT_KNOWN))) continue;
+      const [reads, writes, entries] = columns.map(column => column.toString('base64')) as [string, string, string];
+      const atMs = (first + i) * step * 1000;
+      const row: HeatRow = { atMs, stepMs: step * 1000, partitions, reads, writes, entries, source: self };
+      rows.push({ k: String(atMs), v: row as unknown as RowValue });
     }
     return rows;
   }
@@ -149,10 +146,7 @@ export class LoadRecorder {
   vitals(self: number, step: LoadStep): readonly KeyedRow[] {
     return this.sources(self).map(([nodeId, tracks]) => {
       const newest = tracks.newest(step);
-      const cells = (name: string): string =>
-        Buffer.from(
-          Array.from({ length: LOAD_STEPS[step] }, (_, i) => tracks.cell(name, step, newest - LOAD_STEPS[step] + 1 + i)),
-        ).toString('base64');
+      const cells = (name: string): string => Buffer.from(tracks.cells(name, step, newest, LOAD_STEPS[step])).toString('base64');
       const [cpu, logP99Ms, eventLoopP99Ms, reads, writes] = VITALS.map(cells) as [string, string, string, string, string];
       const endMs = (newest + 1) * step * 1000;
       const row: VitalsRow = { nodeId, stepMs: step * 1000, endMs, cpu, logP99Ms, eventLoopP99Ms, reads, writes, source: nodeId };
@@ -167,31 +161,24 @@ function sampleOf(facts: NodeFacts, atMs: number): Sample {
   return { boot: facts.boot, atMs, led };
 }
 
-/** The leader's cell: where two nodes led within one column, the larger one. */
-function cellsOf(
-  all: readonly LoadTracks[],
-  ids: readonly number[],
-  metric: number,
-  step: LoadStep,
-  column: number,
-): readonly number[] {
-  return ids.map(id => {
-    let found = NOT_KNOWN;
-    for (const tracks of all) {
-      const cell = tracks.cell(partitionTrack(id, metric), step, column);
-      if (cell !== NOT_KNOWN && (found === NOT_KNOWN || cell > found)) found = cell;
-    }
-    return found;
-  });
+/** Over the whole time: where two nodes led within one column, the larger one counts. */
+function leadersCells(all: readonly LoadTracks[], id: number, metric: number, step: LoadStep, newest: number): Uint8Array {
+  const merged = new Uint8Array(LOAD_STEPS[step]).fill(NOT_KNOWN);
+  for (const tracks of all) {
+    tracks.cells(partitionTrack(id, metric), step, newest, merged.length).forEach((cell, i) => {
+      const other = merged[i] ?? NOT_KNOWN;
+      if (cell !== NOT_KNOWN && (other === NOT_KNOWN || cell > other)) merged[i] = cell;
+    });
+  }
+  return merged;
 }
 
-/** Of the latest columns. */
+/** By reads and writes of the latest columns. */
 function busyness(all: readonly LoadTracks[], id: number, step: LoadStep, newest: number): number {
   let sum = 0;
-  for (let i = 0; i < 30; i++) {
+  for (const tracks of all) {
     for (const metric of [0, 1]) {
-      const [cell = NOT_KNOWN] = cellsOf(all, [id], metric, step, newest - i);
-      sum += cell === NOT_KNOWN ? 0 : cell;
+      for (const cell of tracks.cells(partitionTrack(id, metric), step, newest, 30)) sum += cell === NOT_KNOWN ? 0 : cell;
     }
   }
   return sum;

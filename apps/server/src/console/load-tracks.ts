@@ -50,6 +50,19 @@ export class LoadTracks {
     return this.tracks.get(name)?.[step][column % LOAD_STEPS[step]] ?? NOT_KNOWN;
   }
 
+  /** The cells of so many columns up to `last`, oldest first. */
+  cells(name: string, step: LoadStep, last: number, count: number): Uint8Array {
+    const cells = new Uint8Array(count).fill(NOT_KNOWN);
+    const ring = this.tracks.get(name)?.[step];
+    if (ring === undefined) return cells;
+    const newest = this.newest(step);
+    const from = Math.max(last - count + 1, newest - LOAD_STEPS[step] + 1);
+    for (let column = from; column <= Math.min(last, newest); column++) {
+      cells[column - (last - count + 1)] = ring[column % LOAD_STEPS[step]] ?? NOT_KNOWN;
+    }
+    return cells;
+  }
+
   /** Newest column of the step that is whole. */
   newest(step: LoadStep): number {
     return step === FINE ? this.last : Math.floor((this.last + 1) / (COARSE / FINE)) - 1;
@@ -85,7 +98,7 @@ export class LoadTracks {
     const newest = this.newest(step);
     const packed: Record<string, string> = {};
     for (const name of names) {
-      const cells = Buffer.from(Array.from({ length: count }, (_, i) => this.cell(name, step, newest - count + 1 + i)));
+      const cells = Buffer.from(this.cells(name, step, newest, count));
       const begins = cells.findIndex(cell => cell !== NOT_KNOWN);
       if (begins >= 0) packed[name] = cells.subarray(begins).toString('base64');
     }
