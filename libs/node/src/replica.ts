@@ -158,8 +158,6 @@ export class Replica {
 
   /** In the host's dirty list. */
   dirty = false;
-  /** Ticked by the host. */
-  awake = true;
   /** Leader (replica id) at the last look, to notice changes. */
   knownLeader = 0;
   knownTerm: Term = 0;
