@@ -60,7 +60,7 @@ function stage(scene: Scene): { readonly cluster: ScriptedCluster; readonly stop
       p.commitIndex += Math.round(8 * weight * wave);
       p.keys = 1000 + p.partitionId * 37;
     }
-    if (scene === 'healthy' && beat % 80 === 0) cluster.elect(2 + ((beat / 80) % 30), 1 + ((beat / 80) % 3));
+    if (scene === 'healthy' && beat % 600 === 0) cluster.elect(2 + ((beat / 600) % 30), 1 + ((beat / 600) % 3));
   }, 100);
   return { cluster, stop: () => clearInterval(timer) };
 }

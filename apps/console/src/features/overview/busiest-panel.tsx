@@ -3,7 +3,6 @@ import { useMemo } from 'react';
 import { rate } from '../../format/numbers.ts';
 import { useFeed, usePhase, useRows } from '../../live/use-live.ts';
 import type { HeatRow } from '../../protocol/messages.ts';
-import { ApplyOrder, useOrderedRows } from '../../ui/ordered-rows.tsx';
 import { Panel } from '../../ui/panel.tsx';
 import { Sparkline } from '../../ui/sparkline.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
@@ -26,15 +25,13 @@ export function BusiestPanel() {
   const rows = useRows(feed);
   const phase = usePhase(feed);
   const busiest = useMemo(() => busiestOf(rows), [rows]);
-  const order = useOrderedRows(busiest, row => String(row.writes.partitionId), 'busiest');
   const most = Math.max(0, ...busiest.flatMap(({ writes, reads }) => [writes.most ?? 0, reads?.most ?? 0]));
   return (
     <Panel
       title="Busiest partitions"
       aside={
         <>
-          <span className="muted small">last hour</span>
-          <ApplyOrder order={order} />
+          <span className="muted small">of the last hour, by number</span>
           <span className="space" />
           <Link to="/heat">heat</Link>
         </>
@@ -58,7 +55,7 @@ export function BusiestPanel() {
             </tr>
           </thead>
           <tbody>
-            {order.rows.map(({ writes, reads }) => (
+            {busiest.map(({ writes, reads }) => (
               <tr key={writes.partitionId}>
                 <th scope="row">
                   <Link to="/partitions/$id" params={{ id: String(writes.partitionId) }}>
@@ -87,6 +84,7 @@ function Measure({ of, most }: { of: RowSummary | undefined; most: number }) {
   );
 }
 
+/** By their numbers: what is busiest changes places all the time, and rows must not (console C5). */
 function busiestOf(rows: readonly HeatRow[]): readonly Busy[] {
   const [writes, reads] = (['writes', 'reads'] as const).map(metric => {
     const heat = heatOf(rows, metric, WINDOW.columns);
@@ -98,5 +96,6 @@ function busiestOf(rows: readonly HeatRow[]): readonly Busy[] {
     .map(row => ({ writes: row, reads: readsOf.get(row.partitionId) }))
     .filter(row => load(row) > 0)
     .sort((a, b) => load(b) - load(a) || a.writes.partitionId - b.writes.partitionId)
-    .slice(0, SHOWN);
+    .slice(0, SHOWN)
+    .sort((a, b) => a.writes.partitionId - b.writes.partitionId);
 }
