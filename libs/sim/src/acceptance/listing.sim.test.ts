@@ -105,6 +105,23 @@ describe('listing', () => {
     expect(list({ kind: 'sequences', prefix: 's07' }).sequences[0]?.entry).toMatchObject({ currentValue: 1000n, revision: 1 });
   });
 
+  test('console:6.7 the grants of a lock, whoever is asked: all that were noted where it is the only one, else the latest', () => {
+    const name = 'zz-grants';
+    acquire(name, Durability.Persistent, 60_000);
+    const release = { kind: 'lock-release', key: name, owner: OWNER, expiresMs: 0, durability: Durability.Persistent } as const;
+    expect(world.ask(release).type).toBe(LockResponseType.Unlocked);
+    acquire(name, Durability.Persistent, 30_000);
+    for (const nodeId of [1, 2, 3]) {
+      const history = list({ prefix: name, limit: 1 }, nodeId).locks[0]?.history;
+      expect(history?.grants).toMatchObject([
+        { token: 1, owner: OWNER, leaseMs: 30_000, extensions: 0, end: undefined },
+        { token: 0, owner: OWNER, leaseMs: 60_000, end: 'released' },
+      ]);
+      expect(history?.grants[1]?.endMs).toBeLessThanOrEqual(history?.grants[0]?.fromMs ?? 0);
+      expect(list({ prefix: 'zz' }, nodeId).locks[0]?.history?.grants).toMatchObject([{ token: 1 }]);
+    }
+  });
+
   test('a partition without leader is missing, the others are there', () => {
     const leader = world.leaderOf(2);
     const asked = world.cluster.nodes.find(node => node !== leader)?.id as number;
