@@ -4,6 +4,7 @@ import { FlagError, type ParseResult, parseFlags } from './config/parse-flags.ts
 import { resolveSettings, type ServerSettings } from './config/settings.ts';
 import { ListenError } from './listeners/port-listeners.ts';
 import { bannerText } from './runtime/banner.ts';
+import { relaxCollector } from './runtime/collector.ts';
 import { createLogger, type Logger } from './runtime/logger.ts';
 import { StorageError } from './runtime/open-storage.ts';
 import { VERSION } from './runtime/version.ts';
@@ -21,6 +22,7 @@ const write = (text: string): void => {
 async function main(argv: readonly string[]): Promise<void> {
   const settings = configure(argv);
   if (settings === undefined) return;
+  relaxCollector();
   const { KAHUNA_LOG_FORMAT: format, KAHUNA_LOG_LEVEL: level } = process.env;
   const logger = createLogger({ format, level, write });
   if (format?.toLowerCase() !== 'json') write(bannerText());
