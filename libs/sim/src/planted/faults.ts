@@ -73,6 +73,9 @@ function past(...what: Parameters<typeof fault>): PlantedFault {
   return { ...fault(...what), shape: 'past' };
 }
 
+/** What a later term has passed waits on: otherwise the first entry of that term gives nearly everything back that terms could be confused about. */
+const KEEPS_LOST: Edit = { file: REPLICA, from: 'if (term <= this.decidedTerm) return;', to: 'if (term > 0) return;' };
+
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
   // ---- elections
   fault(
@@ -243,20 +246,23 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     ),
     shape: 'sluggish',
   },
-  fault(
-    "takes another leader's entry for its own",
-    REPLICA,
-    'if (proposal.term === entry.term) return proposal;',
-    'return proposal;',
-    STALLS,
-  ),
-  fault(
-    'answers a lost proposal with the result of what took its place',
-    REPLICA,
-    'if (mine.term === term && results !== undefined) {',
-    'if (results !== undefined && mine.requests.length === results.length) {',
-    ISOLATIONS,
-  ),
+  {
+    name: "takes another leader's entry for its own",
+    edits: [{ file: REPLICA, from: 'if (proposal.term === entry.term) return proposal;', to: 'return proposal;' }, KEEPS_LOST],
+    focus: STALLS,
+  },
+  {
+    name: 'answers a lost proposal with the result of what took its place',
+    edits: [
+      {
+        file: REPLICA,
+        from: 'if (mine.term === term && results !== undefined) {',
+        to: 'if (results !== undefined && mine.requests.length === results.length) {',
+      },
+      KEEPS_LOST,
+    ],
+    focus: ISOLATIONS,
+  },
   // ---- disks
   fault(
     'ignores an fsync error',
