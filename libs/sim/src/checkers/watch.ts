@@ -69,8 +69,18 @@ export function checkWatches(writes: readonly WatchedWrite[], watchers: readonly
   return undefined;
 }
 
+/** Whether the last session has still to tell again what an earlier one told behind its position. */
+export function owesWatcher(history: WatcherHistory): boolean {
+  return join(history, []).missing !== undefined;
+}
+
+function joined(history: WatcherHistory, log: ToldChange[]): string | undefined {
+  const { wrong, missing } = join(history, log);
+  return wrong ?? (missing && `WA5 the last session does not tell ${show(missing)} again`);
+}
+
 /** WA5. Puts the sessions one behind the other, each from its position on. */
-function joined({ sessions }: WatcherHistory, log: ToldChange[]): string | undefined {
+function join({ sessions }: WatcherHistory, log: ToldChange[]): { wrong?: string; missing?: ToldChange | undefined } {
   // Told before a break, and not yet again when the session after it broke as well.
   let owed = new Map<number, ToldChange[]>();
   for (const [i, { resumedAt, events }] of sessions.entries()) {
@@ -83,14 +93,13 @@ function joined({ sessions }: WatcherHistory, log: ToldChange[]): string | undef
       const differs = now.findIndex((event, at) => at < before.length && show(event) !== show(before[at] as ToldChange));
       if (differs >= 0) {
         const [was, is] = [before[differs] as ToldChange, now[differs] as ToldChange];
-        return `WA5 session ${i + 1} tells ${show(is)} where ${show(was)} was told before`;
+        return { wrong: `WA5 session ${i + 1} tells ${show(is)} where ${show(was)} was told before` };
       }
       if (now.length < before.length) owed.set(partition, before.slice(now.length));
     }
     for (const event of events) log.push(event);
   }
-  const [missing] = [...owed.values()].flat();
-  return missing === undefined ? undefined : `WA5 the last session does not tell ${show(missing)} again`;
+  return { missing: [...owed.values()].flat()[0] };
 }
 
 function byPartition(events: readonly ToldChange[]): Map<number, ToldChange[]> {

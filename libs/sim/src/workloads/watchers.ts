@@ -1,7 +1,7 @@
 import type { Rng } from '@kahuna/base';
 import type { Watch, WatchEvent, WatchPosition, WatchStart } from '@kahuna/node';
 import { Durability, type Operation, type OperationResult, ResponseType, type WatchShape, watches } from '@kahuna/partition';
-import type { ToldChange, WatchedWrite, WatcherHistory, WatchSession } from '../checkers/watch.ts';
+import { owesWatcher, type ToldChange, type WatchedWrite, type WatcherHistory, type WatchSession } from '../checkers/watch.ts';
 import type { Cluster } from '../world/cluster.ts';
 import type { SimProcess } from '../world/machine.ts';
 
@@ -93,8 +93,12 @@ export class WatchClients {
   }
 
   private untilTold(last: ReadonlyMap<string, string>, done: () => void): void {
-    if (this.watchers.every(watcher => watcher.wasTold(last))) done();
-    else this.cluster.simulation.after(LOOK_MS, () => this.untilTold(last, done));
+    if (this.watchers.every(watcher => watcher.wasTold(last))) {
+      for (const watcher of this.watchers) watcher.stay();
+      done();
+    } else {
+      this.cluster.simulation.after(LOOK_MS, () => this.untilTold(last, done));
+    }
   }
 
   private think(): void {
@@ -160,6 +164,7 @@ class Watcher {
   private events = 0;
   /** Counts the sessions: what belongs to an earlier one is over. */
   private session = 0;
+  private stays = false;
   /** Of every key the value told last. */
   private readonly told = new Map<string, string>();
 
@@ -171,12 +176,20 @@ class Watcher {
     this.beginHistory();
   }
 
+  /** Also by the session that it has now, which may just have begun. */
   wasTold(values: ReadonlyMap<string, string>): boolean {
+    if (owesWatcher(this.histories.at(-1) as Recorded)) return false;
     return [...values].every(([key, value]) => !this.watched(key) || this.told.get(key) === value);
+  }
+
+  /** Where it is now. What it was told is judged later, and a session that had just begun would owe what came before. */
+  stay(): void {
+    this.stays = true;
   }
 
   /** Follows through some node until that dies, the watch ends, or it moves on. */
   open(): void {
+    if (this.stays) return;
     const { simulation, nodes } = this.cluster;
     const node = this.rng.pick(nodes);
     const { process } = node;
@@ -216,6 +229,7 @@ class Watcher {
   private endHistory(): void {
     const history = this.histories.at(-1) as Recorded;
     history.sessions.pop();
+    while (owesWatcher(history)) history.sessions.pop(); // to tell it again was the business of the one that cannot any more
     history.startedAt = Number.POSITIVE_INFINITY;
     this.beginHistory();
   }
@@ -230,7 +244,7 @@ class Watcher {
     if (!following.process.isAlive) {
       this.session++;
       this.open();
-    } else if (this.cluster.simulation.nowMs > leavesAt) {
+    } else if (this.cluster.simulation.nowMs > leavesAt && !this.stays) {
       this.session++;
       following.process.deliver(() => following.watch?.close());
       // Sometimes for so long that history goes meanwhile.
