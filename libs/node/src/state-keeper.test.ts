@@ -7,11 +7,15 @@ import type { Replica } from './replica.ts';
 import { StateKeeper } from './state-keeper.ts';
 
 const FLUSH_MS = 200;
+const CHECKPOINT_MS = 30_000;
+const KEPT = 1024 * 1024;
+const LONG_LOG = 32 * 1024 * 1024;
 
 /** A replica whose machine has so many records to flush, one row each. */
 class Records {
   flushedIndex = 0;
   readonly installing = false;
+  readonly group = { logBytes: 0 };
   readonly machine = {
     appliedIndex: 0,
     dirtyRecords: 0,
@@ -39,6 +43,7 @@ class Bench {
   now = 1000;
   running = true;
   readonly faults: string[] = [];
+  syncs = 0;
   /** Rows of each write. */
   readonly writes: number[] = [];
   readonly records = new Records();
@@ -49,7 +54,8 @@ class Bench {
   constructor() {
     const isRunning = (): boolean => this.running;
     const node = {
-      settings: { stateFlushMs: FLUSH_MS, checkpointMs: 1e9 },
+      settings: { stateFlushMs: FLUSH_MS, checkpointMs: CHECKPOINT_MS, keepBytes: KEPT },
+      replicas: new Map([[2, this.records]]),
       monotonicMs: () => this.now,
       soon: (task: () => void) => void this.tasks.push(task),
       get running() {
@@ -62,6 +68,7 @@ class Bench {
         this.writes.push(rows.count);
         this.underWay.push(done);
       },
+      sync: () => void this.syncs++,
     } as unknown as StateEngine;
     this.keeper = new StateKeeper(node, engine, {} as LogStore);
     this.keeper.begin(this.now);
@@ -124,5 +131,26 @@ describe('when applied state is written', () => {
     bench.running = false;
     bench.laterTasks();
     expect(bench.writes).toEqual([]);
+  });
+});
+
+describe('when the engine is made durable', () => {
+  test.each([
+    ['at its time', 0, CHECKPOINT_MS - 1, CHECKPOINT_MS],
+    ['at once when there is more log than is to be kept', KEPT + LONG_LOG, 999, 1000],
+  ])('%s', (_, logBytes, tooEarly, due) => {
+    const bench = new Bench();
+    bench.records.group.logBytes = logBytes;
+    bench.keeper.tick(bench.now + tooEarly);
+    expect(bench.syncs).toBe(0);
+    bench.keeper.tick(bench.now + due);
+    expect(bench.syncs).toBe(1);
+  });
+
+  test('not for a log that is as long as it may be', () => {
+    const bench = new Bench();
+    bench.records.group.logBytes = KEPT + LONG_LOG - 1;
+    bench.keeper.tick(bench.now + CHECKPOINT_MS - 1);
+    expect(bench.syncs).toBe(0);
   });
 });

@@ -10,6 +10,13 @@ import type { Replica } from './replica.ts';
  * for each), and a batch that grows with the load would stop it the longer the more there is to do.
  */
 const FULL_RECORDS = 512;
+/**
+ * A checkpoint comes before its time when groups hold so much more log than they are to keep, in memory and on disk: what a busy group writes in
+ * the usual interval is many times that, a restart would replay it, and the log would go on making new files where it could use freed ones again.
+ */
+const LONG_LOG_BYTES = 32 * 1024 * 1024;
+/** But not more often. */
+const CHECKPOINT_PAUSE_MS = 1000;
 /** Up to 16 of these are kept from flush to flush. */
 const BATCH_SLAB_BYTES = 256 * 1024;
 /** Compaction waits until this much more than what is to be kept has gathered, so that it is not done entry by entry. */
@@ -35,6 +42,7 @@ export class StateKeeper {
   /** Monotonic instant of the next flush, 0 = nothing to flush. */
   private flushDue = 0;
   private checkpointDue = 0;
+  private checkpointedAt = 0;
   private checkpointing = false;
 
   constructor(node: NodeInternals, engine: StateEngine, log: LogStore) {
@@ -44,6 +52,7 @@ export class StateKeeper {
   }
 
   begin(now: number): void {
+    this.checkpointedAt = now;
     this.checkpointDue = now + this.node.settings.checkpointMs;
   }
 
@@ -60,7 +69,15 @@ export class StateKeeper {
 
   tick(now: number): void {
     if (this.flushDue !== 0 && now >= this.flushDue) this.flush();
-    if (now >= this.checkpointDue) this.checkpoint(now);
+    if (now >= this.checkpointDue || this.logIsLong(now)) this.checkpoint(now);
+  }
+
+  private logIsLong(now: number): boolean {
+    if (now < this.checkpointedAt + CHECKPOINT_PAUSE_MS) return false;
+    const { keepBytes } = this.node.settings;
+    let excess = 0;
+    for (const { group } of this.node.replicas.values()) excess += Math.max(0, group.logBytes - keepBytes);
+    return excess >= LONG_LOG_BYTES;
   }
 
   private flushFull(): void {
@@ -105,6 +122,7 @@ export class StateKeeper {
   }
 
   private checkpoint(now: number): void {
+    this.checkpointedAt = now;
     this.checkpointDue = now + this.node.settings.checkpointMs;
     if (this.checkpointing) return;
     this.checkpointing = true;
