@@ -19,7 +19,6 @@ const decodeText = isUtf8Slice(nativeUtf8Slice)
 const encoder = new TextEncoder();
 /** {@link ByteWriter.clear} keeps at most this many times the size of a slab. */
 const MOST_SLABS_KEPT = 16;
-const NO_MEMORY = new Uint8Array(0);
 
 /**
  * Growing buffer for our own binary formats. Integers are LEB128 varints (unsigned, up to 2^53 − 1) unless the name says otherwise.
@@ -202,7 +201,7 @@ export class ByteWriter {
    */
   take(): Uint8Array<ArrayBuffer> {
     const taken = this.buffer.subarray(this.start, this.at);
-    this.use(NO_MEMORY);
+    this.use(new Uint8Array(0)); // of its own: an empty one may be given away, too
     return taken;
   }
 

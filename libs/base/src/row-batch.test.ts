@@ -75,6 +75,16 @@ describe('a batch of rows', () => {
     expect(batch.take().buffer).not.toBe(taken.buffer);
   });
 
+  test('can be taken twice in a row, and both transferred', () => {
+    const batch = new RowBatch(64);
+    for (let i = 0; i < 2; i++) structuredClone(0, { transfer: [batch.take().buffer] });
+    batch.key().u8(4);
+    batch.deleted();
+    expect(rowsIn(batch)).toEqual([{ key: [4], value: undefined }]);
+    structuredClone(0, { transfer: [new RowBatch(64).take().buffer] });
+    expect(new RowBatch(64).take().length).toBe(0);
+  });
+
   test('does not keep memory that an exceptional batch needed', () => {
     const batch = new RowBatch(64);
     batch.key().raw(new Uint8Array(10_000));

@@ -43,7 +43,8 @@ export class LockService implements LockCalls {
   }
 
   async acquire(name: string, options: LeaseOptions): Promise<{ type: 'locked' | 'busy'; fencingToken: bigint }> {
-    return this.tryAcquire(name, options);
+    const { type, fencingToken } = await this.tryAcquire(name, options);
+    return { type, fencingToken };
   }
 
   /** `repeated`: an attempt before the one that was answered may still be on its way. */

@@ -35,7 +35,8 @@ export class LockLog {
   note(durability: Durability, name: string, before: Lock | undefined, after: Lock, stamp: Hlc): void {
     if (name.length > MAX_NOTED_LENGTH || isLong(before) || isLong(after)) return;
     const second = Math.floor(stamp.l / 1000);
-    if (second !== this.second) {
+    // Stamps of several partitions come interleaved: an older second does not begin the budget anew.
+    if (second > this.second) {
       this.second = second;
       this.noted = 0;
     } else if (this.noted >= NOTED_PER_SECOND) return;

@@ -74,9 +74,9 @@ class Bench {
     this.keeper.begin(this.now);
   }
 
-  apply(records: number): void {
-    this.records.apply(records);
-    this.keeper.applied(this.records as unknown as Replica);
+  apply(records: number, replica = this.records): void {
+    replica.apply(records);
+    this.keeper.applied(replica as unknown as Replica);
   }
 
   laterTasks(): void {
@@ -106,6 +106,23 @@ describe('when applied state is written', () => {
     bench.apply(300);
     bench.apply(212);
     expect(bench.writes).toEqual([]);
+    bench.laterTasks();
+    expect(bench.writes).toEqual([512]);
+  });
+
+  test('many of several partitions together do not wait either', () => {
+    const bench = new Bench();
+    const other = new Records();
+    bench.apply(200);
+    bench.apply(211, other);
+    bench.apply(100);
+    bench.laterTasks();
+    expect(bench.writes).toEqual([]);
+    bench.apply(1, other);
+    bench.laterTasks();
+    expect(bench.writes).toEqual([512]);
+    bench.writeEnds();
+    bench.apply(511, other);
     bench.laterTasks();
     expect(bench.writes).toEqual([512]);
   });

@@ -32,7 +32,10 @@ export class StateKeeper {
   private readonly node: NodeInternals;
   private readonly engine: StateEngine;
   private readonly log: LogStore;
-  private readonly dirty = new Set<Replica>();
+  /** With so many records to flush each. */
+  private readonly dirty = new Map<Replica, number>();
+  /** The sum of these. */
+  private gathered = 0;
   /** Of the flush that is being taken; always the same memory. */
   private readonly rows = new RowBatch(BATCH_SLAB_BYTES);
   private readonly waiting: (() => void)[] = [];
@@ -59,9 +62,11 @@ export class StateKeeper {
   /** The machine has moved past what the engine was given. */
   applied(replica: Replica): void {
     if (replica.machine.appliedIndex <= replica.flushedIndex) return;
-    this.dirty.add(replica);
+    const { dirtyRecords } = replica.machine;
+    this.gathered += dirtyRecords - (this.dirty.get(replica) ?? 0);
+    this.dirty.set(replica, dirtyRecords);
     if (this.flushDue === 0) this.flushDue = this.node.monotonicMs() + this.node.settings.stateFlushMs;
-    if (this.full || replica.machine.dirtyRecords < FULL_RECORDS) return;
+    if (this.full || this.gathered < FULL_RECORDS) return;
     this.full = true;
     // Behind the answers to what was applied.
     if (!this.flushing) this.node.soon(() => this.flushFull());
@@ -95,7 +100,7 @@ export class StateKeeper {
     const batches: { replica: Replica; batch: FlushBatch }[] = [];
     const { rows } = this;
     rows.clear();
-    for (const replica of this.dirty) {
+    for (const replica of this.dirty.keys()) {
       // Its old state is being replaced: nothing of it may be written any more.
       if (replica.installing) continue;
       const batch = replica.machine.takeFlush(rows);
@@ -103,6 +108,7 @@ export class StateKeeper {
       batches.push({ replica, batch });
     }
     this.dirty.clear();
+    this.gathered = 0;
     if (rows.count === 0) {
       done?.();
       return;

@@ -57,7 +57,7 @@ async function releasedServer(): Promise<{ readonly url: string; readonly seen: 
   return { url: `http://127.0.0.1:${port}`, seen };
 }
 
-const HELD = { type: 'locked', fencingToken: 7n, repeated: false };
+const HELD = { type: 'locked', fencingToken: 7n };
 
 test('a server without the batcher is asked as released clients ask: the lock stream, and a call for each number', async () => {
   const { url, seen } = await releasedServer();
