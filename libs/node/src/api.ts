@@ -52,7 +52,7 @@ export interface KahunaNode {
   events: EventLog;
   /** Facts of a peer for the console, streamed while somebody subscribes; undefined until the first answer. */
   peerFacts(nodeId: number): { readonly facts: NodeFacts; readonly receivedAtMs: number } | undefined;
-  /** What the application adds to the facts that a peer is given: JSON, at most some ten kilobytes each time. `nodeId`: who asks. */
+  /** What the application adds to the facts that a peer is given: JSON, at most some hundred kilobytes each time. `nodeId`: who asks. */
   shareWithPeers(share: (nodeId: number) => unknown): void;
   /** Gathering from peers runs while at least one interest is held. Returns the release. */
   gatherPeerFacts(): () => void;

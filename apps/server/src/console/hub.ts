@@ -27,7 +27,7 @@ import { LOAD_STEPS, type LoadStep } from './load-tracks.ts';
 import { newsOf } from './news.ts';
 import { Operations } from './operations.ts';
 import { PeerOperations } from './peer-operations.ts';
-import { shareWith, takeShared } from './peer-share.ts';
+import { PeerShare } from './peer-share.ts';
 import {
   DEFAULT_THRESHOLDS,
   type FirstSeen,
@@ -168,6 +168,7 @@ export class ConsoleHub implements FeedSource {
   readonly operations: Operations;
   private readonly allOperations: PeerOperations;
   readonly loads: LoadRecorder;
+  private readonly peerShare: PeerShare;
 
   constructor(node: KahunaNode, settings: ConsoleSettings, every: Every = everyUnref) {
     this.node = node;
@@ -184,9 +185,10 @@ export class ConsoleHub implements FeedSource {
         this.hurry = true;
       },
     );
-    this.allOperations = new PeerOperations(this.operations, this.mono);
+    this.allOperations = new PeerOperations(this.operations, settings.clock);
     this.loads = new LoadRecorder(settings.clock);
-    node.shareWithPeers(nodeId => shareWith(nodeId, this.loads, this.allOperations));
+    this.peerShare = new PeerShare(this.loads, this.allOperations, settings.clock);
+    node.shareWithPeers(nodeId => this.peerShare.answer(nodeId));
   }
 
   get connections(): number {
@@ -365,7 +367,7 @@ export class ConsoleHub implements FeedSource {
       const atMs = first ? now - Math.max(0, this.settings.clock.wallMs() - answer.facts.wallMs) : now;
       this.heard.set(member.nodeId, { facts: answer.facts, atMs });
       this.rates.observe(answer.facts);
-      takeShared(answer.facts, this.loads, this.allOperations);
+      this.peerShare.take(answer.facts);
       news = true;
     }
     return news;

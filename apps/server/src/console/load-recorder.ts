@@ -3,13 +3,13 @@ import { NOT_KNOWN } from '@kahuna/console/heat-scale';
 import type { HeatRow, KeyedRow, RowValue, VitalsRow } from '@kahuna/console/protocol';
 import type { NodeFacts } from '@kahuna/node';
 import { Gauge } from './fact-names.ts';
-import { LOAD_STEPS, type LoadStep, LoadTracks, type SentTracks } from './load-tracks.ts';
+import { LOAD_STEPS, type LoadStep, LoadTracks, MAX_OFF, type SentTracks } from './load-tracks.ts';
 
 const COLUMN_MS = 10_000;
 /** Partitions in one picture: the ones with the most to show, in the order of their numbers (console §5.9). */
 export const MAX_HEAT_ROWS = 512;
-/** A peer that has not asked for so long has nothing that could be gone on with. Milliseconds. */
-const ASKS_AGAIN_WITHIN_MS = 5_000;
+/** Tracks whose whole past goes into one answer, 1.5 kB each: the rest follows with the next ones. */
+const PASTS_AT_ONCE = 40;
 
 /** What a sample is compared with. */
 interface Sample {
@@ -30,7 +30,8 @@ const partitionTrack = (partitionId: number, metric: number): string => `p${part
 export class LoadRecorder {
   private readonly own = new LoadTracks();
   private readonly peers = new Map<number, LoadTracks>();
-  private readonly sent = new Map<number, { readonly atMs: number; readonly last: number }>();
+  /** By peer: tracks whose past it is told next. */
+  private readonly pasts = new Map<number, readonly string[]>();
   private before: Sample | undefined;
   private readonly clock: Clock;
 
@@ -47,7 +48,7 @@ export class LoadRecorder {
     const seconds = before?.boot === now.boot ? (nowMs - before.atMs) / 1000 : 0;
     // Longer than a column and a half: the process slept, and the mean over the pause would be nobody's load.
     if (before === undefined || seconds < 1 || seconds > (COLUMN_MS / 1000) * 1.5) return;
-    const values = new Map<string, number | null>();
+    const loads = new Map<string, number | null>();
     let reads = 0;
     let writes = 0;
     for (const [id, counts] of now.led) {
@@ -55,7 +56,7 @@ export class LoadRecorder {
       if (from === undefined) continue;
       const rates = counts.map((count, i) => (count < (from[i] ?? 0) ? null : (count - (from[i] ?? 0)) / seconds));
       rates.forEach((rate, i) => {
-        values.set(partitionTrack(id, i), rate);
+        loads.set(partitionTrack(id, i), rate);
       });
       reads += rates[0] ?? 0;
       writes += rates[1] ?? 0;
@@ -65,10 +66,20 @@ export class LoadRecorder {
       return value === undefined ? null : value * scale;
     };
     const vitals = [gauge(Gauge.cpu, 100), gauge(Gauge.fsyncP99), gauge(Gauge.eventLoopP99), reads, writes];
-    VITALS.forEach((name, i) => {
-      values.set(name, vitals[i] ?? null);
-    });
-    this.own.append(Math.round(this.clock.wallMs() / COLUMN_MS) - 1, values);
+    const column = this.newestColumn();
+    this.forgetAhead(column);
+    // The node itself comes first: however many partitions there are, they displace one another only.
+    this.own.append(column, new Map([...VITALS.map((name, i) => [name, vitals[i] ?? null] as const), ...loads]));
+  }
+
+  /** The column that ends about now. */
+  private newestColumn(): number {
+    return Math.round(this.clock.wallMs() / COLUMN_MS) - 1;
+  }
+
+  /** The clock was set back: columns that are yet to come would keep the true ones from being noted and shown. */
+  private forgetAhead(column: number): void {
+    for (const tracks of [this.own, ...this.peers.values()]) if (tracks.last > column + MAX_OFF) tracks.clear();
   }
 
   /** Milliseconds until the next column ends. */
@@ -78,17 +89,16 @@ export class LoadRecorder {
 
   // ---- between nodes --------------------------------------------------------------------------------------------------------------
 
-  /** For a peer that asks, again and again: everything at first, then what has come since. */
-  shareWith(nodeId: number): SentTracks | undefined {
-    const atMs = this.clock.monotonicMs();
-    const known = this.sent.get(nodeId);
-    const goesOn = known !== undefined && atMs - known.atMs < ASKS_AGAIN_WITHIN_MS;
-    this.sent.set(nodeId, { atMs, last: this.own.last });
-    return this.own.send(goesOn ? known.last : 0);
+  /** For a peer that asks again and again: the newest columns each time. `everything`: the past too, with this answer and the next ones. */
+  shareWith(nodeId: number, everything: boolean): SentTracks | undefined {
+    const names = everything ? this.own.namesToSend() : (this.pasts.get(nodeId) ?? []);
+    this.pasts.set(nodeId, names.slice(PASTS_AT_ONCE));
+    return this.own.send(names.slice(0, PASTS_AT_ONCE));
   }
 
-  /** What a process measured before it was started again stays true. */
+  /** What a process measured before it was started again stays true. Columns that are far from having ended here are left out. */
   take(nodeId: number, sent: SentTracks): void {
+    if (sent.last > this.newestColumn() + MAX_OFF) return;
     const tracks = this.peers.get(nodeId) ?? new LoadTracks();
     this.peers.set(nodeId, tracks);
     tracks.receive(sent);

@@ -7,8 +7,12 @@ const FINE = 10;
 const COARSE = 60;
 /** Tracks of one node, at most: with a kilobyte each what is kept stays within 4 MiB. */
 const MAX_TRACKS = 4_000;
-/** Tracks that go to a peer at once: those that say something, at most so many. */
-const MAX_SENT = 480;
+/** Tracks that a peer is told of: those that say something, at most so many. */
+export const MAX_SENT = 480;
+/** Newest columns that go with every answer: a minute and the column that just ended, so that some answers may get lost. */
+const RECENT = 7;
+/** A clock may be off by so many columns of ten seconds; beyond that it was set, and columns of before are in nobody's past. */
+export const MAX_OFF = 6;
 
 /** One measured thing over time: a ring of cells for each step. Columns are numbered from the epoch. */
 type Track = Readonly<Record<LoadStep, Uint8Array>>;
@@ -17,9 +21,9 @@ type Track = Readonly<Record<LoadStep, Uint8Array>>;
 export interface SentTracks {
   /** Newest column of ten seconds. */
   readonly last: number;
-  /** By the name of the track: cells up to `last`, as base64. */
+  /** By the name of the track: cells up to `last`, as base64. The whole hour of those that `coarse` names, the newest of the others. */
   readonly fine: Readonly<Record<string, string>>;
-  /** Likewise of minutes, up to the last whole one; absent: only the newest fine columns are sent. */
+  /** Likewise of minutes, up to the last whole one; absent: nobody's past is sent this time. */
   readonly coarse?: Readonly<Record<string, string>>;
 }
 
@@ -40,6 +44,12 @@ export class LoadTracks {
     this.advance(column);
     for (const [name, value] of values) this.put(name, column, toCell(value));
     this.closeMinute(column);
+  }
+
+  /** Forgets all columns. */
+  clear(): void {
+    this.tracks.clear();
+    this.last = 0;
     this.version++;
   }
 
@@ -72,35 +82,45 @@ export class LoadTracks {
     return this.tracks.keys();
   }
 
-  /** What a peer lacks that has everything up to `from`; undefined: nothing is newer. `from` 0: everything. */
-  send(from: number): SentTracks | undefined {
-    if (this.last <= from || this.last === 0) return undefined;
-    const names = [...this.tracks.keys()].slice(0, MAX_SENT);
-    const fine = this.pack(names, FINE, from === 0 ? LOAD_STEPS[FINE] : this.last - from);
-    return from === 0
-      ? { last: this.last, fine, coarse: this.pack(names, COARSE, LOAD_STEPS[COARSE]) }
-      : { last: this.last, fine };
+  /** Tracks with anything to tell of the past, in the order in which they were first noted, as many as are sent. */
+  namesToSend(): readonly string[] {
+    const says = (ring: Uint8Array): boolean => ring.some(cell => cell !== NOT_KNOWN);
+    const names = [...this.tracks].filter(([, track]) => says(track[FINE]) || says(track[COARSE])).map(([name]) => name);
+    return names.slice(0, MAX_SENT);
   }
 
-  /** Takes over what a peer sent; what is known already and not sent again stays. */
+  /** The newest columns of all tracks, and the whole past of those named; undefined: there is nothing yet. */
+  send(pastOf: readonly string[]): SentTracks | undefined {
+    if (this.last === 0) return undefined;
+    const recent = this.pack(this.tracks.keys(), FINE, RECENT);
+    if (pastOf.length === 0) return { last: this.last, fine: recent };
+    const fine = { ...recent, ...this.pack(pastOf, FINE, LOAD_STEPS[FINE]) };
+    return { last: this.last, fine, coarse: this.pack(pastOf, COARSE, LOAD_STEPS[COARSE]) };
+  }
+
+  /** Takes over what a peer sent, be it for the second time; what is known already and not sent again stays. */
   receive({ last, fine, coarse }: SentTracks): void {
-    if (!Number.isSafeInteger(last) || last < this.last) return;
+    if (!Number.isSafeInteger(last) || last <= 0) return;
+    if (last < this.last - MAX_OFF) this.clear();
+    if (last < this.last) return;
     const before = Math.max(this.last, last - LOAD_STEPS[FINE]);
     this.advance(last);
     for (const [name, text] of Object.entries(fine)) this.unpack(name, FINE, last, text);
     for (const [name, text] of Object.entries(coarse ?? {})) this.unpack(name, COARSE, this.newest(COARSE), text);
     for (let column = before + 1; column <= last; column++) this.closeMinute(column);
-    this.version++;
   }
 
-  private pack(names: readonly string[], step: LoadStep, columns: number): Record<string, string> {
-    const count = Math.min(columns, LOAD_STEPS[step]);
+  /** Of those with a known cell among so many newest columns, at most as many as are sent. */
+  private pack(names: Iterable<string>, step: LoadStep, columns: number): Record<string, string> {
     const newest = this.newest(step);
     const packed: Record<string, string> = {};
+    let count = 0;
     for (const name of names) {
-      const cells = Buffer.from(this.cells(name, step, newest, count));
+      const cells = Buffer.from(this.cells(name, step, newest, columns));
       const begins = cells.findIndex(cell => cell !== NOT_KNOWN);
-      if (begins >= 0) packed[name] = cells.subarray(begins).toString('base64');
+      if (begins < 0) continue;
+      packed[name] = cells.subarray(begins).toString('base64');
+      if (++count === MAX_SENT) break;
     }
     return packed;
   }
@@ -122,11 +142,16 @@ export class LoadTracks {
       };
       this.tracks.set(name, track);
     }
-    track[step][column % LOAD_STEPS[step]] = cell;
+    const slot = column % LOAD_STEPS[step];
+    if (track[step][slot] === cell) return;
+    track[step][slot] = cell;
+    this.version++;
   }
 
   /** Columns that were skipped are not known, and the ring shows no old ones in their place. */
   private advance(column: number): void {
+    if (column === this.last) return;
+    this.version++;
     const minutes = this.newest(COARSE);
     const skipped = Math.min(column - this.last, LOAD_STEPS[FINE]);
     for (const track of this.tracks.values()) {

@@ -3,10 +3,10 @@ import { NOT_KNOWN, ofCell, toCell } from '@kahuna/console/heat-scale';
 import type { HeatRow, OperationReport, VitalsRow } from '@kahuna/console/protocol';
 import { describe, expect, test } from 'vitest';
 import { LoadRecorder } from './load-recorder.ts';
-import { LoadTracks } from './load-tracks.ts';
+import { LoadTracks, MAX_SENT } from './load-tracks.ts';
 import type { Operations } from './operations.ts';
 import { PeerOperations } from './peer-operations.ts';
-import { shareWith, takeShared } from './peer-share.ts';
+import { PeerShare } from './peer-share.ts';
 import { ScriptedCluster } from './scripted-node.ts';
 
 const at = (tracks: LoadTracks, name: string, column: number): number | null => ofCell(tracks.cell(name, 10, column));
@@ -48,17 +48,52 @@ describe('console:5.9 loads over time', () => {
     expect(tracks.cell('a', 60, minute - 720)).toBe(NOT_KNOWN);
   });
 
-  test('a peer is sent everything, then what is new; both show the same', () => {
+  const carry = (from: LoadTracks, to: LoadTracks, pastOf: readonly string[] = []): void =>
+    to.receive(JSON.parse(JSON.stringify(from.send(pastOf))));
+
+  test('a peer is sent the past, then the newest columns, and may miss some answers; both show the same', () => {
     const [here, there] = [new LoadTracks(), new LoadTracks()];
     for (let column = 600; column < 700; column++) here.append(column, new Map([['a', column]]));
-    there.receive(JSON.parse(JSON.stringify(here.send(0))));
-    for (let column = 700; column < 715; column++) here.append(column, new Map([['a', column]]));
-    expect(here.send(here.last)).toBeUndefined();
-    there.receive(JSON.parse(JSON.stringify(here.send(699))));
+    carry(here, there, here.namesToSend());
+    for (let column = 700; column < 715; column++) {
+      here.append(column, new Map([['a', column]]));
+      if (column % 7 === 0 || column === 714) carry(here, there);
+    }
     for (let column = 590; column < 720; column++) expect(there.cell('a', 10, column)).toBe(here.cell('a', 10, column));
     for (let minute = 99; minute <= here.newest(60); minute++) {
       expect(there.cell('a', 60, minute)).toBe(here.cell('a', 60, minute));
     }
+  });
+
+  test('the same twice is no news', () => {
+    const [here, there] = [new LoadTracks(), new LoadTracks()];
+    for (let column = 600; column < 700; column++) here.append(column, new Map([['a', column]]));
+    carry(here, there, ['a']);
+    const { version } = there;
+    carry(here, there, ['a']);
+    carry(here, there);
+    expect(there.version).toBe(version);
+    here.append(700, new Map([['a', 7]]));
+    carry(here, there);
+    expect(there.version).toBeGreaterThan(version);
+  });
+
+  test('of more tracks than are sent, those that say something are', () => {
+    const tracks = new LoadTracks();
+    const names = Array.from({ length: MAX_SENT + 20 }, (_, i) => `t${i}`);
+    tracks.append(600, new Map(names.map((name, i) => [name, i < 20 ? null : i])));
+    expect(tracks.namesToSend()).toEqual(names.slice(20));
+    expect(Object.keys(tracks.send([])?.fine ?? {})).toEqual(names.slice(20));
+  });
+
+  test('a peer that began anew because its clock was set back is begun anew with', () => {
+    const [here, there] = [new LoadTracks(), new LoadTracks()];
+    here.append(1000, new Map([['a', 5]]));
+    carry(here, there);
+    here.clear();
+    here.append(640, new Map([['a', 9]]));
+    carry(here, there);
+    expect([there.last, at(there, 'a', 640) ?? 0, at(there, 'a', 1000)]).toEqual([640, expect.closeTo(9, 0), null]);
   });
 });
 
@@ -87,7 +122,7 @@ describe('console:6.3 partitions over time', () => {
     for (let i = 0; i < 4; i++) step(100);
     cluster.elect(3, 0);
     step(100);
-    second.take(1, first.shareWith(2) ?? { last: 0, fine: {} });
+    second.take(1, first.shareWith(2, true) ?? { last: 0, fine: {} });
     const rows = second.heat(2, 10, undefined).map(row => row.v as unknown as HeatRow);
     expect(rows.map(row => row.partitions)).toEqual(Array.from({ length: 4 }, () => '0-3'));
     expect(cells(rows[0]?.writes ?? '').map(rate => rate?.toFixed())).toEqual(['10', '10', '10', '10']);
@@ -116,15 +151,50 @@ describe('console:6.3 partitions over time', () => {
     expect(recorders[0].version).toBe(before);
   });
 
-  test('asking again soon brings what is new only', () => {
+  test('the past of many partitions comes in small pieces, the nodes first', () => {
+    const clock = new ManualClock();
+    const cluster = new ScriptedCluster(clock, 2, 170);
+    const [there, here] = [new LoadRecorder(clock), new LoadRecorder(clock)];
+    cluster.member(1).gauges = { cpu: 0.5 };
+    for (const p of cluster.partitions) cluster.elect(p.partitionId, 1);
+    for (let i = 0; i < 400; i++) {
+      for (const p of cluster.partitions) p.writes += 1 + p.partitionId;
+      clock.advance(SECONDS_10);
+      there.sample(cluster.factsOf(1));
+    }
+    const pieces = Array.from({ length: 13 }, (_, i) => there.shareWith(2, i === 0) ?? { last: 0, fine: {} });
+    for (const piece of pieces) expect(JSON.stringify(piece).length).toBeLessThan(80_000);
+    expect(Object.keys(pieces[0]?.coarse ?? {})).toContain('cpu');
+    const named = pieces.flatMap(piece => Object.keys(piece.coarse ?? {}));
+    expect([named.length, new Set(named).size, pieces[12]?.coarse]).toEqual([MAX_SENT, MAX_SENT, undefined]);
+    for (const piece of pieces) here.take(1, piece);
+    for (const step of [10, 60] as const) expect(here.heat(1, step, 7)).toEqual(there.heat(1, step, 7));
+  });
+
+  test('after the clock was set back there is noting and showing again', () => {
     const { clock, recorders, step } = stage();
-    const [first] = recorders;
-    for (let i = 0; i < 5; i++) step(10);
-    expect(first.shareWith(2)?.coarse).toBeDefined();
-    clock.advance(1000);
-    expect(first.shareWith(2)).toBeUndefined();
-    clock.advance(6000);
-    expect(first.shareWith(2)?.coarse).toBeDefined();
+    const [first, second] = recorders;
+    for (let i = 0; i < 4; i++) step(100);
+    second.take(1, first.shareWith(2, true) ?? { last: 0, fine: {} });
+    clock.stepWall(-3_600_000);
+    step(100);
+    second.take(1, first.shareWith(2, false) ?? { last: 0, fine: {} });
+    const rows = second.heat(2, 10, undefined).map(row => row.v as unknown as HeatRow);
+    expect(rows.map(row => row.atMs)).toEqual([clock.wallMs() - SECONDS_10]);
+    expect(cells(rows[0]?.writes ?? '').map(rate => rate?.toFixed())).toEqual(['10', '10', '10', '10']);
+  });
+
+  test('columns that are yet to come are not taken from a peer', () => {
+    const { clock, recorders, step } = stage();
+    const [first, second] = recorders;
+    for (let i = 0; i < 4; i++) step(100);
+    const sent = first.shareWith(2, true) ?? { last: 0, fine: {} };
+    const { version } = second;
+    second.take(1, { ...sent, last: sent.last + 7 });
+    expect(second.version).toBe(version);
+    clock.advance(SECONDS_10);
+    second.take(1, { ...sent, last: sent.last + 7 });
+    expect(second.version).toBeGreaterThan(version);
   });
 });
 
@@ -147,29 +217,81 @@ describe('console:6.11 operations of all nodes', () => {
     source: 1,
     ...change,
   });
-  const journal = (...reports: OperationReport[]) => ({ version: 1, all: () => reports }) as unknown as Operations;
+  const remembering = (reports: readonly OperationReport[]) => ({ all: () => reports }) as unknown as Operations;
+  const journal = (...reports: OperationReport[]) => remembering(reports);
 
   test('a peer is told the newest ones, then those that run; what a node ran when it was started again is unknown', () => {
-    let now = 0;
+    const clock = new ManualClock();
     const running = report('op-2', { state: 'running', outcome: null, canCancel: true });
-    const there = new PeerOperations(journal(report('op-1'), running), () => now);
-    const here = new PeerOperations(journal(report('op-0')), () => now);
-    here.take(2, 7, 'node-2', there.shareWith(1) ?? []);
+    const there = new PeerOperations(journal(report('op-1'), running), clock);
+    const here = new PeerOperations(journal(report('op-0')), clock);
+    here.take(2, 7, 'node-2', there.share(true));
     expect(here.all().map(o => [o.operationId, o.state, o.source, o.canCancel])).toEqual([
       ['op-0', 'ended', 1, false],
       ['op-1', 'ended', 2, false],
       ['op-2', 'running', 2, false],
     ]);
-    now = 1000;
-    expect(there.shareWith(1)?.map(o => o.operationId)).toEqual(['op-2']);
+    expect(there.share(false).map(o => o.operationId)).toEqual(['op-2']);
     here.take(2, 8, 'node-2', []);
     expect(here.all().at(-1)).toMatchObject({ operationId: 'op-2', state: 'ended', outcome: 'unknown' });
+  });
+
+  test('the end is told for half a minute; what runs is told and kept however many have ended since', () => {
+    const clock = new ManualClock();
+    const running = report('op-long', { state: 'running', outcome: null });
+    const ended = Array.from({ length: 200 }, (_, i) => report(`op-${i}`, { endedMs: clock.wallMs() }));
+    const there = new PeerOperations(journal(running, ...ended), clock);
+    const here = new PeerOperations(journal(), clock);
+    for (const part of [ended.slice(0, 60), ended.slice(60, 120)]) here.take(2, 7, 'node-2', [running, ...part]);
+    clock.advance(29_000);
+    here.take(2, 7, 'node-2', there.share(false));
+    expect(here.all()).toHaveLength(100);
+    expect(here.all().map(o => o.operationId)).toEqual(expect.arrayContaining(['op-long', 'op-150', 'op-199']));
+    clock.advance(2000);
+    expect(there.share(false).map(o => o.operationId)).toEqual(['op-long']);
+  });
+
+  test('every single answer may get lost: the next one brings the end, and everything comes again after a minute', () => {
+    const clock = new ManualClock();
+    const cluster = new ScriptedCluster(clock, 2, 1);
+    const reports = [report('op-1', { state: 'running', outcome: null, endedMs: null })];
+    const share = () => {
+      const loads = new LoadRecorder(clock);
+      const operations = new PeerOperations(remembering(reports), clock);
+      return { loads, operations, share: new PeerShare(loads, operations, clock) };
+    };
+    const there = share();
+    for (let i = 0; i < 3; i++) {
+      clock.advance(10_000);
+      there.loads.sample(cluster.factsOf(2));
+    }
+    const ask = () => {
+      clock.advance(1000);
+      const shared = there.share.answer(1);
+      return { shared, isEverything: shared.loads?.coarse !== undefined };
+    };
+    const here = new PeerOperations(journal(), clock);
+    const hears = ({ shared }: ReturnType<typeof ask>): void =>
+      new PeerShare(new LoadRecorder(clock), here, clock).take({ ...cluster.factsOf(2), shared });
+    hears(ask());
+    reports[0] = report('op-1', { endedMs: clock.wallMs() });
+    ask();
+    expect(here.all().map(o => o.state)).toEqual(['running']);
+    hears(ask());
+    expect(here.all().map(o => [o.state, o.outcome])).toEqual([['ended', 'done']]);
+
+    const answers = Array.from({ length: 60 }, ask);
+    expect(answers.filter(answer => answer.isEverything)).toHaveLength(1);
+    expect(answers.every(({ shared }) => shared.loads !== undefined)).toBe(true);
+    clock.advance(15_000);
+    expect(ask().isEverything).toBe(true);
   });
 
   test('a peer of another release: what is not as it is here is left out', () => {
     const clock = new ManualClock();
     const loads = new LoadRecorder(clock);
-    const operations = new PeerOperations(journal(), () => 0);
+    const operations = new PeerOperations(journal(), clock);
+    const share = new PeerShare(loads, operations, clock);
     const facts = new ScriptedCluster(clock, 2, 1).factsOf(2);
     for (const shared of [
       undefined,
@@ -178,14 +300,11 @@ describe('console:6.11 operations of all nodes', () => {
       { loads: 'x', operations: 5 },
       { loads: { last: 1, fine: { a: 1 } }, operations: [{}] },
     ]) {
-      takeShared({ ...facts, shared }, loads, operations);
+      share.take({ ...facts, shared });
     }
     expect([loads.version, operations.all()]).toEqual([0, []]);
-    takeShared(
-      { ...facts, shared: shareWith(2, loads, new PeerOperations(journal(report('op-9')), () => 0)) },
-      loads,
-      operations,
-    );
+    const there = new PeerShare(loads, new PeerOperations(journal(report('op-9')), clock), clock);
+    share.take({ ...facts, shared: there.answer(2) });
     expect(operations.all().map(o => o.operationId)).toEqual(['op-9']);
   });
 });

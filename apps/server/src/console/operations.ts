@@ -46,8 +46,6 @@ export class Operations {
   private readonly clock: Clock;
   private readonly level: Level;
   private readonly changed: () => void;
-  /** Grows when one begins or ends. */
-  version = 0;
 
   /**
    * `view`: the newest view of the cluster. `changed`: an operation began or ended; progress is not news: it is found by whoever looks.
@@ -132,18 +130,13 @@ export class Operations {
     };
     this.journal.set(id, running);
     this.forgetOldest();
-    this.tell();
+    this.changed();
     const ended = this.execute(id, action, stop?.signal).then(end => {
       this.stops.delete(id);
       return this.revise(id, { ...end, state: 'ended', canCancel: false, endedMs: this.wall() });
     });
     const answerWithin = 'run' in action ? LONG_ANSWER_WITHIN_MS : ANSWER_WITHIN_MS;
     return Promise.race([ended, after(answerWithin).then(() => this.journal.get(id) ?? running)]);
-  }
-
-  private tell(): void {
-    this.version++;
-    this.changed();
   }
 
   /** What runs is never forgotten. */
@@ -156,7 +149,7 @@ export class Operations {
   private revise(id: string, change: Partial<OperationReport>): OperationReport {
     const report = { ...(this.journal.get(id) as OperationReport), ...change };
     this.journal.set(id, report);
-    if (change.progress === undefined) this.tell();
+    if (change.progress === undefined) this.changed();
     return report;
   }
 

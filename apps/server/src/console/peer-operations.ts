@@ -1,10 +1,13 @@
+import type { Clock } from '@kahuna/base';
 import type { OperationReport } from '@kahuna/console/protocol';
 import type { Operations } from './operations.ts';
 
-/** Newest operations of a node that its peers show too. */
+/** Newest operations of a node that its peers are told of, and all that run. */
 const SHARED = 50;
-/** A peer that has not asked for so long is told everything again. Milliseconds. */
-const ASKS_AGAIN_WITHIN_MS = 5_000;
+/** Kept of each peer: more than it tells at once. */
+const KEPT = 2 * SHARED;
+/** For so long the end of an operation is told with every answer: some may get lost. Milliseconds. */
+const TELL_END_FOR_MS = 30_000;
 
 /**
  * Operations of all nodes on one list: each node keeps its own journal, and tells the newest of it to peers whose console is looked at.
@@ -12,25 +15,19 @@ const ASKS_AGAIN_WITHIN_MS = 5_000;
  */
 export class PeerOperations {
   private readonly own: Operations;
-  private readonly mono: () => number;
-  private readonly told = new Map<number, { readonly atMs: number; readonly version: number }>();
+  private readonly clock: Clock;
   private readonly heard = new Map<number, { boot: number; readonly reports: Map<string, OperationReport> }>();
 
-  constructor(own: Operations, mono: () => number) {
+  constructor(own: Operations, clock: Clock) {
     this.own = own;
-    this.mono = mono;
+    this.clock = clock;
   }
 
-  /** What a peer that asks again and again lacks: all of it, or how far those are that run; undefined: nothing. */
-  shareWith(nodeId: number): readonly OperationReport[] | undefined {
-    const atMs = this.mono();
-    const known = this.told.get(nodeId);
-    const { version } = this.own;
-    this.told.set(nodeId, { atMs, version });
-    const newest = this.own.all().slice(-SHARED);
-    const goesOn = known !== undefined && atMs - known.atMs < ASKS_AGAIN_WITHIN_MS && known.version === version;
-    const shared = goesOn ? newest.filter(report => report.state === 'running') : newest;
-    return shared.length === 0 ? undefined : shared;
+  /** For a peer: what runs or has just ended. `everything`: the newest ones, however long ago they ended. */
+  share(everything: boolean): readonly OperationReport[] {
+    const all = this.own.all();
+    const since = everything ? Number.NEGATIVE_INFINITY : this.clock.wallMs() - TELL_END_FOR_MS;
+    return all.filter((report, i) => report.state === 'running' || (i >= all.length - SHARED && (report.endedMs ?? 0) > since));
   }
 
   take(nodeId: number, boot: number, name: string, reports: readonly OperationReport[]): void {
@@ -44,9 +41,9 @@ export class PeerOperations {
     }
     // It can be stopped where it runs only.
     for (const report of reports) known.reports.set(report.operationId, { ...report, canCancel: false, source: nodeId });
-    for (const id of known.reports.keys()) {
-      if (known.reports.size <= SHARED) break;
-      known.reports.delete(id);
+    for (const [id, report] of known.reports) {
+      if (known.reports.size <= KEPT) break;
+      if (report.state === 'ended') known.reports.delete(id);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '@kahuna/base';
 import type { OperationReport } from '@kahuna/console/protocol';
 import type { NodeFacts } from '@kahuna/node';
 import type { LoadRecorder } from './load-recorder.ts';
@@ -10,19 +11,51 @@ interface Shared {
   readonly operations?: readonly OperationReport[];
 }
 
-export function shareWith(nodeId: number, loads: LoadRecorder, operations: PeerOperations): Shared {
-  const tracks = loads.shareWith(nodeId);
-  const reports = operations.shareWith(nodeId);
-  return { ...(tracks === undefined ? {} : { loads: tracks }), ...(reports === undefined ? {} : { operations: reports }) };
-}
+/** A peer that has not asked for so long may lack more than the newest: it is told everything. Milliseconds. */
+const ASKS_AGAIN_WITHIN_MS = 15_000;
+/** Everything is told again after this: answers get lost, and a peer may have been started again between two questions. Milliseconds. */
+const EVERYTHING_EVERY_MS = 60_000;
 
-/** A peer may run another release: what does not look as it does here is left out. */
-export function takeShared(facts: NodeFacts, loads: LoadRecorder, operations: PeerOperations): void {
-  const { nodeId, boot, name, shared } = facts;
-  if (!isObject(shared)) return;
-  const { loads: tracks, operations: reports } = shared;
-  if (isTracks(tracks)) loads.take(nodeId, tracks);
-  operations.take(nodeId, boot, name, Array.isArray(reports) ? reports.filter(isReport) : []);
+/**
+ * Tells peers that ask again and again. Nobody knows which answers arrive, and of several only the latest is looked at: so every answer
+ * repeats what is new since a while, taking it twice changes nothing, and all the rest is repeated now and then.
+ */
+export class PeerShare {
+  private readonly asked = new Map<number, { readonly atMs: number; readonly everythingAtMs: number }>();
+  private readonly loads: LoadRecorder;
+  private readonly operations: PeerOperations;
+  private readonly clock: Clock;
+
+  constructor(loads: LoadRecorder, operations: PeerOperations, clock: Clock) {
+    this.loads = loads;
+    this.operations = operations;
+    this.clock = clock;
+  }
+
+  /** The answer to a peer. */
+  answer(nodeId: number): Shared {
+    const everything = this.isEverythingDue(nodeId);
+    const loads = this.loads.shareWith(nodeId, everything);
+    const operations = this.operations.share(everything);
+    return { ...(loads === undefined ? {} : { loads }), ...(operations.length === 0 ? {} : { operations }) };
+  }
+
+  private isEverythingDue(nodeId: number): boolean {
+    const atMs = this.clock.monotonicMs();
+    const before = this.asked.get(nodeId);
+    const isDue =
+      before === undefined || atMs - before.atMs > ASKS_AGAIN_WITHIN_MS || atMs - before.everythingAtMs >= EVERYTHING_EVERY_MS;
+    this.asked.set(nodeId, { atMs, everythingAtMs: isDue ? atMs : before.everythingAtMs });
+    return isDue;
+  }
+
+  /** A peer may run another release: what does not look as it does here is left out. */
+  take({ nodeId, boot, name, shared }: NodeFacts): void {
+    if (!isObject(shared)) return;
+    const { loads, operations } = shared;
+    if (isTracks(loads)) this.loads.take(nodeId, loads);
+    this.operations.take(nodeId, boot, name, Array.isArray(operations) ? operations.filter(isReport) : []);
+  }
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
