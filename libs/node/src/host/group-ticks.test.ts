@@ -24,33 +24,53 @@ function follower(): RaftGroup {
   return group;
 }
 
-test('a follower that was asleep does not stand for election sooner after it woke than after a heartbeat', () => {
-  const group = follower();
+/** Ticks of node 1, whose peers are alive, and a replica without work. */
+function ticksOver(group: RaftGroup) {
   const replica = {
-    ...{ group, leads: false, leaderNode: 2, installing: false, diverged: false, queuedItems: 0, hasWork: true },
+    ...{ group, leads: false, leaderNode: 2, installing: false, diverged: false, queuedItems: 0, hasWork: false, dirty: false },
     expireInFlight: () => undefined,
     expireWaiting: () => undefined,
   };
-  const peer = { alive: true };
   const node = {
     nodeId: 1,
     settings: { outcomeWaitMs: 1000, leaderWaitMs: 1000 },
-    peerByNode: () => peer,
+    peerByNode: () => ({ alive: true }),
   } as unknown as NodeInternals;
   const queue = new RunQueue({ soon: () => undefined, after: () => () => undefined }, () => undefined);
   const rooms = [{ mayCampaign: () => true }, { observe: () => undefined }, { tryToReplaceLeader: () => undefined }] as const;
   const [leases, leadership, elections] = rooms as unknown as [Leases, Leadership, Elections];
-  const ticks = new GroupTicks(node, queue, leases, leadership, elections);
+  return { ticks: new GroupTicks(node, queue, leases, leadership, elections), queue, replica };
+}
+
+test('a replica whose turn is still to come does not fall asleep', () => {
+  const { ticks, queue, replica } = ticksOver(follower());
+  queue.wake(replica as unknown as Replica);
+  ticks.tick(0);
+  expect(queue.awake.size).toBe(1);
+  for (const taken of queue.take()) taken.dirty = false;
+  ticks.tick(0);
+  expect(queue.awake.size).toBe(0);
+});
+
+test('a follower that was asleep does not stand for election sooner after it woke than after a heartbeat', () => {
+  const group = follower();
+  const { ticks, queue, replica } = ticksOver(group);
   queue.awake.add(replica as unknown as Replica);
   // Heartbeats are late while it has work; then it sleeps, and they come.
-  for (let i = 0; i < 8; i++) ticks.tick(0);
+  replica.hasWork = true;
+  for (let i = 0; i < 8; i++) tickAndTurn();
   replica.hasWork = false;
-  ticks.tick(0);
+  tickAndTurn();
   expect(queue.awake.size).toBe(0);
   queue.awake.add(replica as unknown as Replica);
   replica.hasWork = true;
-  for (let i = 1; i < ELECTION_TICKS; i++) ticks.tick(0);
+  for (let i = 1; i < ELECTION_TICKS; i++) tickAndTurn();
   expect(group.role).toBe('follower');
-  ticks.tick(0);
+  tickAndTurn();
   expect(group.role).toBe('precandidate');
+
+  function tickAndTurn(): void {
+    ticks.tick(0);
+    for (const taken of queue.take()) taken.dirty = false;
+  }
 });

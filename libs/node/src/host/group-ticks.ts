@@ -74,7 +74,7 @@ export class GroupTicks {
 
   private maySleep(replica: Replica): boolean {
     const { group } = replica;
-    if (!group.quiet || replica.queuedItems > 0 || replica.hasWork) return false;
+    if (replica.dirty || !group.quiet || replica.queuedItems > 0 || replica.hasWork) return false;
     if (!replica.leads) return this.isAlive(replica.leaderNode);
     return group.configuration.voters.every(({ nodeId }) => nodeId === this.node.nodeId || this.isAlive(nodeId));
   }
