@@ -2,8 +2,9 @@
 //   --server    only the server and the command line
 //   --cli       only the command line
 //   --console   only the console
-import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { cpSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, relative, sep } from 'node:path';
 import { build } from 'esbuild';
 import { CONSOLE_STAMP, SERVER_STAMP } from './lib/freshness.mjs';
 import { sourceFiles } from './lib/house-rules.mjs';
@@ -13,57 +14,76 @@ const only = ['server', 'cli', 'console'].find(part => process.argv.includes(`--
 const OUT = inRoot('dist', 'server');
 const CLI_OUT = inRoot('dist', 'cli');
 
+/** Have code for the processor in files of their own, which no bundle can hold. */
+const NATIVE = ['@nxtedition/rocksdb', 'libsql'];
+
+/** What all bundles share; they are made elsewhere and then moved to `directory`. */
+function bundled(directory) {
+  return {
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    platform: 'node',
+    target: 'node20.11',
+    format: 'esm',
+    // Most packages inside are CommonJS and ask for what Node brings with require.
+    banner: {
+      js: "import { createRequire as $createRequire } from 'node:module'; const $bundle = import.meta.url, require = $createRequire($bundle);",
+    },
+    external: NATIVE,
+    plugins: [filesBesidePackages(directory)],
+    legalComments: 'none',
+    logLevel: 'warning',
+  };
+}
+
+/** Installed packages that read files beside themselves find them from the bundle in `directory`. */
+function filesBesidePackages(directory) {
+  return {
+    name: 'files-beside-packages',
+    setup(setup) {
+      setup.onLoad({ filter: /node_modules.*\.c?js$/ }, async ({ path }) => {
+        const text = await readFile(path, 'utf8');
+        if (!/\b__(dirname|filename)\b/.test(text)) return undefined;
+        const fromBundle = JSON.stringify(relative(directory, path).split(sep).join('/'));
+        const place = `const __filename = require('node:url').fileURLToPath(new URL(${fromBundle}, $bundle));`;
+        const directoryOfIt = "const __dirname = require('node:path').dirname(__filename);";
+        return { contents: `${place} ${directoryOfIt} ${text}`, loader: 'js' };
+      });
+    },
+  };
+}
+
 /**
- * One file for the process and one for each thread, with our own packages inside. What npm installs stays outside: native packages
- * cannot be bundled, and several of the others read files beside themselves.
+ * One file for the process and one for each thread. What npm installed is inside, but for what has native code: finding a thousand
+ * files below node_modules takes a quarter of the processor time of a start.
  */
 async function buildServer() {
   const started = Date.now();
   const workers = sourceFiles(inRoot('libs', 'storage', 'src'), ['.worker.ts']);
   const fresh = `${OUT}.${process.pid}`;
   await build({
+    ...bundled(OUT),
     entryPoints: [
       { in: inRoot('apps', 'server', 'src', 'main.ts'), out: 'main' },
       ...workers.map(file => ({ in: file, out: basename(file, '.worker.ts') })),
     ],
     outdir: fresh,
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    platform: 'node',
-    target: 'node20.11',
-    format: 'esm',
     sourcemap: 'linked',
-    legalComments: 'none',
-    external: installedPackages(),
-    logLevel: 'warning',
   });
   cpSync(inRoot('proto'), `${fresh}/proto`, { recursive: true });
   replace(OUT, fresh);
   console.log(`server built in ${Date.now() - started} ms: dist/server/main.mjs`);
 }
 
-/**
- * In chunks: the client library and gRPC are loaded when a command needs a server, so that the rest starts fast. All of it is
- * inside: finding a hundred files below node_modules takes longer than reading one.
- */
+/** In chunks: the client library and gRPC are loaded when a command needs a server, so that the rest starts fast. */
 async function buildCli() {
   const started = Date.now();
   const fresh = `${CLI_OUT}.${process.pid}`;
   await build({
+    ...bundled(CLI_OUT),
     entryPoints: [{ in: inRoot('apps', 'cli', 'src', 'main.ts'), out: 'main' }],
     outdir: fresh,
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
     splitting: true,
-    platform: 'node',
-    target: 'node20.11',
-    format: 'esm',
-    // The packages inside are CommonJS and ask for what Node brings with require.
-    banner: {
-      js: "import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);",
-    },
-    legalComments: 'none',
-    logLevel: 'warning',
   });
   replace(CLI_OUT, fresh);
   console.log(`command line built in ${Date.now() - started} ms: dist/cli/main.mjs`);
@@ -73,17 +93,6 @@ async function buildCli() {
 function replace(old, fresh) {
   rmSync(old, { recursive: true, force: true });
   renameSync(fresh, old);
-}
-
-/** Every dependency of the server that is not one of our packages, with the paths inside it. */
-function installedPackages() {
-  const manifests = [
-    inRoot('apps', 'server', 'package.json'),
-    inRoot('libs', 'storage', 'package.json'),
-    inRoot('libs', 'wire', 'package.json'),
-  ];
-  const names = manifests.flatMap(file => Object.keys(JSON.parse(readFileSync(file, 'utf8')).dependencies ?? {}));
-  return [...new Set(names)].filter(name => !name.startsWith('@kahuna/')).flatMap(name => [name, `${name}/*`]);
 }
 
 async function buildConsole() {

@@ -69,10 +69,15 @@ export class DeadlineExceededError extends KahunaError {
   }
 }
 
-/** A read or a hold at a time whose history is no longer kept. */
+/** A read or a hold at a time whose history is no longer kept; a watch behind a position whose history is gone, or is of another cluster. */
 export class HistoryPrunedError extends KahunaError {
   readonly code = 'HISTORY_PRUNED';
-  readonly cure = 'Read at a later time; a snapshot hold taken beforehand keeps the history that is needed.';
+  readonly cure: string;
+
+  constructor(message: string, options?: ErrorOptions & { readonly cure?: string }) {
+    super(message, options);
+    this.cure = options?.cure ?? 'Read at a later time; a snapshot hold taken beforehand keeps the history that is needed.';
+  }
 }
 
 /** The server failed in a way that is none of the documented outcomes. Nothing was applied. */

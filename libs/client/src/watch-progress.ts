@@ -1,4 +1,4 @@
-import { decodePosition, encodePosition, type WatchPlace, type WatchTarget } from '@kahuna/wire';
+import { decodePosition, encodePosition, type WatchPosition, type WatchTarget } from '@kahuna/wire';
 import { InvalidInputError } from './errors.ts';
 import type { AnyChange } from './watch-told.ts';
 
@@ -17,7 +17,7 @@ export class Progress {
     if (after !== undefined) this.read(after);
   }
 
-  private read(position: string): ReadonlyMap<number, WatchPlace> {
+  private read(position: string): WatchPosition {
     try {
       return decodePosition(this.target, position);
     } catch (error) {
@@ -39,10 +39,11 @@ export class Progress {
   /** Where a watch goes on without a gap and a repetition; undefined before the first position. */
   get position(): string | undefined {
     if (this.said === undefined || this.since.size === 0) return this.said;
-    const places = new Map(this.read(this.said));
+    const said = this.read(this.said);
+    const places = new Map(said.places);
     for (const [partition, change] of this.since) {
       places.set(partition, { stamp: change.stamp, key: change.kind === 'expire' ? change.key : '' });
     }
-    return encodePosition(this.target, places);
+    return encodePosition(this.target, { ...said, places });
   }
 }

@@ -11,6 +11,7 @@ import type { Told } from './watch-told.ts';
 /** Loops over watches against a transport that the test speaks for. */
 
 const TARGET = { $case: 'Key', Key: 'k' } as const;
+const CLUSTER = 'cluster-1';
 const NODES = ['http://a:1', 'http://b:1', 'http://c:1'];
 const LARGE = 3 * 1024 * 1024;
 
@@ -54,9 +55,9 @@ beforeEach(() => {
 const client = (endpoints: readonly string[] = NODES): KahunaClient =>
   new KahunaClient({ endpoints, learnRoutes: false }, transport, runtime);
 const place = (l: number) => ({ stamp: { n: 1, l, c: 0 }, key: '' });
-const positionAt = (l: number): string => encodePosition(TARGET, new Map([[2, place(l)]]));
+const positionAt = (l: number): string => encodePosition(TARGET, { cluster: CLUSTER, places: new Map([[2, place(l)]]) });
 const reached = (request: WatchRequest): number | undefined =>
-  request.Start?.$case === 'Position' ? decodePosition(TARGET, request.Start.Position).get(2)?.stamp.l : undefined;
+  request.Start?.$case === 'Position' ? decodePosition(TARGET, request.Start.Position).places.get(2)?.stamp.l : undefined;
 
 function change(l: number, bytes = 1): Change {
   return {

@@ -13,6 +13,7 @@ const RETRY_MS = 200;
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
 /** Of a change, beside its key and value. Bytes, about. */
 const CHANGE_BYTES = 100;
+const BEGIN_ANEW = 'Begin a new watch with the present state (`initial`), in place of everything that was known before.';
 
 export interface RunOptions {
   readonly caller: Caller;
@@ -279,7 +280,7 @@ function refusalOf(failure: TransportFailure): Error | undefined {
   const options = { cause: failure };
   switch (failure.fault) {
     case 'pruned':
-      return new HistoryPrunedError(failure.message, options);
+      return new HistoryPrunedError(failure.message, { ...options, cure: BEGIN_ANEW });
     case 'request':
       return new InvalidInputError(failure.message, options);
     case 'protocol':

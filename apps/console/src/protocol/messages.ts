@@ -178,6 +178,8 @@ export interface SeriesItem {
   readonly seq: string;
   readonly atMs: number;
   readonly values: Readonly<Record<string, number | null>>;
+  /** Width of the bucket where it is coarser than was asked for: nobody looked at that time, and the nodes noted only this. */
+  readonly stepMs?: number;
 }
 
 export type DurabilityName = 'persistent' | 'ephemeral';

@@ -298,6 +298,13 @@ export class AppendFeed implements Feed {
     this.tails.clear();
   }
 
+  /** What was appended is not so: it comes anew, and whoever has it gets a snapshot. Only for feeds that are not contiguous. */
+  restart(): void {
+    this.items = [];
+    this.dropped = ++this.seq;
+    this.tails.clear();
+  }
+
   snapshot(reason: SnapReason): Frames {
     const rows = this.items.slice(-RING_ITEMS).map(item => `{"k":"${item.seq}","v":${item.json}}`);
     const parts = packRows(rows);

@@ -10,7 +10,6 @@ import {
   PROTOCOL_VERSION,
   type ProblemRow,
   type RowValue,
-  type SeriesItem,
   TICK_MS,
   type TickFrame,
   type Topic,
@@ -39,7 +38,7 @@ import {
 } from './problems.ts';
 import { RateMeter } from './rate-meter.ts';
 import { ConsoleReads, type ReadAnswer, WINDOW_ROWS } from './reads.ts';
-import { SERIES_STEPS, SeriesRecorder, type SeriesStep } from './series.ts';
+import { filled, SERIES_STEPS, SeriesLine, SeriesRecorder, type SeriesStep } from './series.ts';
 import { type FeedSource, MAX_SUBSCRIPTIONS, Session, type Socket, UNACKED_FRAMES } from './session.ts';
 import { isSort } from './sorting.ts';
 import {
@@ -433,12 +432,21 @@ export class ConsoleHub implements FeedSource {
   }
 
   private recordSeries(): void {
-    if (this.picture === undefined) return;
-    for (const { step, item } of this.series.record(this.settings.clock.wallMs(), this.picture.values)) {
-      for (const open of this.feeds.values()) {
-        if (open.topic === 'series' && stepOf(open.params) === step) (open.feed as AppendFeed).append(project(item, open.params));
-      }
-    }
+    if (this.picture !== undefined) this.series.record(this.settings.clock.wallMs(), this.picture.values);
+  }
+
+  /** The charts go on when a bucket is full, and begin anew when more of the past is known. */
+  private seriesRefresh(feed: AppendFeed, params: TopicParams): () => void {
+    const step = stepOf(params);
+    const line = new SeriesLine(feed, step, params.names);
+    let shown = '';
+    return () => {
+      const version = `${this.series.version(step)} ${this.loads.version}`;
+      if (version === shown) return;
+      shown = version;
+      const past = this.loads.traffic(step === 60 ? 60 : 10);
+      line.show(filled(this.series.buckets(step), past, step, this.settings.clock.wallMs()));
+    };
   }
 
   // ---- feeds (FeedSource) -------------------------------------------------------------------------------------------------------
@@ -495,8 +503,7 @@ export class ConsoleHub implements FeedSource {
     }
     if (topic === 'series') {
       const feed = new AppendFeed(topic, false);
-      for (const item of this.series.items(stepOf(params))) feed.append(project(item, params));
-      return { ...idle, feed, refresh: nothingToDo };
+      return { ...idle, feed, refresh: this.seriesRefresh(feed, params) };
     }
     const feed = new StateFeed(topic);
     const read = this.reader(topic, params);
@@ -631,7 +638,7 @@ export class ConsoleHub implements FeedSource {
 }
 
 function nothingToDo(): void {
-  // Series grow by their own clock, and what is read on demand by its own reads, not with the view.
+  // What is read on demand grows by its own reads, not with the view.
 }
 
 export function eventItem(event: NodeEvent, source: number): EventItem {
@@ -672,13 +679,6 @@ function roundLoad<T extends PartitionRow>(row: T): T {
 function keyed<T extends object>(rows: readonly T[], key: (row: T) => string, params: TopicParams): readonly KeyedRow[] {
   const kept = params.filter === undefined ? rows : rows.filter(row => matches(row, params));
   return kept.map(row => ({ k: key(row), v: row as unknown as RowValue }));
-}
-
-function project(item: SeriesItem, params: TopicParams): RowValue & SeriesItem {
-  const { names } = params;
-  if (names === undefined) return item as RowValue & SeriesItem;
-  const values = Object.fromEntries(names.map(name => [name, item.values[name] ?? null]));
-  return { ...item, values } as RowValue & SeriesItem;
 }
 
 // ---- parameters -------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 import type { Clock } from '@kahuna/base';
-import { NOT_KNOWN } from '@kahuna/console/heat-scale';
+import { NOT_KNOWN, ofCell } from '@kahuna/console/heat-scale';
 import type { HeatRow, KeyedRow, RowValue, VitalsRow } from '@kahuna/console/protocol';
 import type { NodeFacts } from '@kahuna/node';
 import { Gauge } from './fact-names.ts';
 import { LOAD_STEPS, type LoadStep, LoadTracks, MAX_OFF, type SentTracks } from './load-tracks.ts';
+import type { Bucket } from './series.ts';
 
 const COLUMN_MS = 10_000;
 /** Partitions in one picture: the ones with the most to show, in the order of their numbers (console §5.9). */
@@ -19,7 +20,7 @@ interface Sample {
 }
 
 const METRICS = ['reads', 'writes', 'entries'] as const;
-const VITALS = ['cpu', 'logP99Ms', 'eventLoopP99Ms', 'reads', 'writes'] as const;
+const VITALS = ['cpu', 'logP99Ms', 'eventLoopP99Ms', 'reads', 'writes', 'readP99Ms', 'writeP99Ms'] as const;
 
 const partitionTrack = (partitionId: number, metric: number): string => `p${partitionId}/${METRICS[metric]}`;
 
@@ -65,7 +66,8 @@ export class LoadRecorder {
       const value = facts.gauges[name];
       return value === undefined ? null : value * scale;
     };
-    const vitals = [gauge(Gauge.cpu, 100), gauge(Gauge.fsyncP99), gauge(Gauge.eventLoopP99), reads, writes];
+    const p99s = [gauge(Gauge.readP99), gauge(Gauge.writeP99)];
+    const vitals = [gauge(Gauge.cpu, 100), gauge(Gauge.fsyncP99), gauge(Gauge.eventLoopP99), reads, writes, ...p99s];
     const column = this.newestColumn();
     this.forgetAhead(column);
     // The node itself comes first: however many partitions there are, they displace one another only.
@@ -153,6 +155,28 @@ export class LoadRecorder {
     return busiest.sort((a, b) => a - b);
   }
 
+  /** All nodes together in one bucket for each column in which something is known: the traffic is a sum, a latency that of the slowest. */
+  traffic(step: LoadStep): readonly Bucket[] {
+    const all = this.sources(0).map(([, tracks]) => tracks);
+    const newest = Math.max(...all.map(tracks => tracks.newest(step)));
+    const count = LOAD_STEPS[step];
+    const cells = (name: string): readonly Uint8Array[] =>
+      all.filter(tracks => tracks.has(name)).map(tracks => tracks.cells(name, step, newest, count));
+    const [reads, writes, readP99s, writeP99s] = ['reads', 'writes', 'readP99Ms', 'writeP99Ms'].map(cells);
+    const buckets: Bucket[] = [];
+    for (let i = 0; i < count; i++) {
+      const values = {
+        readsPerSec: sumKnown(knownAt(reads, i)),
+        writesPerSec: sumKnown(knownAt(writes, i)),
+        readP99Ms: most(knownAt(readP99s, i)),
+        writeP99Ms: most(knownAt(writeP99s, i)),
+      };
+      if (Object.values(values).every(value => value === null)) continue;
+      buckets.push({ atMs: (newest - count + 1 + i) * step * 1000, stepMs: step * 1000, values });
+    }
+    return buckets;
+  }
+
   vitals(self: number, step: LoadStep): readonly KeyedRow[] {
     return this.sources(self).map(([nodeId, tracks]) => {
       const newest = tracks.newest(step);
@@ -192,6 +216,20 @@ function busyness(all: readonly LoadTracks[], id: number, step: LoadStep, newest
     }
   }
   return sum;
+}
+
+function knownAt(tracks: readonly Uint8Array[] | undefined, i: number): readonly number[] {
+  return (tracks ?? []).map(cells => ofCell(cells[i] ?? NOT_KNOWN)).filter(rate => rate !== null);
+}
+
+const sumKnown = (known: readonly number[]): number | null =>
+  known.length === 0 ? null : round3(known.reduce((a, b) => a + b, 0));
+
+const most = (known: readonly number[]): number | null => (known.length === 0 ? null : round3(Math.max(...known)));
+
+/** A cell is no more exact. */
+function round3(value: number): number {
+  return Number(value.toPrecision(3));
 }
 
 /** `0-31,40` */

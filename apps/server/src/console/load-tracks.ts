@@ -46,6 +46,10 @@ export class LoadTracks {
     this.closeMinute(column);
   }
 
+  has(name: string): boolean {
+    return this.tracks.has(name);
+  }
+
   /** Forgets all columns. */
   clear(): void {
     this.tracks.clear();

@@ -310,6 +310,7 @@ describe('a feed that is read on demand', () => {
         return end;
       },
       leaderUrl: '',
+      cluster: '',
       close: () => closed.push(1),
     };
     const node: KahunaNode = Object.assign(memory, {

@@ -187,7 +187,14 @@ export class ScriptedCluster {
       list: () => Promise.reject(new Error('a scripted node serves no operations')),
       watch: (_query, wake) => {
         queueMicrotask(wake);
-        return { end: 'unavailable', leaderUrl: '', take: () => [], position: () => undefined, close: () => undefined };
+        return {
+          end: 'unavailable',
+          leaderUrl: '',
+          cluster: '',
+          take: () => [],
+          position: () => undefined,
+          close: () => undefined,
+        };
       },
       watchNames: () => () => undefined,
       shareWithPeers: share => {

@@ -7,6 +7,10 @@ import { decodePosition, watchMessages as messages, type WatchTarget } from '@ka
 /** Beyond every clock that will ever run, and still a stamp that positions can hold. Milliseconds since 1970. */
 const MAX_TIME_MS = 2 ** 48 - 1;
 
+/** Of a position whose cluster this is not: what happened since cannot be known here. */
+export const ANOTHER_CLUSTER =
+  'this position is of another cluster, or of this one before it was lost and founded anew: begin anew with the present state';
+
 /** What a request of any transport asks of the node. Throws {@link DecodeError} for what is no watch. */
 export function watchedBy(request: messages.GrpcWatchRequest): { readonly query: WatchQuery; readonly target: WatchTarget } {
   const target = targetOf(request);
@@ -58,7 +62,7 @@ function startOf({ Start }: messages.GrpcWatchRequest, target: WatchTarget): Wat
     case 'FromRevision':
       return { kind: 'revision', revision: safe(Start.FromRevision) };
     case 'Position':
-      return { kind: 'places', places: decodePosition(target, Start.Position) };
+      return { kind: 'places', ...decodePosition(target, Start.Position) };
     default:
       return { kind: 'now' };
   }

@@ -95,9 +95,10 @@ class WatchStream {
   }
 
   /** Fields of messages that are put one behind the other are those of one message: each event is encoded once for all watches. */
-  private message(events: readonly WatchEvent[], position: WatchPosition | undefined): Buffer {
+  private message(events: readonly WatchEvent[], places: WatchPosition | undefined): Buffer {
     const parts = events.map(encodedEvent);
-    if (position !== undefined) parts.push(encodedPosition(encodePosition(this.target, position)));
+    const { cluster } = this.watch;
+    if (places !== undefined) parts.push(encodedPosition(encodePosition(this.target, { cluster, places })));
     return parts.length === 1 ? asBuffer(parts[0] as Uint8Array) : Buffer.concat(parts);
   }
 

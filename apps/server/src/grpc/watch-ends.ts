@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { Watch, WatchEnd } from '@kahuna/node';
+import { ANOTHER_CLUSTER } from '../gateway/watch-query.ts';
 
 export interface StatusOfEnd {
   readonly code: status;
@@ -14,6 +15,7 @@ export const ENDS: Readonly<Record<WatchEnd, StatusOfEnd>> = {
     code: status.OUT_OF_RANGE,
     details: 'HISTORY_PRUNED: changes behind this position are no longer kept; begin anew with the present state',
   },
+  'another-cluster': { code: status.OUT_OF_RANGE, details: `HISTORY_PRUNED: ${ANOTHER_CLUSTER}` },
   'too-many-expiries': { code: status.RESOURCE_EXHAUSTED, details: 'too many keys with an expiry for one watch' },
   overloaded: { code: status.RESOURCE_EXHAUSTED, details: 'too many watches on this node' },
   'not-leader': { code: status.FAILED_PRECONDITION, details: 'NOT_LEADER' },

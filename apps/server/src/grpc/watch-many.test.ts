@@ -53,13 +53,14 @@ function requestOf(key: string): messages.GrpcWatchRequest {
 
 /** All tests watch one key, so that positions fit. */
 function placeIn(position: string): number {
-  return [...decodePosition({ $case: 'Key', Key: 'k' }, position).values()][0]?.stamp.c ?? -1;
+  return [...decodePosition({ $case: 'Key', Key: 'k' }, position).places.values()][0]?.stamp.c ?? -1;
 }
 
 class ScriptedWatch implements Watch {
   readonly waiting: WatchEvent[] = [];
   readonly wake: () => void;
   readonly leaderUrl = '';
+  readonly cluster = 'a-cluster';
   end: WatchEnd | undefined = undefined;
   isClosed = false;
   private taken = 0;

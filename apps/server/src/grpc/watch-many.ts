@@ -155,10 +155,10 @@ export class WatchManyStream {
       this.due.add(member);
       return;
     }
-    const position = member.positionDue ? watch.position() : undefined;
-    if (position !== undefined) {
+    const places = member.positionDue ? watch.position() : undefined;
+    if (places !== undefined) {
       member.positionDue = false;
-      shares.addPosition(id, encodePosition(target, position));
+      shares.addPosition(id, encodePosition(target, { cluster: watch.cluster, places }));
     }
     if (watch.end === undefined) return;
     this.drop(id);

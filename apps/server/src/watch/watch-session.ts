@@ -1,7 +1,7 @@
 import { DecodeError } from '@kahuna/base';
 import type { KahunaNode, Watch, WatchEnd } from '@kahuna/node';
 import { encodePosition, type watchMessages as messages, type WatchTarget } from '@kahuna/wire';
-import { watchedBy } from '../gateway/watch-query.ts';
+import { ANOTHER_CLUSTER, watchedBy } from '../gateway/watch-query.ts';
 import { BadRequest } from '../rest/problem.ts';
 import { BadWatch, type EndCode, endMessage, errorMessage, eventsMessage, NotAMessage, readMessage } from './watch-messages.ts';
 
@@ -38,6 +38,7 @@ const ENDS: Readonly<Record<WatchEnd, readonly [code: EndCode, message: string]>
   invalid: ['INVALID_ARGUMENT', 'this cannot be watched'],
   unavailable: ['UNAVAILABLE', 'the watch cannot be served here now: go on at another node'],
   pruned: ['HISTORY_PRUNED', 'changes behind this position are no longer kept: begin anew with the present state'],
+  'another-cluster': ['HISTORY_PRUNED', ANOTHER_CLUSTER],
   'too-many-expiries': ['RESOURCE_EXHAUSTED', 'too many keys with an expiry for one watch'],
   overloaded: ['RESOURCE_EXHAUSTED', 'too many watches on this node'],
   'not-leader': ['NOT_LEADER', 'an ephemeral lock is watched on the leader of its partition'],
@@ -231,10 +232,10 @@ class Subscription {
   /** undefined: there is nothing to tell at the moment. */
   next(): string | undefined {
     const events = this.watch.take(MESSAGE_BYTES);
-    const position = this.positionDue && this.end === undefined ? this.watch.position() : undefined;
-    if (events.length === 0 && position === undefined) return undefined;
-    if (position !== undefined) this.positionDue = false;
-    return eventsMessage(this.id, events, position && encodePosition(this.target, position));
+    const places = this.positionDue && this.end === undefined ? this.watch.position() : undefined;
+    if (events.length === 0 && places === undefined) return undefined;
+    if (places !== undefined) this.positionDue = false;
+    return eventsMessage(this.id, events, places && encodePosition(this.target, { cluster: this.watch.cluster, places }));
   }
 
   endMessage(end: WatchEnd): string {

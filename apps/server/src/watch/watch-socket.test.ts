@@ -456,6 +456,7 @@ function endingWith(end: WatchEnd): KahunaNode {
     take: (): readonly WatchEvent[] => [],
     position: () => new Map(),
     end,
+    cluster: 'a-cluster',
     leaderUrl: end === 'not-leader' ? 'http://b:2070' : '',
     close: () => undefined,
   };
@@ -465,6 +466,7 @@ function endingWith(end: WatchEnd): KahunaNode {
 test.each([
   ['unavailable', { code: 'UNAVAILABLE' }],
   ['pruned', { code: 'HISTORY_PRUNED' }],
+  ['another-cluster', { code: 'HISTORY_PRUNED' }],
   ['too-many-expiries', { code: 'RESOURCE_EXHAUSTED' }],
   ['overloaded', { code: 'RESOURCE_EXHAUSTED' }],
   ['not-leader', { code: 'NOT_LEADER', leader: 'http://b:2070' }],

@@ -27,9 +27,11 @@ export abstract class NamedWatch implements Watch, NameListener {
   protected isClosed = false;
   end: WatchEnd | undefined = undefined;
   leaderUrl = '';
+  readonly cluster: string;
 
   constructor(host: WatchHost, wake: () => void) {
     this.host = host;
+    this.cluster = host.cluster;
     this.wake = wake;
   }
 

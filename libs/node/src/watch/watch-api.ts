@@ -41,7 +41,12 @@ export type WatchStart =
    * Behind the places that an earlier watch of the same keys had reached; partitions without one begin now. Of a lock or a sequence: a
    * snapshot that is not older.
    */
-  | { readonly kind: 'places'; readonly places: WatchPosition };
+  | {
+      readonly kind: 'places';
+      readonly places: WatchPosition;
+      /** The cluster that they are of; undefined: not known, and taken for this one. */
+      readonly cluster?: string | undefined;
+    };
 
 export type WatchPosition = ReadonlyMap<PartitionId, Place>;
 
@@ -74,16 +79,25 @@ export interface SequenceEvent extends SharedEvent {
 }
 
 /**
- * Why a watch has ended. 'not-leader': an ephemeral lock is watched on the node that leads its partition, which `routing()` names;
+ * Why a watch has ended. 'pruned': history behind the position is gone, and 'another-cluster': with all of its cluster; 'not-leader': an ephemeral lock is watched on the node that leads its partition, which `routing()` names;
  * 'unavailable' asks to go on at any node, at this one too after a while.
  */
-export type WatchEnd = 'invalid' | 'unavailable' | 'pruned' | 'too-many-expiries' | 'overloaded' | 'not-leader';
+export type WatchEnd =
+  | 'invalid'
+  | 'unavailable'
+  | 'pruned'
+  | 'another-cluster'
+  | 'too-many-expiries'
+  | 'overloaded'
+  | 'not-leader';
 
 export interface Watch {
   /** Events in the order of their partitions, until about so many bytes are together; empty if there are none at the moment. */
   take(maxBytes: number): readonly WatchEvent[];
   /** How far everything was taken; undefined while the initial state is not through, or events wait to be taken. */
   position(): WatchPosition | undefined;
+  /** Id of the cluster that positions are of. */
+  readonly cluster: string;
   /** undefined while it goes on. What was reached before may still be taken. */
   readonly end: WatchEnd | undefined;
   /** Of the end 'not-leader': the advertised client URL of the leader; '' if it is not known here. */

@@ -58,6 +58,11 @@ export class WatchHub implements WatchHost {
     this.dispatcher = dispatcher;
   }
 
+  /** '' until this node knows a cluster, and until then no watch begins. */
+  get cluster(): string {
+    return this.node.system?.clusterId ?? '';
+  }
+
   open(query: WatchQuery, wake: () => void): Watch {
     const { shape, start } = query;
     if (shape.kind === 'lock' || shape.kind === 'sequence') return this.openName(shape, start, wake);
@@ -147,13 +152,18 @@ export class WatchHub implements WatchHost {
 
   private refused(end: WatchEnd, wake: () => void, leaderUrl = ''): Watch {
     this.wakeSoon(wake);
-    return { end, leaderUrl, take: () => [], position: () => undefined, close: () => undefined };
+    return { end, leaderUrl, cluster: this.cluster, take: () => [], position: () => undefined, close: () => undefined };
   }
 
   private refusalOf({ shape, start }: KeyWatchQuery): WatchEnd | undefined {
     if (!isWatchable(shape)) return 'invalid';
     if (start.kind === 'revision' && (shape.kind !== 'key' || start.revision < 0)) return 'invalid';
-    return this.refusalNow();
+    return this.refusalNow() ?? (this.isOfAnotherCluster(start) ? 'another-cluster' : undefined);
+  }
+
+  /** Its stamps would be taken for those of this cluster: the watch would wait in vain, or be told of another history. */
+  private isOfAnotherCluster(start: WatchStart): boolean {
+    return start.kind === 'places' && start.cluster !== undefined && start.cluster !== this.cluster;
   }
 
   private refusalNow(): WatchEnd | undefined {

@@ -16,7 +16,7 @@ export class NameWatch extends NamedWatch {
 
   constructor(host: WatchHost, subject: LockSubject | SequenceSubject, start: WatchStart, feed: Feed, wake: () => void) {
     super(host, wake);
-    this.notBefore = start.kind === 'places' ? start.places.get(feed.partitionId)?.stamp : undefined;
+    this.notBefore = seenAt(start, host.cluster, feed.partitionId);
     this.feed = feed;
     this.topic = feed.join(subject, this);
     this.begin();
@@ -73,4 +73,10 @@ export class NameWatch extends NamedWatch {
   protected leave(): void {
     this.feed.leave(this.topic, this);
   }
+}
+
+/** What a watch has seen already. What it saw in another cluster says nothing here: the snapshot with which it begins says that all is new. */
+function seenAt(start: WatchStart, cluster: string, partitionId: PartitionId): Hlc | undefined {
+  if (start.kind !== 'places' || (start.cluster ?? cluster) !== cluster) return undefined;
+  return start.places.get(partitionId)?.stamp;
 }

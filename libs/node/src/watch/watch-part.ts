@@ -31,6 +31,8 @@ const INSTALL_PAUSE_MS = 50;
 export interface WatchHost {
   readonly node: NodeInternals;
   readonly engine: StateEngine;
+  /** Id of the cluster that this node belongs to. */
+  readonly cluster: string;
   closed(watch: Watch): void;
   /** Calls `wake` in a later turn, together with all others that were asked for by then. */
   wakeSoon(wake: () => void): void;
@@ -49,10 +51,12 @@ export class NodeWatch implements Watch {
   private waiters: (() => void)[] = [];
   end: WatchEnd | undefined = undefined;
   readonly leaderUrl = '';
+  readonly cluster: string;
   isClosed = false;
 
   constructor(hub: WatchHost, query: KeyWatchQuery, wake: () => void) {
     this.hub = hub;
+    this.cluster = hub.cluster;
     this.query = query;
     this.wake = wake;
   }

@@ -160,7 +160,7 @@ class Watcher {
   private readonly watched: (key: string) => boolean;
   private readonly rng: Rng;
   /** What it goes on from, and how many events it had then. */
-  private position: { readonly places: WatchPosition; readonly events: number } | undefined;
+  private position: { readonly places: WatchPosition; readonly cluster: string; readonly events: number } | undefined;
   private events = 0;
   /** Counts the sessions: what belongs to an earlier one is over. */
   private session = 0;
@@ -235,7 +235,7 @@ class Watcher {
   }
 
   private start(): WatchStart {
-    if (this.position !== undefined) return { kind: 'places', places: this.position.places };
+    if (this.position !== undefined) return { kind: 'places', places: this.position.places, cluster: this.position.cluster };
     return this.histories.length > 1 ? { kind: 'initial' } : { kind: 'now' };
   }
 
@@ -265,7 +265,7 @@ class Watcher {
     const places = watch.position();
     if (places !== undefined) {
       if (this.position === undefined) following.history.startedAt = this.cluster.simulation.nowMs;
-      this.position = { places, events: this.events };
+      this.position = { places, cluster: watch.cluster, events: this.events };
     }
     if (taken.length > 0) {
       this.cluster.simulation.after(this.rng.float() * LOOK_MS, () => following.process.deliver(() => this.hear(following)));

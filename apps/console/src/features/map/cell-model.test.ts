@@ -103,6 +103,9 @@ describe('series', () => {
       { atMs: 410_000, reads: 3 },
     ]);
     expect(summary(points, 'reads')).toEqual({ newest: 3, most: 3 });
+    // Coarser buckets of a time in which nobody looked belong together.
+    const coarse = { ...item(380_000, 7), stepMs: 10_000 };
+    expect(pointsOf([coarse, { ...coarse, atMs: 390_000 }, item(400_000, 1)], '5min', 410_000)).toHaveLength(3);
     expect(summary([], 'reads')).toEqual({ newest: null, most: null });
   });
 });

@@ -11,18 +11,19 @@ export const SPANS: Readonly<
 };
 
 /**
- * Points of the window. Where a bucket is missing nobody was looking: an empty point breaks the line there, so that the chart never
+ * Points of the window. Where a bucket is missing nothing was noted: an empty point breaks the line there, so that the chart never
  * draws a bridge over time it knows nothing about.
  */
 export function pointsOf(items: readonly SeriesItem[], window: ChartWindow, nowMs: number): readonly Point[] {
   const { stepS, spanMs } = SPANS[window];
   const points: Point[] = [];
-  let before: number | undefined;
+  let before: SeriesItem | undefined;
   for (const item of items) {
     if (item.atMs < nowMs - spanMs) continue;
-    if (before !== undefined && item.atMs - before > stepS * 2500) points.push({ atMs: before + stepS * 1000 });
+    const widthMs = before?.stepMs ?? stepS * 1000;
+    if (before !== undefined && item.atMs - before.atMs > widthMs * 2.5) points.push({ atMs: before.atMs + widthMs });
     points.push({ atMs: item.atMs, ...item.values });
-    before = item.atMs;
+    before = item;
   }
   return points;
 }

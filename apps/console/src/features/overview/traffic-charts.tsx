@@ -2,7 +2,7 @@ import { SegmentedControl } from '@mantine/core';
 import { getRouteApi } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 import { usePreferences } from '../../app/preferences.ts';
-import { WINDOWS } from '../../app/search.ts';
+import { type ChartWindow, WINDOWS } from '../../app/search.ts';
 import { millis, rate } from '../../format/numbers.ts';
 import { instant } from '../../format/time.ts';
 import { useFeed, useFreeze, useNow, useRows } from '../../live/use-live.ts';
@@ -21,6 +21,13 @@ const LATENCY: readonly LineOf[] = [
 ];
 
 const overview = getRouteApi('/');
+
+/** How fine what is drawn is: it depends on whether somebody looked at the time. */
+const RECORDED: Readonly<Record<ChartWindow, string>> = {
+  '5min': 'by the second while a console is open, else means of 10 s',
+  '1h': 'means of 10 s',
+  '24h': 'means of a minute; older than 12 h only where a console was open',
+};
 
 /** Throughput and latency over the last minutes; one cursor for both, the numbers one key away as a table. */
 export function TrafficCharts() {
@@ -43,7 +50,7 @@ export function TrafficCharts() {
       title="Traffic and latency"
       aside={
         <>
-          <span className="muted small">recorded while a console is open</span>
+          <span className="muted small">{RECORDED[window]}</span>
           <span className="space" />
           <button type="button" className="text-button" aria-pressed={asTable} onClick={() => setAsTable(!asTable)}>
             Table
