@@ -222,7 +222,7 @@ export class ScriptedCluster {
 
   private peerFacts(nodeId: number, askedBy: number): ReturnType<KahunaNode['peerFacts']> {
     const member = this.member(nodeId);
-    if (this.gathering === 0) return undefined;
+    if (this.gathering === 0 || nodeId === askedBy) return undefined;
     if (member.alive && !member.silent) member.last = { ...this.factsOf(nodeId), shared: member.share(askedBy) };
     return member.last === undefined ? undefined : { facts: member.last, receivedAtMs: member.last.wallMs };
   }
