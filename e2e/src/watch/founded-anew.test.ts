@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { commandLine, plainEnvironment } from '../cli/command-line.ts';
 import { Cluster } from '../harness/cluster.ts';
-import { spawnOwned, until } from '../harness/processes.ts';
+import { HANGS_MS, spawnOwned, until } from '../harness/processes.ts';
 
 /** A cluster that lost its data and was founded anew behind the same addresses, and those who watched keys of it. */
 
@@ -52,10 +52,10 @@ test('whoever goes on is told that this is another cluster and what to do, over 
   cli.stdout?.on('data', chunk => (written[0] += String(chunk)));
   cli.stderr?.on('data', chunk => (written[1] += String(chunk)));
   const exit = new Promise(resolve => cli.on('exit', resolve));
-  await until('the command line watches', 30_000, () => written[0]?.includes('before') || undefined);
+  await until('the command line watches', HANGS_MS, () => written[0]?.includes('before') || undefined);
   // Its position comes with the next message at the latest.
   await kahuna.keys.as(text).set('config/a', 'last');
-  await until('the command line was told', 30_000, () => written[0]?.includes('last') || undefined);
+  await until('the command line was told', HANGS_MS, () => written[0]?.includes('last') || undefined);
 
   await node.kill();
   rmSync(join(cluster.directory, 'node-1'), { recursive: true });

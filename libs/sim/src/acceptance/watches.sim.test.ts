@@ -1,6 +1,6 @@
 import { HLC_ZERO } from '@kahuna/base';
 import type { Watch, WatchEvent, WatchStart, WatchSubject } from '@kahuna/node';
-import { Durability, type LockOperation, LockResponseType, type Operation, type SequenceOperation } from '@kahuna/partition';
+import { Durability, type LockOperation, LockResponseType, type SequenceOperation } from '@kahuna/partition';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { QUICK_SETTINGS, type SimNode } from '../world/cluster.ts';
 import { AcceptanceWorld } from './acceptance-world.ts';
@@ -83,26 +83,17 @@ test('a watch that goes on behind what the cluster has lost begins with what is 
 });
 
 describe('a position of a cluster that was lost and founded anew', () => {
-  const written = (key: string): Operation => ({
-    ...{ kind: 'set', key, value: A, expiresMs: 0, flags: 0, compareValue: null, compareRevision: 0 },
-    durability: Durability.Persistent,
-  });
-
   test('ends a watch of keys, which would be told of another history; one that does not say its cluster is taken', () => {
-    const key = world.fresh('key');
-    const shape = { kind: 'key', key } as const;
-    world.ask(written(key));
-    const from = (cluster: string | undefined, places = new Map()): WatchStart => ({ kind: 'places', places, cluster });
-    const lost = world.cluster.nodes.map(node => new Told(node, shape, from('a cluster that is gone')));
-    const told = world.cluster.nodes.flatMap(node => [
-      new Told(node, shape, from(undefined)),
-      new Told(node, shape, from(lost[0]?.cluster)),
-    ]);
-    world.until(() => told.every(({ position }) => position !== undefined));
-    world.ask(written(key));
-    world.until(() => told.every(({ texts }) => texts.at(0) === 'set r1'));
-    expect(lost.map(({ end, texts }) => [end, texts])).toEqual(lost.map(() => ['another-cluster', []]));
-    expect(told.every(({ end }) => end === undefined)).toBe(true);
+    const shape = { kind: 'key', key: world.fresh('key') } as const;
+    const from = (cluster: string | undefined): WatchStart => ({ kind: 'places', places: new Map(), cluster });
+    for (const node of world.cluster.nodes) {
+      const lost = new Told(node, shape, from('a cluster that is gone'));
+      expect([lost.end, lost.position]).toEqual(['another-cluster', undefined]);
+      for (const cluster of [undefined, lost.cluster]) {
+        const taken = new Told(node, shape, from(cluster));
+        expect([taken.end, taken.position?.size]).toEqual([undefined, 1]);
+      }
+    }
   });
 
   test('holds up no watch of a lock, which begins with what is there anyway', () => {
