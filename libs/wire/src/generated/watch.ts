@@ -108,7 +108,10 @@ export interface GrpcWatchRequest {
     /** A single key: this revision and all later ones. */
     { $case: "FromRevision"; FromRevision: bigint }
     | //
-    /** `Position` of an earlier answer to the same target. */
+    /**
+     * `Position` of an earlier answer to the same target. Where the history behind it is gone, or it is of another cluster (which may have
+     * the same addresses), a watch of keys ends with OUT_OF_RANGE and details `HISTORY_PRUNED: …`: begin anew with `Initial`.
+     */
     { $case: "Position"; Position: string }
     | undefined;
   /** Send the position about so often although nothing happens; 0: never. Milliseconds. */
