@@ -9,7 +9,7 @@ import { GrpcClient, message } from './clients/grpc-kv.ts';
 import { Persistent, Type } from './clients/kv-api.ts';
 import { http, putText, RestKv } from './clients/rest-kv.ts';
 import { Cluster } from './harness/cluster.ts';
-import { residentBytes, sleep, until } from './harness/processes.ts';
+import { HANGS_MS, residentBytes, sleep, until } from './harness/processes.ts';
 
 const MIB = 1024 * 1024;
 /** What a node may grow by under any input here: the largest body that is accepted, a few times over. */
@@ -247,7 +247,7 @@ describe('the batch stream', () => {
     }
 
     answered(count: number): Promise<true> {
-      return until(`${count} answers`, 10_000, () => this.envelopes.length >= count) as Promise<true>;
+      return until(`${count} answers`, HANGS_MS, () => this.envelopes.length >= count) as Promise<true>;
     }
 
     end(): void {
@@ -284,7 +284,7 @@ describe('the batch stream', () => {
 
   test('grpc:4 the headers come before the first request and offer frames', async () => {
     const s = open();
-    await until('headers', 1000, () => s.metadata);
+    await until('headers', HANGS_MS, () => s.metadata);
     expect(s.metadata?.get('kahuna-batch-frames')).toEqual(['1']);
     s.close();
   });
@@ -346,7 +346,7 @@ describe('the batch stream', () => {
     s.send(get(1));
     await s.answered(1);
     s.sendRaw(Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff]));
-    await until('the end of the stream', 5000, () => s.status !== undefined);
+    await until('the end of the stream', HANGS_MS, () => s.status !== undefined);
     expect(s.status).toBe(grpc.status.UNAVAILABLE);
     await expectAlive();
     s.close();
@@ -356,7 +356,7 @@ describe('the batch stream', () => {
     const s = open();
     s.send(...Array.from({ length: 100 }, (_, i) => get(i)));
     s.end();
-    await until('the end of the stream', 5000, () => s.status !== undefined);
+    await until('the end of the stream', HANGS_MS, () => s.status !== undefined);
     expect([s.envelopes.length, s.status]).toEqual([100, grpc.status.OK]);
     s.close();
   });

@@ -7,7 +7,7 @@ import { BatchKv, GrpcKv } from './clients/grpc-kv.ts';
 import { type Answer, type KvApi, Persistent, Type } from './clients/kv-api.ts';
 import { putText, RestKv } from './clients/rest-kv.ts';
 import { Cluster, type ClusterOptions, FAST_ELECTIONS } from './harness/cluster.ts';
-import { sleep, until } from './harness/processes.ts';
+import { HANGS_MS, sleep, until } from './harness/processes.ts';
 
 /** For the tests that need nothing special of it; each leaves it mended and uses keys of its own. */
 let shared: Cluster | undefined;
@@ -65,7 +65,7 @@ test('operations:2 keyvalues:C7 kill -9 the leader of every partition in turn un
     const leader = await cluster.leaderOf(partition);
     await cluster.node(leader).kill();
     const survivor = cluster.node(otherThan(leader));
-    await until('another leader', 20_000, async () => {
+    await until('another leader', HANGS_MS, async () => {
       const now = await cluster.leaderOf(partition, survivor);
       return now > 0 && now !== leader;
     });
@@ -92,7 +92,7 @@ describe('keyvalues:C8 operations:9 a leader that was stopped for twenty seconds
     cluster.node(old).pause();
     const survivor = rest[otherThan(old) - 1] as RestKv;
     const begin = performance.now();
-    await until('the key is overwritten', 20_000, async () => (await putText(survivor, key, 'new')).type === Type.Set);
+    await until('the key is overwritten', HANGS_MS, async () => (await putText(survivor, key, 'new')).type === Type.Set);
     await sleep(Math.max(0, 20_000 - (performance.now() - begin)));
 
     // Requests that lie in the stopped node's sockets are the first thing it sees when it goes on.
@@ -137,7 +137,7 @@ test('an isolated leader answers no read from its lease once another leads, and 
   })();
   const lonely = putText(isolated, key, 'taken alone');
   const survivor = rest[otherThan(old) - 1] as RestKv;
-  await until('the key is overwritten', 20_000, async () => (await putText(survivor, key, 'after')).type === Type.Set);
+  await until('the key is overwritten', HANGS_MS, async () => (await putText(survivor, key, 'after')).type === Type.Set);
   overwrittenAt = performance.now();
   await sleep(1500);
   cluster.network.heal();
@@ -167,7 +167,7 @@ test('keyvalues:X12 a key expires on the new leader as it would have on the old'
   await cluster.node(old).kill();
   await sleep(1000);
   const survivor = rest[otherThan(old) - 1] as RestKv;
-  const answer = await until('an answer', 20_000, async () => {
+  const answer = await until('an answer', HANGS_MS, async () => {
     const got = await survivor.get({ key, durability: Persistent });
     return got.type === Type.MustRetry ? undefined : got;
   });
@@ -197,7 +197,7 @@ test('keyvalues:C9 ephemeral keys go with their leader, and the next set begins 
   const old = await cluster.leaderOf(4);
   await cluster.node(old).kill();
   const survivor = rest[otherThan(old) - 1] as RestKv;
-  await until('another leader', 20_000, async () => (await survivor.get({ key, durability: 0 })).type === Type.DoesNotExist);
+  await until('another leader', HANGS_MS, async () => (await survivor.get({ key, durability: 0 })).type === Type.DoesNotExist);
   await expectRead(survivor.get({ key, durability: 0 }), 'DoesNotExist r-1');
   await expectSaid(survivor.set({ key, value: Buffer.from('e'), durability: 0 }), 'Set r0');
 });
@@ -229,13 +229,13 @@ describe('a follower that was away catches up under load', () => {
       Array.from({ length: 20 }, (_, i) => writer.get({ key: `orders/${i * 20}`, durability: Persistent })),
     );
     await cluster.node(leader).kill();
-    await until('a leader without the old one', 30_000, async () => {
+    await until('a leader without the old one', HANGS_MS, async () => {
       const now = await cluster.leaderOf(3, cluster.node(third));
       return now > 0 && now !== leader;
     });
     const reader = rest[away - 1] as RestKv;
     for (const [i, wanted] of expected.entries()) {
-      const got = await until('an answer', 20_000, async () => {
+      const got = await until('an answer', HANGS_MS, async () => {
         const answer = await reader.get({ key: `orders/${i * 20}`, durability: Persistent });
         return answer.type === Type.MustRetry ? undefined : answer;
       });
@@ -298,7 +298,7 @@ test('operations:14 operations:9 a full disk stops the node loudly, loses nothin
     expect(code).toBe(1);
     expect(faultSeen).not.toBeNull();
     expect(cluster.node(victim).output).toMatch(/critical/i);
-    await until('a write on the others', 20_000, async () => (await putText(writer, 'orders/after', 'v')).type === Type.Set);
+    await until('a write on the others', HANGS_MS, async () => (await putText(writer, 'orders/after', 'v')).type === Type.Set);
     for (const fault of disk.faults()) await fault.repair(cluster, victim);
     await cluster.ready();
     const reader = rest[victim - 1] as RestKv;

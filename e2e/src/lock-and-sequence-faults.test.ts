@@ -6,10 +6,8 @@ import { Ephemeral, Persistent } from './clients/kv-api.ts';
 import { GrpcLocks, type LockApi, LockType, RestLocks } from './clients/lock-api.ts';
 import { type AllocationAnswer, GrpcSequences, RestSequences, type SequenceApi, SequenceType } from './clients/sequence-api.ts';
 import { Cluster, type ClusterOptions, FAST_ELECTIONS } from './harness/cluster.ts';
-import { sleep, until } from './harness/processes.ts';
+import { HANGS_MS, sleep, until } from './harness/processes.ts';
 
-/** Longest wait for an election and what follows from it. */
-const RECOVERY_MS = 30_000;
 const LONG_MS = 120_000;
 /** How long the network holds each message where a test wants to be quicker than an answer. Short of the nodes' leases. */
 const DELAY_MS = 100;
@@ -62,7 +60,7 @@ const sequencesOf = (node: number): SequenceApi => sequences[node - 1] as Sequen
 
 /** What is answered once it is not "try again" any more; a broken connection counts as that. */
 function settled<T extends { readonly type: number }>(retry: number, ask: () => Promise<T>): Promise<T> {
-  return until('an answer', RECOVERY_MS, async () => {
+  return until('an answer', HANGS_MS, async () => {
     const answer = await ask();
     return answer.type === retry ? undefined : answer;
   });
@@ -101,12 +99,12 @@ async function sequenceInUse(name: string, blockSize: number): Promise<string> {
 }
 
 async function leader(): Promise<{ leader: number; other: number }> {
-  const number = await until('a leader', RECOVERY_MS, () => cluster.leaderOf(PARTITION));
+  const number = await until('a leader', HANGS_MS, () => cluster.leaderOf(PARTITION));
   return { leader: number, other: (number % 3) + 1 };
 }
 
 async function anotherLeads(than: number, seenBy: number): Promise<void> {
-  await until('another leader', RECOVERY_MS, async () => {
+  await until('another leader', HANGS_MS, async () => {
     const now = await cluster.leaderOf(PARTITION, cluster.node(seenBy));
     return now > 0 && now !== than;
   });
@@ -132,7 +130,7 @@ test('locks:F1 locks:F2 locks:F4 sequences:F1 sequences:I8 the leader is killed'
   expect(await lock(() => api.extend(held, A, LONG_MS, Persistent))).toBe('Extended f4');
   expect(await lock(() => api.acquire(ephemeral, B, LONG_MS, Ephemeral))).toBe('Locked f0');
   // The lease may be prolonged by what clocks may differ, and ends all the same.
-  const next = await until('the end of the lease', RECOVERY_MS, async () => {
+  const next = await until('the end of the lease', HANGS_MS, async () => {
     const answer = await api.acquire(short, B, LONG_MS, Persistent);
     return answer.type === LockType.Busy || answer.type === LockType.MustRetry ? undefined : answer;
   });
@@ -174,7 +172,7 @@ test('locks:F7 sequences:F4 a leader that was stopped while another took over gi
   cluster.node(paused).pause();
   await anotherLeads(paused, other);
   await sleep(1000);
-  const granted = await until('a grant to B', RECOVERY_MS, async () => {
+  const granted = await until('a grant to B', HANGS_MS, async () => {
     const answer = await locksOf(other).acquire(resource, B, LONG_MS, Persistent);
     return answer.type === LockType.Locked ? answer : undefined;
   });
@@ -267,7 +265,7 @@ test.each([
   // The request is forwarded, and the answer is still under way when the connection goes.
   cluster.network.delayAll(DELAY_MS);
   try {
-    const granted = await until('a grant whose answer was lost', RECOVERY_MS, async () => {
+    const granted = await until('a grant whose answer was lost', HANGS_MS, async () => {
       const lost = GrpcLocks.inFrames(cluster.node(other).options.grpcAddress);
       const answer = lost.acquire(resource, A, LONG_MS, durability).catch(() => undefined);
       await sleep(DELAY_MS);
@@ -291,7 +289,7 @@ test('sequences:U16 an update that is under way holds up no other sequence', asy
   // An update takes a round trip between nodes; a value comes out of the block at once, as long as the leader holds its lease.
   cluster.network.delayAll(DELAY_MS);
   try {
-    await until('a value during an update', RECOVERY_MS, async () => {
+    await until('a value during an update', HANGS_MS, async () => {
       let isUpdated = false;
       const update = api.update(updated, { initialValue: 7n }).then(answer => {
         isUpdated = true;
@@ -371,10 +369,10 @@ test('sequences:F8 sixteen clients during an election wait for it, and need not 
     Array.from({ length: 16 }, (_, i) => sequencesOf(survivors[i % 2] as number)),
     sequence,
   );
-  await until('values before', RECOVERY_MS, async () => allocating.runs.length > 100);
+  await until('values before', HANGS_MS, async () => allocating.runs.length > 100);
   const diedAt = performance.now();
   await cluster.node(dead).kill();
-  await until('values after', RECOVERY_MS, async () => allocating.runs.filter(run => run.sentAt > diedAt).length > 100);
+  await until('values after', HANGS_MS, async () => allocating.runs.filter(run => run.sentAt > diedAt).length > 100);
   const firstAfter = Math.min(...allocating.runs.filter(run => run.sentAt > diedAt).map(run => run.answeredAt));
   await allocating.stop();
   allocating.check();
@@ -411,7 +409,7 @@ test('locks:F9 sequences:F10 a replica that caught up by snapshot leads', async 
     filling.close();
     cluster.node(away).start();
     await cluster.ready();
-    await until('a snapshot', RECOVERY_MS, () =>
+    await until('a snapshot', HANGS_MS, () =>
       readFileSync(cluster.node(away).logFile, 'utf8').includes('installed a snapshot of partition 3'),
     );
     await leadershipMovesTo(away);
@@ -440,7 +438,7 @@ test('locks:F11 a new leader whose clock is ahead, within the skew that is allow
     for (const node of survivors) cluster.node(node).stepClock();
     await anotherLeads(paused, other);
     let busy = 0;
-    const next = await until('the end of the lease', RECOVERY_MS, async () => {
+    const next = await until('the end of the lease', HANGS_MS, async () => {
       const answer = await locksOf(other).acquire(resource, B, LONG_MS, Persistent);
       if (answer.type === LockType.Busy) busy += 1;
       return answer.type === LockType.Locked ? answer : undefined;

@@ -8,7 +8,7 @@ import { BatchKv } from './clients/grpc-kv.ts';
 import { type Answer, Flag, type KvApi, Persistent } from './clients/kv-api.ts';
 import { http, putText, RestKv } from './clients/rest-kv.ts';
 import { Cluster, type ClusterOptions } from './harness/cluster.ts';
-import { freePort, processorWaitMs, sleep, spawnOwned, until, within } from './harness/processes.ts';
+import { freePort, HANGS_MS, processorWaitMs, sleep, spawnOwned, until, within } from './harness/processes.ts';
 import { ServerProcess, serverEntry } from './harness/server.ts';
 
 let cluster: Cluster | undefined;
@@ -44,7 +44,7 @@ async function refused(args: readonly string[]): Promise<{ status: number | null
       resolve();
     });
   });
-  await within(20_000, `the end of a server with ${args.join(' ')}`, closed).finally(() => child.kill('SIGKILL'));
+  await within(HANGS_MS, `the end of a server with ${args.join(' ')}`, closed).finally(() => child.kill('SIGKILL'));
   return answer;
 }
 
@@ -81,7 +81,7 @@ describe('operations:1 a node without flags', () => {
   test('is ready within five seconds, keeps its data under ~/.local/share/kahuna, and has it after a restart', async () => {
     const began = performance.now();
     node.start();
-    await node.ready(15_000);
+    await node.ready();
     const tookMs = performance.now() - began - processorWaitMs(node.pid as number);
     expect(tookMs).toBeLessThan(5000);
     expect(readdirSync(join(home, '.local', 'share', 'kahuna')).sort()).toEqual(['data', 'wal']);
@@ -89,7 +89,7 @@ describe('operations:1 a node without flags', () => {
     await expectSaid(putText(rest, 'greeting', 'hello'), 'Set r0');
     expect(await node.stop()).toBe(0);
     node.start();
-    await node.ready(15_000);
+    await node.ready();
     await expectRead(rest.get({ key: 'greeting', durability: Persistent }), 'Get r0 "hello"');
     rest.close();
   });
@@ -119,7 +119,7 @@ describe('durability', () => {
         }
       }
     });
-    await until('enough writes', 60_000, () => acknowledged.size > 100);
+    await until('enough writes', HANGS_MS, () => acknowledged.size > 100);
     const killed = node.kill();
     running = false;
     await Promise.all([killed, ...writers]);
@@ -291,7 +291,7 @@ describe('one node with history, for all tests', () => {
   test('SIGTERM ends with 0, and what was answered before is there afterwards', async () => {
     const writes = Array.from({ length: 100 }, (_, i) => putText(rest, `bye/${i}`, 'v').catch(() => undefined));
     await sleep(20);
-    expect(await node.stop(20_000)).toBe(0);
+    expect(await node.stop()).toBe(0);
     const answered = (await Promise.all(writes)).flatMap((answer, i) => (answer?.type === 0 ? [`bye/${i}`] : []));
     node.start();
     await kept.ready();

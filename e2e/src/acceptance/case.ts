@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { type Answer, Flag, type Hlc, type KvApi, type SetRequest, Type } from '../clients/kv-api.ts';
+import { sleep } from '../harness/processes.ts';
 
 /** What a case works with: the operations over one transport, with keys of its own in one durability. */
 export interface Bench {
@@ -51,6 +52,27 @@ export function bench(api: KvApi, durability: number, prefix: string, rawKeys = 
     delete: name => api.delete({ key: key(name), durability }),
     extend: (name, expiresMs) => api.extend({ key: key(name), expiresMs, durability }),
   };
+}
+
+/** A lifetime or a lease that ends after no test that does not end it. */
+export const LONG_MS = 600_000;
+const SOON_MS = 3000;
+/** So much longer an end may be in coming: stamps run ahead of the clock after a read of 300 ms ahead (keyvalues:H22). */
+const LEAD_MS = 500;
+
+/** Waits until what ends `ms` after an answer that has come is over. */
+export const outlive = (ms: number): Promise<void> => sleep(ms + LEAD_MS);
+
+/**
+ * What `attempt` comes to within a lifetime that it sets up itself, with names of its own for each. Where the machine stood still for as
+ * long, the answer says nothing: then again, with twice the time.
+ */
+export async function withinLifetime<T>(attempt: (lifetimeMs: number) => Promise<T>): Promise<T> {
+  for (let lifetimeMs = SOON_MS; ; lifetimeMs *= 2) {
+    const began = performance.now();
+    const outcome = await attempt(lifetimeMs);
+    if (performance.now() - began < lifetimeMs - LEAD_MS) return outcome;
+  }
 }
 
 /** One acceptance case of the specification. */

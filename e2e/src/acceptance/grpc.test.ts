@@ -8,7 +8,7 @@ import { RestKv } from '../clients/rest-kv.ts';
 import { GrpcScans, RestScans, type ScanApi } from '../clients/scan-api.ts';
 import { StreamScans } from '../clients/stream-scans.ts';
 import { Cluster } from '../harness/cluster.ts';
-import { sleep, until, within } from '../harness/processes.ts';
+import { HANGS_MS, sleep, until, within } from '../harness/processes.ts';
 
 const KIB = 1024;
 /** grpc:4 wants ten minutes: KAHUNA_SILENCE_SECONDS=600. */
@@ -164,7 +164,7 @@ test('grpc:2 the byte examples of the streams', async () => {
 
 test('grpc:4 a stream that is silent stays open as long as its pings are answered', async () => {
   const call = batchCall({ 'grpc.keepalive_time_ms': 500, 'grpc.keepalive_timeout_ms': 5000 });
-  const metadata = await within(5000, 'headers', new Promise<grpc.Metadata>(resolve => call.on('metadata', resolve)));
+  const metadata = await within(HANGS_MS, 'headers', new Promise<grpc.Metadata>(resolve => call.on('metadata', resolve)));
   expect(metadata.get('kahuna-batch-frames')).toEqual(['1']);
   let ended = false;
   call.on('status', () => {
@@ -293,7 +293,7 @@ test('grpc:§1.2 a call past its deadline ends for the client alone: what it had
     });
   }
   // Those that were not given up are certain; of the others any number may have arrived.
-  const settled = await until('an answer', 10_000, () => api.get({ key: 'deadline/k', durability: Persistent }));
+  const settled = await until('an answer', HANGS_MS, () => api.get({ key: 'deadline/k', durability: Persistent }));
   expect(settled.type).toBe(Type.Get);
   expect(settled.revision).toBeGreaterThanOrEqual(9);
   expect(settled.revision).toBeLessThanOrEqual(19);

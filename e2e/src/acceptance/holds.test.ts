@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FloorAnswer, GrpcHolds, type HoldApi, RestHolds } from '../clients/hold-api.ts';
 import { Type, ZERO } from '../clients/kv-api.ts';
 import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
-import { until } from '../harness/processes.ts';
+import { HANGS_MS, until } from '../harness/processes.ts';
 
 const HOUR_MS = 3_600_000;
 const NOTHING_HELD = { type: Type.Get, effectiveFloor: ZERO, liveHolds: 0 };
@@ -68,7 +68,7 @@ describe.each([
 
   test('keyvalues:S7 a hold whose lease ran out is gone', async () => {
     const { holdId } = await one.acquire('short', at(3000), 200);
-    await until('the end of the lease', 20_000, async () => (await two.floor()).liveHolds === 0);
+    await until('the end of the lease', HANGS_MS, async () => (await two.floor()).liveHolds === 0);
     expect(await one.floor()).toEqual(NOTHING_HELD);
     expect((await one.renew(holdId, 60_000)).type).toBe(Type.DoesNotExist);
     expect((await two.release(holdId)).type).toBe(Type.DoesNotExist);
@@ -101,7 +101,7 @@ test('keyvalues:S12 a hold survives a restart of all nodes', async () => {
   await Promise.all(cluster.nodes.map(node => node.kill()));
   for (const node of cluster.nodes) node.start();
   await cluster.ready();
-  const floor = await until('the floor', 30_000, async () => {
+  const floor = await until('the floor', HANGS_MS, async () => {
     const answer = await holds.floor();
     return answer.type === Type.MustRetry ? undefined : answer;
   });
@@ -118,7 +118,7 @@ test('keyvalues:S13 a node cut off from its quorum does not tell a floor', async
     cluster.network.isolate(number);
     // A leader may answer for as long as its quorum has promised to follow nobody else, but never anything else.
     const told: FloorAnswer[] = [];
-    await until(`MustRetry of node ${number}`, 30_000, async () => {
+    await until(`MustRetry of node ${number}`, HANGS_MS, async () => {
       told.push(await alone.floor());
       return told.at(-1)?.type === Type.MustRetry;
     });

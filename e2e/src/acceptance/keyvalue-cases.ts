@@ -1,15 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
 import { Ephemeral, Flag, type Hlc, Persistent, Type, ZERO } from '../clients/kv-api.ts';
-import { sleep, until } from '../harness/processes.ts';
-import { type Bench, type Case, expectRead, expectSaid, justBefore, later, read, said } from './case.ts';
+import { HANGS_MS, sleep, until } from '../harness/processes.ts';
+import {
+  type Bench,
+  type Case,
+  expectRead,
+  expectSaid,
+  justBefore,
+  LONG_MS,
+  later,
+  outlive,
+  read,
+  said,
+  withinLifetime,
+} from './case.ts';
 
 const both = ['P', 'E'] as const;
 const P = ['P'] as const;
 const E = ['E'] as const;
-
-/** A lifetime within which the next request surely arrives, also on a busy machine. */
-const OUTLIVES_A_REQUEST_MS = 3000;
 
 const ONE_OF_THE_CONDITIONS_FAILS = Flag.IfExists | Flag.IfNotExists;
 
@@ -284,7 +293,7 @@ const revisions: readonly Case[] = [
     title: 'keyvalues:R19 a condition that fails leaves the expiry alone',
     durabilities: both,
     run: async b => {
-      await b.set('k', 'v', { expiresMs: 30_000 });
+      await b.set('k', 'v', { expiresMs: LONG_MS });
       const before = await b.get('k');
       await expectSaid(b.set('k', 'w', { flags: Flag.IfExists | Flag.CompareValue, compareValue: 'other' }), 'NotSet r0');
       expect((await b.get('k')).expires).toEqual(before.expires);
@@ -412,7 +421,7 @@ const endings: readonly Case[] = [
     durabilities: both,
     run: async b => {
       await b.set('k', 'v', { expiresMs: 1 });
-      await sleep(50);
+      await outlive(1);
       await expectRead(b.get('k'), 'DoesNotExist r0');
     },
   },
@@ -442,7 +451,7 @@ const endings: readonly Case[] = [
     run: async b => {
       await b.set('k', 'v', { expiresMs: 100 });
       await b.set('k', 'w');
-      await sleep(300);
+      await outlive(100);
       expect((await expectRead(b.get('k'), 'Get r1 "w"')).expires).toEqual(ZERO);
     },
   },
@@ -450,19 +459,18 @@ const endings: readonly Case[] = [
     title: 'keyvalues:X6 extend prolongs',
     durabilities: both,
     run: async b => {
-      await b.set('k', 'v', { expiresMs: OUTLIVES_A_REQUEST_MS });
-      await expectSaid(b.extend('k', 60_000), 'Extended r0');
-      await sleep(OUTLIVES_A_REQUEST_MS + 200);
-      await expectRead(b.get('k'), 'Get r0 "v"');
+      const { name, lifetimeMs } = await extended(b, LONG_MS);
+      await outlive(lifetimeMs);
+      await expectRead(b.get(name), 'Get r0 "v"');
     },
   },
   {
     title: 'keyvalues:X7 extend may shorten',
     durabilities: both,
     run: async b => {
-      await b.set('k', 'v', { expiresMs: 60_000 });
+      await b.set('k', 'v', { expiresMs: LONG_MS });
       await expectSaid(b.extend('k', 100), 'Extended r0');
-      await sleep(300);
+      await outlive(100);
       await expectRead(b.get('k'), 'DoesNotExist r0');
     },
   },
@@ -470,10 +478,9 @@ const endings: readonly Case[] = [
     title: 'keyvalues:X8 extend by 0 takes the expiry away',
     durabilities: both,
     run: async b => {
-      await b.set('k', 'v', { expiresMs: OUTLIVES_A_REQUEST_MS });
-      await expectSaid(b.extend('k', 0), 'Extended r0');
-      await sleep(OUTLIVES_A_REQUEST_MS + 200);
-      expect((await expectRead(b.get('k'), 'Get r0 "v"')).expires).toEqual(ZERO);
+      const { name, lifetimeMs } = await extended(b, 0);
+      await outlive(lifetimeMs);
+      expect((await expectRead(b.get(name), 'Get r0 "v"')).expires).toEqual(ZERO);
     },
   },
   {
@@ -482,7 +489,7 @@ const endings: readonly Case[] = [
     run: async b => {
       await b.set('k', 'v');
       await b.extend('k', 100);
-      await sleep(300);
+      await outlive(100);
       await expectRead(b.get('k'), 'DoesNotExist r0');
     },
   },
@@ -490,7 +497,7 @@ const endings: readonly Case[] = [
     title: 'keyvalues:X10 extending by a negative time is refused and changes nothing',
     durabilities: both,
     run: async b => {
-      await b.set('k', 'v', { expiresMs: 60_000 });
+      await b.set('k', 'v', { expiresMs: LONG_MS });
       const before = await b.get('k');
       await expectSaid(b.extend('k', -5), 'InvalidInput');
       expect((await b.get('k')).expires).toEqual(before.expires);
@@ -502,7 +509,7 @@ const endings: readonly Case[] = [
     run: async b => {
       await b.set('k', 'v');
       const before = await b.get('k');
-      await expectSaid(b.extend('k', 60_000), 'Extended r0');
+      await expectSaid(b.extend('k', LONG_MS), 'Extended r0');
       const after = await expectRead(b.get('k'), 'Get r0 "v"');
       expect(later(after.lastModified, before.lastModified)).toBe(true);
       await expectRead(b.get('k', { revision: 0 }), 'Get r0 "v"');
@@ -513,7 +520,7 @@ const endings: readonly Case[] = [
     durabilities: E,
     run: async b => {
       await b.set('k', 'v', { expiresMs: 50 });
-      await sleep(150);
+      await outlive(50);
       await expectRead(b.get('k'), 'DoesNotExist r0');
     },
   },
@@ -521,7 +528,22 @@ const endings: readonly Case[] = [
 
 async function expired(b: Bench): Promise<void> {
   await b.set('k', 'old', { expiresMs: 100 });
-  await sleep(150);
+  await outlive(100);
+}
+
+/** A key with a lifetime that was extended before its end, by as much again unless told otherwise. */
+function extended(b: Bench, extensionMs?: number) {
+  return withinLifetime(async lifetimeMs => {
+    const name = `k-${lifetimeMs}`;
+    const { lastModified: set } = await b.set(name, 'v', { expiresMs: lifetimeMs });
+    // So that the extension is stamped later, in milliseconds.
+    await outlive(1);
+    const extension = await b.extend(name, extensionMs ?? lifetimeMs);
+    return { name, lifetimeMs, set, extension };
+  }).then(outcome => {
+    expect(said(outcome.extension)).toBe('Extended r0');
+    return outcome;
+  });
 }
 
 /** History, NOREV, as-of: keyvalues §20.4. */
@@ -617,7 +639,7 @@ const history: readonly Case[] = [
     durabilities: P,
     run: async b => {
       const { lastModified: t0 } = await b.set('k', 'v', { expiresMs: 300 });
-      await sleep(500);
+      await outlive(300);
       await expectRead(b.get('k', { readTimestamp: { ...t0, l: t0.l + 100 } }), 'Get r0 "v"');
       await expectRead(b.get('k', { readTimestamp: { ...t0, l: t0.l + 400 } }), 'DoesNotExist r0');
     },
@@ -658,16 +680,14 @@ const history: readonly Case[] = [
     title: 'keyvalues:H14 an extension counts also for a time that is long past',
     durabilities: P,
     run: async b => {
-      const { lastModified: t0 } = await b.set('k', 'v', { expiresMs: OUTLIVES_A_REQUEST_MS });
-      await sleep(50);
-      const { lastModified: extended } = await b.extend('k', OUTLIVES_A_REQUEST_MS);
-      const firstEnd = t0.l + OUTLIVES_A_REQUEST_MS;
-      const end = extended.l + OUTLIVES_A_REQUEST_MS;
-      await until('the end', 30_000, async () => (await b.get('k')).type === Type.DoesNotExist);
+      const { name, lifetimeMs, set, extension } = await extended(b);
+      const firstEnd = set.l + lifetimeMs;
+      const end = extension.lastModified.l + lifetimeMs;
+      await until('the end', HANGS_MS, async () => (await b.get(name)).type === Type.DoesNotExist);
       expect(end).toBeGreaterThan(firstEnd);
-      await expectRead(b.get('k', { readTimestamp: { n: 0, l: firstEnd + 1, c: 0 } }), 'Get r0 "v"');
-      await expectRead(b.get('k', { readTimestamp: { n: 0, l: end, c: 0 } }), 'Get r0 "v"');
-      await expectRead(b.get('k', { readTimestamp: { n: 0, l: end + 1, c: 0 } }), 'DoesNotExist r0');
+      await expectRead(b.get(name, { readTimestamp: { n: 0, l: firstEnd + 1, c: 0 } }), 'Get r0 "v"');
+      await expectRead(b.get(name, { readTimestamp: { n: 0, l: end, c: 0 } }), 'Get r0 "v"');
+      await expectRead(b.get(name, { readTimestamp: { n: 0, l: end + 1, c: 0 } }), 'DoesNotExist r0');
     },
   },
   {
@@ -841,7 +861,7 @@ async function pump(b: Bench, ending: 'deleted' | 'expired'): Promise<{ t0: Hlc;
   const t1 = (await b.set('pump', 'run')).lastModified;
   if (ending === 'deleted') return { t0, t1, end: (await b.delete('pump')).lastModified };
   const { lastModified } = await b.extend('pump', 50);
-  await until('the expiry', 10_000, async () => (await b.get('pump')).type === Type.DoesNotExist);
+  await until('the expiry', HANGS_MS, async () => (await b.get('pump')).type === Type.DoesNotExist);
   return { t0, t1, end: { n: 0, l: lastModified.l + 51, c: 0 } };
 }
 
@@ -927,8 +947,8 @@ const examples: readonly Case[] = [
     title: 'keyvalues:§8.3 the example of reads as of a time',
     durabilities: both,
     run: async b => {
-      const shut = (await b.set('gate', 'shut', { expiresMs: OUTLIVES_A_REQUEST_MS })).lastModified;
-      await b.extend('gate', 10 * OUTLIVES_A_REQUEST_MS);
+      const shut = (await b.set('gate', 'shut', { expiresMs: LONG_MS })).lastModified;
+      await b.extend('gate', 2 * LONG_MS);
       const deleted = (await b.delete('gate')).lastModified;
       const open = (await b.set('gate', 'open')).lastModified;
       for (const [readTimestamp, wanted] of [
@@ -957,7 +977,7 @@ const examples: readonly Case[] = [
       await expectSaid(b.set('lamp', 'on', cmp('off')), 'Set r1');
       await expectSaid(b.set('lamp', 'dim', cmprev(0)), 'NotSet r1');
       await expectSaid(b.set('lamp', 'dim', cmprev(1)), 'Set r2');
-      await expectSaid(b.extend('lamp', 60_000), 'Extended r2');
+      await expectSaid(b.extend('lamp', LONG_MS), 'Extended r2');
       await expectSaid(b.extend('lamp', 0), 'Extended r2');
       await expectSaid(b.delete('lamp'), 'Deleted r2');
       await expectRead(b.get('lamp'), 'DoesNotExist r2');
@@ -971,9 +991,9 @@ const examples: readonly Case[] = [
     title: 'keyvalues:§8.1 what each kind of read says of expiry and last modification',
     durabilities: both,
     run: async b => {
-      const first = await b.set('k', 'v', { expiresMs: 10 * OUTLIVES_A_REQUEST_MS });
-      const extended = await b.extend('k', 20 * OUTLIVES_A_REQUEST_MS);
-      const expires = { ...extended.lastModified, l: extended.lastModified.l + 20 * OUTLIVES_A_REQUEST_MS };
+      const first = await b.set('k', 'v', { expiresMs: LONG_MS });
+      const extended = await b.extend('k', 2 * LONG_MS);
+      const expires = { ...extended.lastModified, l: extended.lastModified.l + 2 * LONG_MS };
       expect(await b.get('k')).toMatchObject({ type: Type.Get, expires, lastModified: extended.lastModified });
       expect(await b.exists('k')).toMatchObject({ type: Type.Exists, expires, lastModified: extended.lastModified });
       expect(await b.get('k', { revision: 0 })).toMatchObject({ type: Type.Get, expires: ZERO, lastModified: ZERO });

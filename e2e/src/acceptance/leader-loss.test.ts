@@ -4,7 +4,7 @@ import { type Answer, Ephemeral, type KvApi, Persistent, type Row, Type } from '
 import { RestKv } from '../clients/rest-kv.ts';
 import { GrpcScans } from '../clients/scan-api.ts';
 import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
-import { sleep, until } from '../harness/processes.ts';
+import { HANGS_MS, sleep, until } from '../harness/processes.ts';
 import type { ServerProcess } from '../harness/server.ts';
 import { expectRead, expectSaid, said } from './case.ts';
 
@@ -44,7 +44,7 @@ describe('elections within a second', () => {
   /** Waits until a node that is not cut off knows another leader. */
   async function anotherLeader(than: number): Promise<number> {
     const witness = cluster.node(otherThan(than));
-    return until('another leader', 30_000, async () => {
+    return until('another leader', HANGS_MS, async () => {
       const leader = await cluster.leaderOf(PARTITION, witness);
       return leader > 0 && leader !== than ? leader : undefined;
     });
@@ -62,7 +62,7 @@ describe('elections within a second', () => {
     cluster.network.heal();
     await cluster.ready();
     for (const api of apis) {
-      const { type, revision, value } = await until('an answer', 30_000, async () => {
+      const { type, revision, value } = await until('an answer', HANGS_MS, async () => {
         const answer = await api.get(requestOf(api));
         return answer.type === Type.MustRetry ? undefined : answer;
       });
@@ -125,7 +125,7 @@ describe('elections within a second', () => {
         for (const { type } of pages) expect(type).toBe(Type.Get);
       }
     });
-    const busy = (count: number): Promise<unknown> => until('load', 30_000, () => answers > count);
+    const busy = (count: number): Promise<unknown> => until('load', HANGS_MS, () => answers > count);
     await busy(200);
     await cluster.node(leader).kill();
     await anotherLeader(leader);

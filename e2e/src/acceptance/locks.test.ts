@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Ephemeral, Persistent } from '../clients/kv-api.ts';
+import { type Answer, Ephemeral, Persistent } from '../clients/kv-api.ts';
 import { anyLockNode, GrpcLocks, type LockApi, LockType, RestLocks, seenLockTypes } from '../clients/lock-api.ts';
 import { putText, RestKv } from '../clients/rest-kv.ts';
 import { Cluster, SOON_READY } from '../harness/cluster.ts';
-import { sleep } from '../harness/processes.ts';
-import { expectRead } from './case.ts';
+import { HANGS_MS, until } from '../harness/processes.ts';
+import { expectRead, LONG_MS, withinLifetime } from './case.ts';
 import { A, B, expectLock, LOCK_CASES, lockBench, lockSaid } from './lock-cases.ts';
 
 const TRANSPORTS = ['REST', 'gRPC', 'the lock stream', 'the batcher'] as const;
@@ -47,7 +47,7 @@ describe.each([1, 3])('locks on %i node(s), any of them', nodes => {
     const name = `${transport}/door`;
     await putText(keys, name, 'wood');
     for (const { durability } of DURABILITIES) {
-      await expectLock((apis.get(transport) as LockApi).acquire(name, A, 60_000, durability), 'Locked f0');
+      await expectLock((apis.get(transport) as LockApi).acquire(name, A, LONG_MS, durability), 'Locked f0');
     }
     await expectRead(keys.get({ key: name, durability: Persistent }), 'Get r0 "wood"');
     keys.close();
@@ -56,22 +56,25 @@ describe.each([1, 3])('locks on %i node(s), any of them', nodes => {
   test('locks:F16 a read at a time to come ends no lease early', async () => {
     const keys = new RestKv(cluster.node(1).url);
     const locks = lockBench(apis.get('gRPC') as LockApi, Persistent, 'f16/');
-    // Key and lock of one key space live in one partition.
-    const { lastModified } = await putText(keys, 'f16/k', 'v');
-    const acquired = performance.now();
-    await expectLock(locks.acquire(A, 3000), 'Locked f0');
-    const readTimestamp = { ...lastModified, l: Date.now() + 4000 };
-    const reading = keys.get({ key: 'f16/k', durability: Persistent, readTimestamp });
-    let busy = 0;
-    let answer = await locks.acquire(B);
-    for (; answer.type === LockType.Busy; answer = await locks.acquire(B)) {
-      busy += 1;
-      await sleep(20);
-    }
-    expect(lockSaid(answer)).toBe('Locked f1');
-    expect(busy).toBeGreaterThan(0);
-    expect(performance.now() - acquired).toBeGreaterThanOrEqual(3000);
-    await expectRead(reading, 'Get r0 "v"');
+    const readings: Promise<Answer>[] = [];
+    const { name, leaseMs, acquired, meanwhile } = await withinLifetime(async leaseMs => {
+      // Key and lock of one key space live in one partition.
+      const name = `door-${leaseMs}`;
+      const { lastModified } = await putText(keys, `f16/k-${leaseMs}`, 'v');
+      const acquired = performance.now();
+      await expectLock(locks.acquire(A, leaseMs, name), 'Locked f0');
+      const readTimestamp = { ...lastModified, l: Date.now() + leaseMs + 1000 };
+      readings.push(keys.get({ key: `f16/k-${leaseMs}`, durability: Persistent, readTimestamp }));
+      return { name, leaseMs, acquired, meanwhile: await locks.acquire(B, LONG_MS, name) };
+    });
+    expect(lockSaid(meanwhile)).toBe('Busy');
+    const next = await until('the end of the lease', HANGS_MS, async () => {
+      const answer = await locks.acquire(B, LONG_MS, name);
+      return answer.type === LockType.Busy ? undefined : answer;
+    });
+    expect(lockSaid(next)).toBe('Locked f1');
+    expect(performance.now() - acquired).toBeGreaterThanOrEqual(leaseMs);
+    for (const reading of readings) await expectRead(reading, 'Get r0 "v"');
     keys.close();
   });
 

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import { Persistent } from '../clients/kv-api.ts';
 import { putText, RestKv } from '../clients/rest-kv.ts';
 import { Cluster } from '../harness/cluster.ts';
-import { until } from '../harness/processes.ts';
+import { HANGS_MS, until } from '../harness/processes.ts';
 import { serverEntry } from '../harness/server.ts';
 import { expectRead, expectSaid } from './case.ts';
 
@@ -18,7 +18,7 @@ afterEach(async () => {
 async function started(args: readonly string[] = []): Promise<readonly string[]> {
   cluster = await Cluster.start({ nodes: 1, breakableNetwork: false, args });
   const { logFile } = cluster.node(1);
-  return until('the line that it is ready', 20_000, () => {
+  return until('the line that it is ready', HANGS_MS, () => {
     const lines = readFileSync(logFile, 'utf8').split('\n');
     return lines.some(line => line.includes(' Ready.')) ? lines : undefined;
   });

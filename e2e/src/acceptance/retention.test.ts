@@ -5,7 +5,7 @@ import { anyNode, type Hlc, type KvApi, Persistent, Type, ZERO } from '../client
 import { http, RestKv } from '../clients/rest-kv.ts';
 import { anyScanNode, GrpcScans, RestScans, type ScanApi } from '../clients/scan-api.ts';
 import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
-import { sleep, until } from '../harness/processes.ts';
+import { HANGS_MS, sleep, until } from '../harness/processes.ts';
 import { type Bench, bench, expectRead, expectSaid } from './case.ts';
 
 /** Keys are looked at soon after they were written and every second; one partition holds them all. */
@@ -64,13 +64,13 @@ class Pruned {
       return texts.reduce((sum, { text }) => sum + Number(/^kahuna_prune_sweeps_total (\d+)$/m.exec(text)?.[1]), 0);
     };
     const before = await sweeps();
-    await until('a sweep', 30_000, async () => (await sweeps()) >= before + 3);
+    await until('a sweep', HANGS_MS, async () => (await sweeps()) >= before + 3);
   }
 }
 
 /** Until the version is gone: pruning has been there. */
 async function removed(keys: Bench, name: string, revision: number): Promise<void> {
-  await until(`${name} at ${revision} is pruned`, 30_000, async () => {
+  await until(`${name} at ${revision} is pruned`, HANGS_MS, async () => {
     return (await keys.get(name, { revision })).type === Type.DoesNotExist;
   });
 }

@@ -4,7 +4,7 @@ import { Ephemeral, type Hlc, Persistent, type SetRequest, Type } from '../clien
 import { anyScanNode, GrpcScans, type RangeRequest, RestScans, type ScanApi, type ScanPage } from '../clients/scan-api.ts';
 import { StreamScans } from '../clients/stream-scans.ts';
 import { Cluster, SOON_READY } from '../harness/cluster.ts';
-import { until } from '../harness/processes.ts';
+import { HANGS_MS, until } from '../harness/processes.ts';
 
 const TRANSPORTS = ['REST', 'gRPC', 'gRPC batch stream'] as const;
 const DURABILITIES = [
@@ -130,7 +130,7 @@ describe.each([1, 3])('reads of many keys on %i node(s), any of them', nodes => 
         const [one, two, three] = numbered(`${space}/`, 1, 3, 1) as [string, string, string];
         await put(durability, [one, two, three]);
         await keys.extend({ key: two, durability, expiresMs: 1 });
-        await until('the expiry', 10_000, async () => (await keys.get({ key: two, durability })).type === Type.DoesNotExist);
+        await until('the expiry', HANGS_MS, async () => (await keys.get({ key: two, durability })).type === Type.DoesNotExist);
         expect(names(await bucket(space, durability))).toEqual([one, three]);
         expect(names(await api().scanAll({ prefixKey: space, durability }))).toEqual([one, three]);
         expect(await walk({ prefix: space, durability, limit: 1 })).toEqual([one, three]);

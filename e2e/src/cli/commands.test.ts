@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { http } from '../clients/rest-kv.ts';
 import { Cluster } from '../harness/cluster.ts';
-import { spawnOwned, until } from '../harness/processes.ts';
+import { HANGS_MS, spawnOwned, until } from '../harness/processes.ts';
 import { commandLine, runCli, runShellLine } from './command-line.ts';
 
 let cluster: Cluster;
@@ -266,7 +266,7 @@ describe('ends of the program (cli §2.1)', () => {
     const exit = new Promise(resolve => {
       child.on('exit', resolve);
     });
-    await until('the connection of the command', 30_000, () => connections >= 2);
+    await until('the connection of the command', HANGS_MS, () => connections >= 2);
     child.kill('SIGINT');
     expect(await exit).toBe(130);
     silent.close();

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
-import { spawnOwned, until } from '../harness/processes.ts';
+import { HANGS_MS, spawnOwned, until } from '../harness/processes.ts';
 import { commandLine, plainEnvironment } from './command-line.ts';
 
 export const KEY = {
@@ -45,7 +45,7 @@ export class InteractiveCli {
 
   /** Waits for a text behind what was waited for before, and returns everything from there to its end, without colours. */
   async sees(text: string | RegExp): Promise<string> {
-    const found = await until(`the shell to print ${text}`, 30_000, () => {
+    const found = await until(`the shell to print ${text}`, HANGS_MS, () => {
       const rest = this.text().slice(this.seen);
       const end = typeof text === 'string' ? endOfText(rest, text) : endOfMatch(rest, text);
       return end === undefined ? undefined : rest.slice(0, end);

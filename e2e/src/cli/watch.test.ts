@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Cluster } from '../harness/cluster.ts';
-import { spawnOwned, until } from '../harness/processes.ts';
+import { HANGS_MS, spawnOwned, until } from '../harness/processes.ts';
 import { commandLine, plainEnvironment, runCli } from './command-line.ts';
 import { InteractiveCli, KEY } from './interactive.ts';
 
@@ -50,7 +50,7 @@ class Watching {
   }
 
   lines(count: number): Promise<string[]> {
-    return until(`${count} lines of a watch`, 30_000, () => {
+    return until(`${count} lines of a watch`, HANGS_MS, () => {
       const lines = this.written.split('\n').slice(0, -1);
       return lines.length >= count ? lines : undefined;
     });

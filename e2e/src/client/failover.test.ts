@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Kahuna, OutcomeUnknownError, text } from '@kahuna/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
+import { HANGS_MS } from '../harness/processes.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -56,7 +57,7 @@ test('a leader is killed under a client: reads and allocations go on, writes are
     await delay(5);
   });
 
-  await expect.poll(() => acknowledged.size, { timeout: 20_000 }).toBeGreaterThan(200);
+  await expect.poll(() => acknowledged.size, { timeout: HANGS_MS }).toBeGreaterThan(200);
   const leader = await cluster.leaderOf(3);
   expect(leader).toBeGreaterThan(0);
   killedAt = performance.now();

@@ -2,6 +2,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { Kahuna, KahunaError, OutcomeUnknownError, text } from '@kahuna/client';
 import { startEmbeddedNode } from '@kahuna/server';
 import { describe, expect, test } from 'vitest';
+import { HANGS_MS } from '../harness/processes.ts';
 
 /** A proxy in front of one node whose connections a test can cut or silence. */
 async function cutter(target: number): Promise<{ port: number; cut(): void; stall(): void; close(): Promise<void> }> {
@@ -104,7 +105,7 @@ describe('connections that break', () => {
             answer => answer.set,
             () => false,
           ),
-        { timeout: 20_000 },
+        { timeout: HANGS_MS },
       )
       .toBe(true);
     await kahuna.close();

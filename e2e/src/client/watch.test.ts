@@ -12,6 +12,7 @@ import {
 import { type EmbeddedNode, startEmbeddedNode } from '@kahuna/server';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
+import { HANGS_MS } from '../harness/processes.ts';
 
 const textOf = (change: Change): string => (change.value === null ? '' : Buffer.from(change.value).toString());
 const told = (change: Change): string => `${change.kind} ${change.key} ${change.revision} ${textOf(change)}`.trim();
@@ -99,7 +100,7 @@ describe.each(TRANSPORTS)('watches over %s', (_name, transport) => {
     const watch = kahuna.watch.key('expiring');
     const [changes] = await running(watch, 3);
     await kahuna.keys.set('expiring', 'x', { ttlMs: 150 });
-    await expect.poll(async () => kahuna.keys.get('expiring'), { timeout: 5000 }).toBeUndefined();
+    await expect.poll(async () => kahuna.keys.get('expiring'), { timeout: HANGS_MS }).toBeUndefined();
     await kahuna.keys.set('expiring', 'y');
     expect((await changes)?.map(told)).toEqual(['set expiring 0 x', 'expire expiring 0', 'set expiring 1 y']);
     expect((await take(kahuna.watch.key('expiring', { fromRevision: 0 }), 3)).map(told)).toEqual([

@@ -44,7 +44,7 @@ export class GrpcClient {
         (value: Q) => Buffer.from(request.encode(value).finish()),
         (bytes: Buffer) => answer.decode(bytes),
         message(request, fields),
-        { deadline: Date.now() + 30_000 },
+        { deadline: Date.now() + 60_000 },
         (error, value) => (error || value === undefined ? reject(error ?? new Error('no answer')) : resolve(value)),
       );
     });
@@ -65,7 +65,7 @@ export class GrpcClient {
   callRaw(method: string, bytes: Buffer): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const asIs = (value: Buffer): Buffer => value;
-      this.client.makeUnaryRequest(method, asIs, asIs, bytes, { deadline: Date.now() + 30_000 }, (error, value) =>
+      this.client.makeUnaryRequest(method, asIs, asIs, bytes, { deadline: Date.now() + 60_000 }, (error, value) =>
         error || value === undefined ? reject(error ?? new Error('no answer')) : resolve(value),
       );
     });

@@ -58,7 +58,7 @@ export function http(
       },
     );
     call.on('error', reject);
-    call.setTimeout(options.timeoutMs ?? 30_000, () => call.destroy(new Error('no answer in time')));
+    call.setTimeout(options.timeoutMs ?? 60_000, () => call.destroy(new Error('no answer in time')));
     call.end(options.body);
   });
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeAllButLogs } from './evidence.ts';
 import { Network } from './network.ts';
-import { freePort, until } from './processes.ts';
+import { freePort, HANGS_MS, until } from './processes.ts';
 import { ServerProcess } from './server.ts';
 
 export interface RoutingAnswer {
@@ -143,13 +143,13 @@ export class Cluster {
     return { host: Network.privateHost(number), port: this.raftPorts[number - 1] as number };
   }
 
-  async ready(deadlineMs = 120_000): Promise<void> {
+  async ready(deadlineMs = HANGS_MS): Promise<void> {
     await Promise.all(this.nodes.filter(node => node.running).map(node => node.ready(deadlineMs)));
     await this.leadersKnown(deadlineMs);
   }
 
   /** Every running node knows a running leader of every pool partition. */
-  async leadersKnown(deadlineMs = 120_000): Promise<void> {
+  async leadersKnown(deadlineMs = HANGS_MS): Promise<void> {
     const running = this.nodes.filter(node => node.running);
     const urls = new Set(running.map(node => node.url));
     let views: readonly RoutingAnswer[] = [];
@@ -165,12 +165,12 @@ export class Cluster {
   }
 
   async routing(node: ServerProcess = this.firstRunning()): Promise<RoutingAnswer> {
-    const answer = await fetch(`${node.url}/v1/cluster/routing`, { signal: AbortSignal.timeout(3000) });
+    const answer = await fetch(`${node.url}/v1/cluster/routing`, { signal: AbortSignal.timeout(HANGS_MS / 4) });
     return (await answer.json()) as RoutingAnswer;
   }
 
   async membership(node: ServerProcess = this.firstRunning()): Promise<MembershipAnswer> {
-    const answer = await fetch(`${node.url}/v1/cluster/membership`, { signal: AbortSignal.timeout(3000) });
+    const answer = await fetch(`${node.url}/v1/cluster/membership`, { signal: AbortSignal.timeout(HANGS_MS / 4) });
     return (await answer.json()) as MembershipAnswer;
   }
 

@@ -1,7 +1,7 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Network } from './network.ts';
-import { freePort, sleep, until } from './processes.ts';
+import { freePort, HANGS_MS, sleep, until } from './processes.ts';
 
 // This process plays node 1 and dials node 2, which is a server that keeps what it receives and answers "pong" to "ping".
 let network: Network;
@@ -31,7 +31,7 @@ beforeEach(async () => {
     answered += chunk.toString();
   });
   dialled.write('hello');
-  await until('the connection', 5000, () => received === 'hello');
+  await until('the connection', HANGS_MS, () => received === 'hello');
 });
 
 afterEach(async () => {
@@ -46,11 +46,11 @@ test('a blocked direction holds its bytes, in order, and the other direction goe
   dialled.write(' one');
   dialled.write(' two');
   accepted.write('back');
-  await until('the answer', 5000, () => answered === 'back');
+  await until('the answer', HANGS_MS, () => answered === 'back');
   await sleep(50);
   expect(received).toBe('hello');
   network.heal();
-  await until('what was held', 5000, () => received === 'hello one two');
+  await until('what was held', HANGS_MS, () => received === 'hello one two');
 });
 
 test('an isolated node neither sends nor hears', async () => {
@@ -60,18 +60,18 @@ test('an isolated node neither sends nor hears', async () => {
   await sleep(50);
   expect([received, answered]).toEqual(['hello', '']);
   network.heal();
-  await until('both', 5000, () => received === 'hello one' && answered === 'back');
+  await until('both', HANGS_MS, () => received === 'hello one' && answered === 'back');
 });
 
 test('a delay applies each way', async () => {
   network.delayAll(80);
   const began = performance.now();
   dialled.write(' late');
-  await until('the delayed bytes', 5000, () => received === 'hello late');
+  await until('the delayed bytes', HANGS_MS, () => received === 'hello late');
   expect(performance.now() - began).toBeGreaterThanOrEqual(79);
 });
 
 test('a connection that ends on one side ends on the other', async () => {
   accepted.destroy();
-  await until('the end', 5000, () => dialled.destroyed);
+  await until('the end', HANGS_MS, () => dialled.destroyed);
 });

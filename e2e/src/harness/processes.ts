@@ -116,6 +116,12 @@ function canListen(port: number): Promise<boolean> {
 
 export const sleep = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
 
+/**
+ * Ends what hangs, and says nothing about speed: a machine that runs tests may stand still for seconds and give each of them a fraction
+ * of a processor. What the product promises to be quick about has a measure of its own. Milliseconds.
+ */
+export const HANGS_MS = 120_000;
+
 /** What `work` comes to, or an error that names it when that takes too long. */
 export async function within<T>(deadlineMs: number, what: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ended, spawnOwned, until } from './processes.ts';
+import { ended, HANGS_MS, spawnOwned, until } from './processes.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 /** The build under test; KAHUNA_SERVER_ENTRY names another one. */
@@ -92,10 +92,10 @@ export class ServerProcess {
   }
 
   /** Waits until the health answers 200. Fails at once, with the output, when the process ends instead. */
-  async ready(deadlineMs = 120_000): Promise<void> {
+  async ready(deadlineMs = HANGS_MS): Promise<void> {
     await until(`${this.options.name} ready`, deadlineMs, async () => {
       if (!this.running) return 'ended';
-      const answer = await fetch(`${this.url}/v1/cluster/health`, { signal: AbortSignal.timeout(2000) });
+      const answer = await fetch(`${this.url}/v1/cluster/health`, { signal: AbortSignal.timeout(HANGS_MS / 10) });
       await answer.arrayBuffer();
       return answer.status === 200;
     }).then(
@@ -109,7 +109,7 @@ export class ServerProcess {
   }
 
   async health(): Promise<{ status: number; body: HealthAnswer }> {
-    const answer = await fetch(`${this.url}/v1/cluster/health`, { signal: AbortSignal.timeout(3000) });
+    const answer = await fetch(`${this.url}/v1/cluster/health`, { signal: AbortSignal.timeout(HANGS_MS / 4) });
     return { status: answer.status, body: (await answer.json()) as HealthAnswer };
   }
 
@@ -119,7 +119,7 @@ export class ServerProcess {
   }
 
   /** The orderly way: SIGTERM, with a bound on how long it may take. */
-  async stop(deadlineMs = 30_000): Promise<number | null> {
+  async stop(deadlineMs = HANGS_MS): Promise<number | null> {
     if (this.paused) this.resume();
     const child = this.child;
     if (!child || !this.running) return child?.exitCode ?? null;

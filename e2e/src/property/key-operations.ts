@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { type Answer, Ephemeral, Flag, type Hlc, type KvApi, Persistent, type Row, Type } from '../clients/kv-api.ts';
 import type { ScanApi, ScanPage } from '../clients/scan-api.ts';
-import { until } from '../harness/processes.ts';
+import { HANGS_MS, until } from '../harness/processes.ts';
 import {
   type At,
   bucketOf,
@@ -216,7 +216,7 @@ export class KeyRun {
         const request = { key: this.name(operation.key), durability };
         const answer = await kv.extend({ ...request, expiresMs: 1 });
         compare(answer, model.extend(durability, request.key, 1, this.stamp(answer)));
-        await until('the expiry', 10_000, async () => (await kv.get(request)).type === Type.DoesNotExist);
+        await until('the expiry', HANGS_MS, async () => (await kv.get(request)).type === Type.DoesNotExist);
         model.lapse(durability, request.key);
         return;
       }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Ephemeral, Persistent } from '../clients/kv-api.ts';
 import { type LockAnswer, type LockApi, type LockInfo, LockType } from '../clients/lock-api.ts';
-import { until } from '../harness/processes.ts';
+import { HANGS_MS, until } from '../harness/processes.ts';
 
 export type LockOperation = {
   readonly via: number;
@@ -107,7 +107,7 @@ async function lapse(api: LockApi, model: LockModel, operation: LockOperation): 
   if (wanted[0] !== LockType.Extended) return;
   await until(
     'the end of the lease',
-    10_000,
+    HANGS_MS,
     async () => (await api.info(resource, durability)).type === LockType.LockDoesNotExist,
   );
   model.lapse(durability, resource);

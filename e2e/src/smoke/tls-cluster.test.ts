@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FAST_ELECTIONS } from '../harness/cluster.ts';
-import { freePort, until } from '../harness/processes.ts';
+import { freePort, HANGS_MS, until } from '../harness/processes.ts';
 import { ServerProcess } from '../harness/server.ts';
 import { runSmoke } from './smoke.ts';
 
@@ -39,7 +39,7 @@ describe('three nodes that speak TLS only', () => {
       });
     });
     for (const node of nodes) node.start();
-    await Promise.all(nodes.map(node => node.ready(60_000)));
+    await Promise.all(nodes.map(node => node.ready()));
   });
 
   afterAll(async () => {
@@ -97,14 +97,14 @@ describe('three nodes that speak TLS only', () => {
     await nodes[0]?.kill();
     await until(
       'a write without the first node',
-      20_000,
+      HANGS_MS,
       async () => (await post(second, '/v1/kv/try-set', { key: 'tls/later', value: 'Ag==', durability: 1 })).type === 0,
     );
     nodes[0]?.start();
-    await nodes[0]?.ready(60_000);
+    await nodes[0]?.ready();
     await until(
       'the first node serves it',
-      20_000,
+      HANGS_MS,
       async () => (await post(first, '/v1/kv/try-get', { key: 'tls/later', durability: 1 })).value === 'Ag==',
     );
   });

@@ -13,6 +13,7 @@ import {
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
+import { HANGS_MS } from '../harness/processes.ts';
 
 const KEYS = 6;
 const ENOUGH_CHANGES = 300;
@@ -104,9 +105,9 @@ test('every node is killed in turn under watches: no gap, no repetition, and the
   })();
   for (const node of cluster.nodes) {
     const from = writes;
-    await expect.poll(() => writes - from, { timeout: 20_000 }).toBeGreaterThan(ENOUGH_CHANGES / 3);
+    await expect.poll(() => writes - from, { timeout: HANGS_MS }).toBeGreaterThan(ENOUGH_CHANGES / 3);
     await node.kill();
-    await expect.poll(() => writes - from, { timeout: 20_000 }).toBeGreaterThan(ENOUGH_CHANGES);
+    await expect.poll(() => writes - from, { timeout: HANGS_MS }).toBeGreaterThan(ENOUGH_CHANGES);
     node.start();
     await cluster.ready();
   }
@@ -117,7 +118,7 @@ test('every node is killed in turn under watches: no gap, no repetition, and the
   for (const { changes } of collected) {
     const isLast = ({ kind, value }: Change): boolean => kind === 'set' && Buffer.from(value ?? []).toString() === 'last';
     const spaces = changes.some(change => !change.key.startsWith('watched-1/')) ? KEYS : KEYS / 3;
-    await expect.poll(() => changes.filter(isLast).length, { timeout: 20_000 }).toBe(spaces);
+    await expect.poll(() => changes.filter(isLast).length, { timeout: HANGS_MS }).toBe(spaces);
     checkOrder(changes);
   }
   // Whoever watched the same was told the same, extensions apart.
@@ -128,7 +129,7 @@ test('every node is killed in turn under watches: no gap, no repetition, and the
   const { fencingToken: last } = await acquired(kahuna);
   for (const { changes } of locks) {
     const isLast = ({ kind, fencingToken }: LockChange): boolean => kind === 'acquired' && fencingToken === last;
-    await expect.poll(() => changes.filter(isLast).length, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => changes.filter(isLast).length, { timeout: HANGS_MS }).toBe(1);
     checkLock(changes);
   }
   for (const { stop } of [...collected, ...locks]) await stop();
@@ -146,7 +147,9 @@ test('an ephemeral lock is watched on its leader, found from any node, and on th
   await Promise.all(collected.map(({ watch }) => watch.started));
   const first = await kahuna.locks.acquire('brief', { owner: 'first', leaseMs: 600_000 });
   for (const { changes } of collected) {
-    await expect.poll(() => changes.at(-1), { timeout: 20_000 }).toMatchObject({ held: true, fencingToken: first.fencingToken });
+    await expect
+      .poll(() => changes.at(-1), { timeout: HANGS_MS })
+      .toMatchObject({ held: true, fencingToken: first.fencingToken });
     checkLock(changes);
   }
   const leader = await leaderOfLock(kahuna);
@@ -154,7 +157,7 @@ test('an ephemeral lock is watched on its leader, found from any node, and on th
   await leader.kill();
   // What lived in the memory of that leader is gone with it.
   for (const [i, { changes }] of collected.entries()) {
-    await expect.poll(() => changes.slice(before[i]), { timeout: 30_000 }).toMatchObject([{ kind: 'snapshot', held: false }]);
+    await expect.poll(() => changes.slice(before[i]), { timeout: HANGS_MS }).toMatchObject([{ kind: 'snapshot', held: false }]);
   }
   leader.start();
   await cluster.ready();

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Kahuna, KahunaError, type LockChange, type SequenceChange, type Watch } from '@kahuna/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
+import { HANGS_MS } from '../harness/processes.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -71,18 +72,18 @@ test('a sequence is watched over the death of its leader: no block goes back or 
     }
   })();
   const [first] = collected;
-  await expect.poll(() => first?.changes.length ?? 0, { timeout: 20_000 }).toBeGreaterThan(5);
+  await expect.poll(() => first?.changes.length ?? 0, { timeout: HANGS_MS }).toBeGreaterThan(5);
   const partition = first?.changes.at(-1)?.partition ?? 0;
   const killed = await killLeader(partition);
   const from = taken;
-  await expect.poll(() => taken - from, { timeout: 20_000 }).toBeGreaterThan(50);
+  await expect.poll(() => taken - from, { timeout: HANGS_MS }).toBeGreaterThan(50);
   cluster.nodes[killed - 1]?.start();
   await cluster.ready();
   done = true;
   await taking;
   const state = await settled(() => sequence.get());
   for (const { changes, stop } of collected) {
-    await expect.poll(() => changes.at(-1)?.sequence?.currentValue, { timeout: 20_000 }).toBe(state?.currentValue);
+    await expect.poll(() => changes.at(-1)?.sequence?.currentValue, { timeout: HANGS_MS }).toBe(state?.currentValue);
     checkSequence(changes);
     await stop();
   }
@@ -113,15 +114,15 @@ test('an ephemeral lock is watched at its leader from any node, and is free at t
     changes.map(({ kind, held, fencingToken }) => `${kind} ${held} ${fencingToken}`);
   await settled(() => kahuna.locks.acquire('watched-ephemeral', { owner: 'ann', leaseMs: 60_000 }));
   for (const { changes } of collected) {
-    await expect.poll(() => kinds(changes), { timeout: 10_000 }).toEqual(['snapshot false -1', 'acquired true 0']);
+    await expect.poll(() => kinds(changes), { timeout: HANGS_MS }).toEqual(['snapshot false -1', 'acquired true 0']);
   }
   const killed = await killLeader(collected[0]?.changes[0]?.partition ?? 0);
   for (const { changes } of collected) {
-    await expect.poll(() => kinds(changes).slice(2), { timeout: 20_000 }).toContain('snapshot false -1');
+    await expect.poll(() => kinds(changes).slice(2), { timeout: HANGS_MS }).toContain('snapshot false -1');
   }
   await settled(() => kahuna.locks.acquire('watched-ephemeral', { owner: 'bob', leaseMs: 300 }));
   for (const { changes, client, stop } of collected) {
-    await expect.poll(() => kinds(changes).slice(-2), { timeout: 10_000 }).toEqual(['acquired true 0', 'expired false 0']);
+    await expect.poll(() => kinds(changes).slice(-2), { timeout: HANGS_MS }).toEqual(['acquired true 0', 'expired false 0']);
     await stop();
     await client.close();
   }
