@@ -1,13 +1,24 @@
 import { ByteReader, ByteWriter, HLC_ZERO, HybridClock } from '@kahuna/base';
-import { type HistoryCommand, ResponseType } from '@kahuna/partition';
+import { type GetOperation, type HistoryCommand, type OperationResult, ResponseType } from '@kahuna/partition';
+import { RoutingTable } from '@kahuna/range-router';
 import { describe, expect, test } from 'vitest';
 import { Dispatcher, type DispatchHost } from './dispatcher.ts';
 import { LatencyHistogram } from './latency.ts';
 import { Meters } from './meters.ts';
 import { Peer } from './peer.ts';
-import { type ForwardedOperation, ForwardStatus, ItemKind, readResult, writeHlc, writeOperation } from './peer-frame.ts';
+import {
+  type ForwardedOperation,
+  ForwardStatus,
+  ItemKind,
+  readHlc,
+  readOperation,
+  readResult,
+  writeHlc,
+  writeOperation,
+  writeResult,
+} from './peer-frame.ts';
 import type { Replica } from './replica.ts';
-import type { PendingRequest } from './request.ts';
+import { emptyResult, type PendingRequest } from './request.ts';
 
 const PARTITION = 2;
 
@@ -110,4 +121,73 @@ describe('what a peer forwards', () => {
       expect(leader.answered).toBeUndefined();
     });
   }
+});
+
+/** A node that knows who leads the partition, and forwards to it. */
+class Asker {
+  readonly sent = new ByteWriter();
+  readonly answers: [token: number, result: OperationResult][] = [];
+  private readonly dispatcher: Dispatcher;
+
+  constructor() {
+    const clock = { monotonicMs: () => 1, wallMs: () => 1 };
+    const peer = new Peer('peer:1');
+    peer.connected = true;
+    const host: DispatchHost = {
+      nodeId: 1,
+      boot: 1,
+      clock,
+      hlc: new HybridClock(1, clock),
+      routingTable: () => new RoutingTable(1, 1),
+      replica: () => ({ leads: false, leaderNode: 2 }) as unknown as Replica,
+      peerByNode: () => peer,
+      writeTo: () => this.sent,
+      scheduleFlush: () => undefined,
+      accepting: true,
+      meters: new Meters(),
+    };
+    const limits = { leaderMs: 1000, outcomeMs: 1000, maxRequests: 10 };
+    this.dispatcher = new Dispatcher(host, limits, new LatencyHistogram(), new LatencyHistogram());
+  }
+
+  ask(operation: GetOperation): void {
+    this.dispatcher.submit(operation, { complete: (token, result) => this.answers.push([token, result]) }, 7, 0);
+  }
+
+  /** What left, which the leader answers. */
+  leaderAnswers(answer: (operation: ForwardedOperation) => OperationResult): void {
+    const reader = new ByteReader(this.sent.finish());
+    expect(reader.u8()).toBe(ItemKind.Forward);
+    const number = reader.varint();
+    reader.varint();
+    reader.u8();
+    readHlc(reader);
+    const result = answer(readOperation(reader));
+    expect(reader.remaining).toBe(0);
+    const writer = new ByteWriter();
+    writer.varint(number);
+    writer.u8(ForwardStatus.Executed);
+    writeResult(writer, result);
+    this.dispatcher.takeForwardAnswer(new ByteReader(writer.finish()));
+  }
+}
+
+describe('what is forwarded', () => {
+  test.each(['get', 'exists'] as const)('keyvalues:H2 a miss at a revision beyond all counting repeats it: %s', kind => {
+    const asker = new Asker();
+    const revision = Number.MAX_SAFE_INTEGER;
+    asker.ask({ kind, key: 'k', revision, readTimestamp: HLC_ZERO, durability: 1 });
+    asker.leaderAnswers(operation => {
+      if (!('revision' in operation)) throw new Error('a read was forwarded as something else');
+      return { ...emptyResult(ResponseType.DoesNotExist), revision: operation.revision };
+    });
+    expect(asker.answers).toMatchObject([[7, { type: ResponseType.DoesNotExist, revision }]]);
+  });
+
+  test('a refusal has no revision, whichever was asked for', () => {
+    const asker = new Asker();
+    asker.ask({ kind: 'get', key: 'k', revision: Number.MAX_SAFE_INTEGER, readTimestamp: HLC_ZERO, durability: 1 });
+    asker.leaderAnswers(() => emptyResult(ResponseType.InvalidInput));
+    expect(asker.answers).toMatchObject([[7, { type: ResponseType.InvalidInput, revision: 0 }]]);
+  });
 });

@@ -19,6 +19,7 @@ import {
   ForwardStatus,
   type FrameHeader,
   ItemKind,
+  MAX_FORWARDED_REVISION,
   readHlc,
   readOperation,
   readResult,
@@ -258,8 +259,12 @@ export class Dispatcher implements RequestOrigin {
     const request = this.forwarded.get(number);
     if (request === undefined) return;
     this.forwarded.delete(number);
-    if (result !== undefined) request.answer(result);
-    else request.refuse(status);
+    if (result === undefined) {
+      request.refuse(status);
+      return;
+    }
+    restoreRevision(request, result);
+    request.answer(result);
   }
 
   // ---- answers to our own requests -------------------------------------------------------------------------------------------
@@ -378,6 +383,13 @@ export class Dispatcher implements RequestOrigin {
 export function partitionOf(table: RoutingTable, operation: ClientOperation): number {
   const key = placementKeyOf(operation);
   return (isPlacedByHash(operation) ? table.lookupSpace(keySpaceOf(key)) : table.lookup(key)).partitionId;
+}
+
+/** A miss at a revision repeats the one that was asked for (keyvalues §8.1), also one that could not be forwarded as it was. */
+function restoreRevision({ operation }: PendingRequest, result: OperationResult): void {
+  if (operation.kind !== 'get' && operation.kind !== 'exists') return;
+  if (operation.revision > MAX_FORWARDED_REVISION && result.type === ResponseType.DoesNotExist)
+    result.revision = operation.revision;
 }
 
 /** A request that another node received: its answer goes back over the link. */

@@ -1,5 +1,5 @@
 import { ByteReader, ByteWriter, DecodeError, HLC_ZERO } from '@kahuna/base';
-import type { OperationResult, SequenceOperation, SetOperation } from '@kahuna/partition';
+import type { GetOperation, OperationResult, SequenceOperation, SetOperation } from '@kahuna/partition';
 import { isWellFormed } from '@kahuna/range-router';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -90,6 +90,15 @@ const detail: fc.Arbitrary<OperationResult['detail']> = fc.oneof(
   }),
 );
 
+function carried(operation: ForwardedOperation): ForwardedOperation {
+  const writer = new ByteWriter();
+  writeOperation(writer, operation);
+  const reader = new ByteReader(writer.finish());
+  const received = readOperation(reader);
+  expect(reader.remaining).toBe(0);
+  return received;
+}
+
 describe('what nodes send each other', () => {
   test('operations come back as they were, no field is dropped', () => {
     fc.assert(
@@ -122,6 +131,18 @@ describe('what nodes send each other', () => {
     const { flags } = readOperation(new ByteReader(writer.finish())) as SetOperation;
     expect(flags | 0).toBe(-1);
   });
+
+  test.each([2 ** 52, 2 ** 52 + 1, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, -(2 ** 53)])(
+    'a revision that a client made up (%i) fits into a frame, and asks for as little as it did',
+    revision => {
+      const get = { kind: 'get', key: 'k', revision, readTimestamp: HLC_ZERO, durability: 1 } as const;
+      const sent = carried(get) as GetOperation;
+      if (revision < 0) expect(sent).toEqual({ ...get, revision: -1 });
+      else expect(sent.revision).toBeGreaterThan(2 ** 50);
+      const set = { kind: 'set', key: 'k', value: null, expiresMs: 0, flags: 32, compareValue: null, durability: 1 } as const;
+      expect(carried({ ...set, compareRevision: revision })).toEqual({ ...set, compareRevision: -2 });
+    },
+  );
 
   test('results come back as they were, with their details', () => {
     const result = fc.record({

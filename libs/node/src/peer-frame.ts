@@ -203,6 +203,14 @@ export function writeOperation(writer: ByteWriter, operation: ForwardedOperation
   }
 }
 
+/**
+ * No key comes to so many revisions, so a greater one that a client made up is asked for as this one: a signed varint ends at half of the
+ * numbers that clients may name. Who forwards such a read puts the client's number back into the answer.
+ */
+export const MAX_FORWARDED_REVISION = 2 ** 51;
+/** A compare revision that no key has. */
+const NO_REVISION = -2;
+
 function writeKeyValueOperation(writer: ByteWriter, operation: Operation): void {
   writer.u8(operation.durability);
   writer.string(operation.key);
@@ -212,14 +220,14 @@ function writeKeyValueOperation(writer: ByteWriter, operation: Operation): void 
       writer.varint(operation.expiresMs);
       writer.varint(operation.flags >>> 0);
       writeNullable(writer, operation.compareValue);
-      writer.svarint(operation.compareRevision);
+      writer.svarint(Math.abs(operation.compareRevision) <= MAX_FORWARDED_REVISION ? operation.compareRevision : NO_REVISION);
       return;
     case 'extend':
       writer.varint(operation.expiresMs);
       return;
     case 'get':
     case 'exists':
-      writer.svarint(operation.revision);
+      writer.svarint(Math.max(-1, Math.min(operation.revision, MAX_FORWARDED_REVISION)));
       writeClientHlc(writer, operation.readTimestamp);
       return;
     case 'delete':
