@@ -4,16 +4,17 @@ import { A, B, lockSaid } from './acceptance/lock-cases.ts';
 import { issued } from './acceptance/sequence-cases.ts';
 import { Ephemeral, Persistent } from './clients/kv-api.ts';
 import { GrpcLocks, type LockApi, LockType, RestLocks } from './clients/lock-api.ts';
+import { http } from './clients/rest-kv.ts';
 import { type AllocationAnswer, GrpcSequences, RestSequences, type SequenceApi, SequenceType } from './clients/sequence-api.ts';
 import { Cluster, type ClusterOptions, FAST_ELECTIONS } from './harness/cluster.ts';
 import { HANGS_MS, sleep, until } from './harness/processes.ts';
 
-const LONG_MS = 120_000;
+const LONG_MS = 600_000;
 /** How long the network holds each message where a test wants to be quicker than an answer. Short of the nodes' leases. */
 const DELAY_MS = 100;
-/** Elections that are shorter are waited out by the server (sequences §9), with room for the forwarding behind them. */
+/** Who must ask again has waited for so long (sequences §9), less what timers lose and what forwarding takes. */
 const ABSORBED_MS = 4500;
-/** Longer than an election on a busy machine. */
+/** Longer than most elections. */
 const SKEWED_LEASE_MS = 15_000;
 /** All tests look at this partition, so that one fault strikes locks and sequences alike. */
 const PARTITION = 3;
@@ -261,24 +262,23 @@ test.each([
   ['ephemeral', Ephemeral],
 ] as const)('locks:F8 an acquire whose answer was lost is answered again with its token (%s)', async (word, durability) => {
   const resource = await resourceWithHistory(`f8-${word}`, durability);
-  const { other } = await leader();
-  // The request is forwarded, and the answer is still under way when the connection goes.
-  cluster.network.delayAll(DELAY_MS);
+  const { leader: at, other } = await leader();
+  // The request is forwarded, and nothing of what the leader answers comes back until the connection is gone.
+  cluster.network.block(at, other);
   try {
-    const granted = await until('a grant whose answer was lost', HANGS_MS, async () => {
-      const lost = GrpcLocks.inFrames(cluster.node(other).options.grpcAddress);
-      const answer = lost.acquire(resource, A, LONG_MS, durability).catch(() => undefined);
-      await sleep(DELAY_MS);
-      lost.close();
-      expect(await answer).toBeUndefined();
-      const info = await settled(LockType.MustRetry, () => locksOf(other).info(resource, durability));
+    const lost = GrpcLocks.inFrames(cluster.node(other).options.grpcAddress);
+    const answer = lost.acquire(resource, A, LONG_MS, durability).catch(() => undefined);
+    const granted = await until('the grant', HANGS_MS, async () => {
+      const info = await locksOf(at).info(resource, durability);
       return info.type === LockType.Got ? info : undefined;
     });
+    lost.close();
+    expect(await answer).toBeUndefined();
     expect([lockSaid(granted), granted.owner]).toEqual(['Got f4', A]);
-    expect(await lock(() => locksOf(other).acquire(resource, A, LONG_MS, durability))).toBe('Locked f4');
   } finally {
     cluster.network.heal();
   }
+  expect(await lock(() => locksOf(other).acquire(resource, A, LONG_MS, durability))).toBe('Locked f4');
 });
 
 test('sequences:U16 an update that is under way holds up no other sequence', async () => {
@@ -312,10 +312,16 @@ interface Run {
   readonly end: bigint;
 }
 
+interface Refusal {
+  readonly said: string;
+  /** Milliseconds. */
+  readonly waited: number;
+}
+
 /** Clients that allocate without a pause until told to stop; `refusals`: what was answered instead of values. */
 class Allocating {
   readonly runs: Run[] = [];
-  readonly refusals: string[] = [];
+  readonly refusals: Refusal[] = [];
   private running = true;
   private readonly clients: readonly Promise<void>[];
 
@@ -328,7 +334,7 @@ class Allocating {
           const answer = await (i % 2 === 0 ? api.next(name) : api.reserve(name, 1 + (number % 7)));
           const { start, end } = answer;
           if (answer.type === SequenceType.Success) this.runs.push({ sentAt, answeredAt: performance.now(), start, end });
-          else this.refusals.push(issued(answer));
+          else this.refusals.push({ said: issued(answer), waited: performance.now() - sentAt });
         } catch {
           // The node is not there: nothing was said about a value.
           await sleep(50);
@@ -373,11 +379,10 @@ test('sequences:F8 sixteen clients during an election wait for it, and need not 
   const diedAt = performance.now();
   await cluster.node(dead).kill();
   await until('values after', HANGS_MS, async () => allocating.runs.filter(run => run.sentAt > diedAt).length > 100);
-  const firstAfter = Math.min(...allocating.runs.filter(run => run.sentAt > diedAt).map(run => run.answeredAt));
   await allocating.stop();
   allocating.check();
-  if (firstAfter - diedAt < ABSORBED_MS) expect(allocating.refusals).toEqual([]);
-  else expect(new Set(allocating.refusals)).toEqual(new Set(['MustRetry']));
+  // An election that takes longer than the server waits is no fault; giving up before is.
+  expect(allocating.refusals.filter(({ said, waited }) => said !== 'MustRetry' || waited < ABSORBED_MS)).toEqual([]);
   cluster.node(dead).start();
   await cluster.ready();
 });
@@ -386,10 +391,18 @@ test('sequences:F11 leadership is handed over again and again while clients allo
   const sequence = await sequenceInUse('f11', 100);
   const allocating = new Allocating([...sequences, ...sequences, ...sequences], sequence);
   for (let i = 0; i < 3; i++) await leadershipMoves();
+  await until('values', HANGS_MS, () => allocating.runs.length > 100);
   await allocating.stop();
-  expect(allocating.runs.length).toBeGreaterThan(100);
   allocating.check();
 });
+
+/** How often a node has shortened the log of the partition under test. */
+async function compactions(node: number): Promise<number> {
+  const { text } = await http(`${cluster.node(node).url}/metrics`);
+  const line = /^raft_wal_compaction_passes_total\{(?=[^}]*partition_id="3")[^}]*\} (\d+)$/m.exec(text);
+  if (!line) throw new Error('the metrics do not count compactions');
+  return Number(line[1]);
+}
 
 test('locks:F9 sequences:F10 a replica that caught up by snapshot leads', async () => {
   const args = ['--raft-compact-every-operations', '50', '--raft-compact-number-entries', '50', '--checkpoint-interval', '1'];
@@ -401,11 +414,14 @@ test('locks:F9 sequences:F10 a replica that caught up by snapshot leads', async 
     expect(await lock(() => locksOf(first).acquire(held, A, LONG_MS, Persistent))).toBe('Locked f4');
     const keyed = await settled(SequenceType.MustRetry, () => sequencesOf(first).reserve(sequence, 150, 'while away'));
     const last = await settled(SequenceType.MustRetry, () => sequencesOf(first).next(sequence));
-    // One by one, so that each is an entry: more than any log keeps, in the partition of both.
+    // One by one, so that each is an entry; until no log keeps what the other one needs, in the partition of both.
     const space = held.split('/')[0] as string;
     const { grpcAddress } = cluster.node(first).options;
     const filling = GrpcLocks.inFrames(grpcAddress);
-    for (let i = 0; i < 400; i++) await filling.acquire(`${space}/filler-${i}`, A, LONG_MS, Persistent);
+    const before = await compactions(first);
+    for (let i = 0; (await compactions(first)) < before + 3; i++) {
+      for (let k = 0; k < 100; k++) await filling.acquire(`${space}/filler-${i}-${k}`, A, LONG_MS, Persistent);
+    }
     filling.close();
     cluster.node(away).start();
     await cluster.ready();
@@ -426,27 +442,33 @@ test('locks:F9 sequences:F10 a replica that caught up by snapshot leads', async 
 });
 
 test('locks:F11 a new leader whose clock is ahead, within the skew that is allowed, ends no lease early', async () => {
+  // Where the election took longer than the lease, nobody asked for the lock meanwhile: then again, with a longer one.
+  for (let leaseMs = SKEWED_LEASE_MS; !(await outlivesSkew(leaseMs)); leaseMs *= 2);
+});
+
+/** Whether the lock was asked for between the election and the end of the lease. */
+async function outlivesSkew(leaseMs: number): Promise<boolean> {
+  let busy = 0;
   await withCluster({ args: FAST_ELECTIONS, steppableClocks: true }, async () => {
     const resource = await resourceWithHistory('f11', Persistent);
     const { leader: paused, other } = await leader();
     const survivors = [1, 2, 3].filter(node => node !== paused);
-    const granted = await settled(LockType.MustRetry, () => locksOf(paused).acquire(resource, A, SKEWED_LEASE_MS, Persistent));
+    const granted = await settled(LockType.MustRetry, () => locksOf(paused).acquire(resource, A, leaseMs, Persistent));
     expect(lockSaid(granted)).toBe('Locked f4');
     const { expires } = await locksOf(paused).info(resource, Persistent);
     // Nothing that the old leader could hear of the others' clocks may shorten the lease: it hears nothing any more.
     cluster.node(paused).pause();
     for (const node of survivors) cluster.node(node).stepClock();
     await anotherLeads(paused, other);
-    let busy = 0;
     const next = await until('the end of the lease', HANGS_MS, async () => {
       const answer = await locksOf(other).acquire(resource, B, LONG_MS, Persistent);
       if (answer.type === LockType.Busy) busy += 1;
       return answer.type === LockType.Locked ? answer : undefined;
     });
     expect(lockSaid(next)).toBe('Locked f5');
-    expect(busy).toBeGreaterThan(0);
     // By the clock that granted it, which is this machine's own.
     expect(Date.now()).toBeGreaterThanOrEqual(expires.l);
     cluster.node(paused).resume();
   });
-});
+  return busy > 0;
+}
