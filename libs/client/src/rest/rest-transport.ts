@@ -72,8 +72,10 @@ function resultOf(json: JsonObject): ReceivedResult {
 class RestConnection implements Connection {
   private readonly endpoint: string;
   private readonly webSocket: WebSocketClass | undefined;
-  private readonly controller = new AbortController();
+  /** Of the requests under way. One signal for all of them would remember every request of the connection's life. */
+  private readonly underWay = new Set<AbortController>();
   private watches: WatchSocket | undefined;
+  private closed = false;
 
   constructor(endpoint: string, webSocket: WebSocketClass | undefined) {
     this.endpoint = endpoint;
@@ -101,10 +103,7 @@ class RestConnection implements Connection {
   async *pages(request: RangeRequest, signal: AbortSignal | undefined): AsyncGenerator<RangePage, void, void> {
     let cursor: string | undefined;
     for (let attempt = 1; ; ) {
-      signal?.throwIfAborted();
-      const body = { ...toJson(request), cursor };
-      const json = await this.fetchJson('POST', '/v1/kv/get-by-range', body, REQUEST_LIMIT_MS);
-      const page = reading(() => pageOf(json));
+      const page = await this.page({ ...toJson(request), cursor }, signal);
       if (page.Type === MUST_RETRY && attempt < PAGE_ATTEMPTS) {
         attempt += 1;
         continue;
@@ -114,6 +113,18 @@ class RestConnection implements Connection {
       yield page;
       if (!page.HasMore) return;
       cursor = page.NextCursor;
+    }
+  }
+
+  /** Rejects with the signal's reason when that fires. */
+  private async page(body: object, signal: AbortSignal | undefined): Promise<RangePage> {
+    signal?.throwIfAborted();
+    try {
+      const json = await this.fetchJson('POST', '/v1/kv/get-by-range', body, REQUEST_LIMIT_MS, signal);
+      return reading(() => pageOf(json));
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
     }
   }
 
@@ -129,28 +140,53 @@ class RestConnection implements Connection {
   }
 
   /** Throws a {@link TransportFailure} for everything but an answer of the contract. */
-  private async fetchJson(verb: 'GET' | 'POST', path: string, body: object | undefined, limitMs: number): Promise<JsonObject> {
-    const signal = AbortSignal.any([this.controller.signal, AbortSignal.timeout(Math.ceil(limitMs))]);
-    const init: RequestInit =
-      body === undefined
-        ? { method: verb, signal }
-        : { method: verb, signal, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-    let status: number;
-    let text: string;
+  private async fetchJson(
+    verb: 'GET' | 'POST',
+    path: string,
+    body: object | undefined,
+    limitMs: number,
+    signal?: AbortSignal,
+  ): Promise<JsonObject> {
+    if (this.closed) throw new TransportFailure('the connection is closed', false);
+    const controller = new AbortController();
+    const abort = (): void => controller.abort();
+    this.underWay.add(controller);
+    signal?.addEventListener('abort', abort, { once: true });
+    const limit = systemRuntime.afterInBackground(Math.max(0, limitMs), () => controller.abort(new Error('no answer in time')));
     try {
-      const response = await fetch(`${this.endpoint}${path}`, init);
-      status = response.status;
-      text = await response.text();
-    } catch (error) {
-      throw failureOf(error);
+      const { status, text } = await exchange(`${this.endpoint}${path}`, verb, body, controller.signal);
+      if (status !== 200) throw refusalOf(status, text);
+      return reading(() => new JsonObject(parseExact(text)));
+    } finally {
+      limit.cancel();
+      signal?.removeEventListener('abort', abort);
+      this.underWay.delete(controller);
     }
-    if (status !== 200) throw refusalOf(status, text);
-    return reading(() => new JsonObject(parseExact(text)));
   }
 
   close(): void {
+    this.closed = true;
     this.watches?.fail('the connection is closed');
-    this.controller.abort();
+    for (const controller of this.underWay) controller.abort();
+  }
+}
+
+/** Throws a {@link TransportFailure} where no answer came. */
+async function exchange(
+  url: string,
+  verb: 'GET' | 'POST',
+  body: object | undefined,
+  signal: AbortSignal,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const init: RequestInit =
+    body === undefined
+      ? { method: verb, signal }
+      : { method: verb, signal, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  try {
+    const response = await fetch(url, init);
+    return { status: response.status, text: await response.text() };
+  } catch (error) {
+    throw failureOf(error);
   }
 }
 
