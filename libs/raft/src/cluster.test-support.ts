@@ -12,9 +12,9 @@ export function voters(...replicaIds: number[]): Configuration {
   return { voters: replicaIds.map(member), outgoing: [], learners: [] };
 }
 
-/** A core with a fixed election timeout of ten ticks; everything else can be overridden. */
-export function makeCore(replicaId: number, configuration: Configuration, overrides: Partial<RaftOptions> = {}): RaftCore {
-  return new RaftCore({
+/** A fresh replica with a fixed election timeout of ten ticks; everything else can be overridden. */
+export function optionsOf(replicaId: number, configuration: Configuration, overrides: Partial<RaftOptions> = {}): RaftOptions {
+  return {
     replicaId,
     nodeId: 100 + replicaId,
     configuration,
@@ -30,7 +30,11 @@ export function makeCore(replicaId: number, configuration: Configuration, overri
     maxInflightBytes: 4096,
     maxUncommittedBytes: 64 * 1024,
     ...overrides,
-  });
+  };
+}
+
+export function makeCore(replicaId: number, configuration: Configuration, overrides: Partial<RaftOptions> = {}): RaftCore {
+  return new RaftCore(optionsOf(replicaId, configuration, overrides));
 }
 
 /** A message as the other side sees it: through the codec, so that every test exercises it too. */

@@ -23,6 +23,13 @@ export interface PlantedFault {
 }
 
 const GROUP = 'raft/src/group.ts';
+const RAFT_STATE = 'raft/src/replica-state.ts';
+const OUTPUT = 'raft/src/output.ts';
+const ELECTION = 'raft/src/election.ts';
+const FOLLOWING = 'raft/src/following.ts';
+const LEADERSHIP = 'raft/src/leadership.ts';
+const REPLICATION = 'raft/src/replication.ts';
+const READ_INDEX = 'raft/src/read-index.ts';
 const LOG_PIPELINE = 'node/src/host/log-pipeline.ts';
 const RECOVERY = 'node/src/host/recovery.ts';
 const NODE_CLOCK = 'node/src/host/node-clock.ts';
@@ -80,105 +87,109 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   // ---- elections
   fault(
     'votes twice in a term',
-    GROUP,
-    'this.vote === message.from || (this.vote === 0 && this.leaderId === 0 && this.isUpToDate(message))',
+    ELECTION,
+    'state.vote === message.from || (state.vote === 0 && state.leaderId === 0 && this.isUpToDate(message))',
     'this.isUpToDate(message)',
     CRASHES,
   ),
   fault(
     'grants a vote of a higher term without adopting the term',
     GROUP,
-    '    if (message.term > this.term) {\n      // A granted',
-    `    if (message.type === MessageType.Vote && message.term > this.term && this.isUpToDate(message)) {
-      this.promises.push(makeMessage(MessageType.VoteResponse, this.replicaId, message.from, message.term, 0, 0, 0, NO_ENTRIES, false, false, 0));
-      this.dirty = true;
+    '    if (message.term > state.term) {\n      // A granted',
+    `    if (message.type === MessageType.Vote && message.term > state.term && election.isUpToDate(message)) {
+      this.output.onceDurable({ ...message, type: MessageType.VoteResponse, from: message.to, to: message.from });
       return;
     }
-    if (message.term > this.term) {\n      // A granted`,
+    if (message.term > state.term) {\n      // A granted`,
     CRASHES,
   ),
   fault(
     'forgets its term on restart',
-    GROUP,
+    RAFT_STATE,
     'this.term = options.hardState.term;',
     'this.term = Math.max(options.startTerm, options.entries.at(-1)?.term ?? 0);',
     CRASHES,
   ),
   fault(
     'votes for a candidate with an older log',
-    GROUP,
+    ELECTION,
     'return message.logTerm > lastTerm || (message.logTerm === lastTerm && message.index >= lastIndex);',
     'return message.logTerm >= 0 || lastIndex + lastTerm < 0;',
     CRASHES,
   ),
   fault(
     'sends its vote before it is durable',
-    GROUP,
-    'this.promises.push(this.message(MessageType.VoteResponse',
-    'this.appends.push(this.message(MessageType.VoteResponse',
+    ELECTION,
+    'this.output.onceDurable(this.output.message(MessageType.VoteResponse',
+    'this.output.atOnce(this.output.message(MessageType.VoteResponse',
     CRASHES,
   ),
   fault(
     'asks for votes before its own is durable',
-    GROUP,
-    'this.askForVotes(MessageType.Vote, this.term, force, this.promises);',
-    'this.askForVotes(MessageType.Vote, this.term, force, this.appends);',
+    ELECTION,
+    'this.output.onceDurable(this.question(MessageType.Vote, to, this.state.term, force))',
+    'this.output.atOnce(this.question(MessageType.Vote, to, this.state.term, force))',
     CRASHES,
   ),
   fault(
     'wins with one vote too few',
-    GROUP,
-    'return this.quorum(member => this.votes.get(member.replicaId) === true);',
-    'return [...this.votes.values()].filter(granted => granted).length * 2 >= this.history.current.voters.length - 1;',
+    ELECTION,
+    'return hasQuorum(this.state.configuration, member => this.votes.get(member.replicaId) === true);',
+    'return [...this.votes.values()].filter(granted => granted).length * 2 >= this.state.configuration.voters.length - 1;',
     CRASHES,
   ),
   // ---- replication and commit
   fault(
     'commits an entry of an older term by counting',
-    GROUP,
-    'if (index <= this.commitIndex || this.log.termAt(index) !== this.term) return;',
-    'if (index <= this.commitIndex) return;',
+    LEADERSHIP,
+    'if (index <= state.commitIndex || log.termAt(index) !== state.term) return;',
+    'if (index <= state.commitIndex) return;',
     CRASHES,
   ),
-  fault('commits without a quorum', GROUP, 'const index = this.majorityOf(matchOf);', 'const index = this.self.match;'),
+  fault(
+    'commits without a quorum',
+    LEADERSHIP,
+    'const index = this.peers.quorumValue(matchOf);',
+    'const index = this.peers.self.match;',
+  ),
   fault(
     "counts the leader's own copy before it is durable",
-    GROUP,
-    'this.uncommittedBytes += data.length + ENTRY_OVERHEAD_BYTES;\n    this.wakeSender();',
-    'this.uncommittedBytes += data.length + ENTRY_OVERHEAD_BYTES;\n    this.self.match = entry.index;\n    this.wakeSender();',
+    LEADERSHIP,
+    'this.uncommittedBytes += data.length + ENTRY_OVERHEAD_BYTES;\n    this.replication.wake();',
+    'this.uncommittedBytes += data.length + ENTRY_OVERHEAD_BYTES;\n    this.peers.self.match = entry.index;\n    this.replication.wake();',
   ),
   fault(
     'acknowledges entries before they are durable',
-    GROUP,
+    OUTPUT,
     'this.promises.push(\n        this.message(MessageType.AppendResponse',
     'this.appends.push(\n        this.message(MessageType.AppendResponse',
   ),
   fault(
     'keeps entries that contradict the leader',
-    GROUP,
-    'if (this.log.termAt(entry.index) !== entry.term) break;',
-    'if (this.log.termAt(entry.index) === undefined) break;',
+    FOLLOWING,
+    'if (log.termAt(entry.index) !== entry.term) break;',
+    'if (log.termAt(entry.index) === undefined) break;',
     CRASHES,
   ),
-  fault('nextIndex never moves back', GROUP, 'peer.becomeProbe(agreement + 1);', 'peer.becomeProbe(peer.next);', CRASHES),
+  fault('nextIndex never moves back', REPLICATION, 'peer.becomeProbe(agreement + 1);', 'peer.becomeProbe(peer.next);', CRASHES),
   fault(
     'hands a committed entry out twice',
-    GROUP,
-    'this.log.slice(this.handedIndex + 1, this.commitIndex)',
-    'this.log.slice(this.handedIndex, this.commitIndex)',
+    OUTPUT,
+    'state.log.slice(state.handedIndex + 1, state.commitIndex)',
+    'state.log.slice(state.handedIndex, state.commitIndex)',
   ),
   fault(
     'skips an entry at apply',
-    GROUP,
-    'this.log.slice(this.handedIndex + 1, this.commitIndex)',
-    'this.log.slice(this.handedIndex + 2, this.commitIndex)',
+    OUTPUT,
+    'state.log.slice(state.handedIndex + 1, state.commitIndex)',
+    'state.log.slice(state.handedIndex + 2, state.commitIndex)',
   ),
   // ---- reads
   fault(
     'confirms a ReadIndex without a quorum',
-    GROUP,
-    'if (this.decidesAlone()) this.confirmedReads.push',
-    "if (this.role === 'leader') this.confirmedReads.push",
+    READ_INDEX,
+    'if (this.peers.decidesAlone) this.output.confirmRead',
+    "if (this.state.role === 'leader') this.output.confirmRead",
     DEAFNESS,
   ),
   fault(
