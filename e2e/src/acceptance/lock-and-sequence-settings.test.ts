@@ -154,10 +154,15 @@ describe('few keys and sequences in memory, no lease of blocks', () => {
 });
 
 describe('keys and idle ephemeral locks stay in memory for a second', () => {
+  /** Who waited for one would wait for longer than a test may take. */
+  const BLOCK_LEASE_MS = 3_600_000;
   let server: Server;
 
   beforeAll(async () => {
-    server = await Server.start(['--sequencer-idempotency-retention-ttl', '1', '--cache-entry-ttl', '1']);
+    server = await Server.start([
+      ...['--sequencer-idempotency-retention-ttl', '1', '--cache-entry-ttl', '1'],
+      ...['--sequencer-block-lease', String(BLOCK_LEASE_MS / 1000)],
+    ]);
   });
 
   afterAll(() => server?.close());
@@ -188,11 +193,8 @@ describe('keys and idle ephemeral locks stay in memory for a second', () => {
       const b = server.bench(transport);
       await b.create();
       await expectIssued(b.next(), '1');
-      const began = performance.now();
       await expectEntry(b.api.update(b.name, { currentValue: 100n }), 'Success r2');
       await expectIssued(b.next(), '101');
-      // The lease would be 5 s.
-      expect(performance.now() - began).toBeLessThan(2500);
     });
   });
 
@@ -201,7 +203,7 @@ describe('keys and idle ephemeral locks stay in memory for a second', () => {
     // One key space: all of them in one partition, with one floor.
     const names = Array.from({ length: 10_000 }, (_, i) => `evicted/${i}`);
     const use = async (resource: string): Promise<bigint> => {
-      const grant = await api.acquire(resource, A, 60_000, Ephemeral);
+      const grant = await api.acquire(resource, A, 600_000, Ephemeral);
       expect(lockSaid(grant)).toMatch(/^Locked/);
       await expectLock(api.unlock(resource, A, Ephemeral), 'Unlocked');
       return grant.token;

@@ -16,6 +16,7 @@ import {
 } from '@kahuna/client';
 import { type EmbeddedNode, startEmbeddedNode } from '@kahuna/server';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { HANGS_MS } from '../harness/processes.ts';
 
 const TRANSPORTS = { grpc: () => grpcTransport(), rest: () => restTransport() };
 
@@ -206,7 +207,7 @@ describe.each(['grpc', 'rest'] as const)('client over %s', name => {
 
   describe('snapshot holds', () => {
     test('a hold keeps its time in the floor until it is released', async () => {
-      const hold = await kahuna.snapshots.hold(undefined, { leaseMs: 30_000 });
+      const hold = await kahuna.snapshots.hold(undefined, { leaseMs: 600_000 });
       expect(hold.id).toMatch(/^[0-9a-f]{32}$/);
       const floor = await kahuna.snapshots.floor();
       expect(floor.liveHolds).toBe(1);
@@ -234,21 +235,20 @@ describe.each(['grpc', 'rest'] as const)('client over %s', name => {
     if (name === 'grpc') {
       test('who waits is told of a release, and asks then', async () => {
         const first = await kahuna.lock(at('door'));
-        const waiting = kahuna.lock(at('door'), { waitMs: 60_000, retryMs: 60_000 });
+        // Without news it would not ask again before the end of this test.
+        const waiting = kahuna.lock(at('door'), { waitMs: 3_600_000, retryMs: 3_600_000 });
         await expect(kahuna.lock(at('door'), { waitMs: 100 })).rejects.toBeInstanceOf(LockBusyError);
-        const releasedAt = performance.now();
         await first.release();
         await using second = await waiting;
         expect(second.fencingToken).toBe(1n);
-        // Half of the pause at least would have passed without news.
-        expect(performance.now() - releasedAt).toBeLessThan(25_000);
       });
     }
 
     test('a lock is renewed in the background, and its signal fires when the server takes it away', async () => {
       const lock = await new Promise<Lock>((resolve, reject) => {
         const holding = kahuna.lock(at('door'), {
-          leaseMs: 6000,
+          // Renewed every third of it: what is left outlasts a machine that stands still for seconds.
+          leaseMs: 15_000,
           onEvent: event => {
             if (event.kind === 'extended') holding.then(resolve, reject);
           },
@@ -274,7 +274,7 @@ describe.each(['grpc', 'rest'] as const)('client over %s', name => {
       controller.abort(new Error('no longer needed'));
       await expect(waiting).rejects.toThrow('no longer needed');
       await holder.release();
-      await expect.poll(() => kahuna.locks.info(at('door'))).toBeUndefined();
+      await expect.poll(() => kahuna.locks.info(at('door')), { timeout: HANGS_MS }).toBeUndefined();
     });
 
     test('the calls one by one', async () => {

@@ -20,7 +20,7 @@ test('a leader is killed under a client: reads and allocations go on, writes are
   const texts = kahuna.keys.as(text);
   const sequence = kahuna.sequence('failover/numbers');
   await sequence.create();
-  const lock = await kahuna.lock('failover/lock', { leaseMs: 30_000 });
+  const lock = await kahuna.lock('failover/lock', { leaseMs: 120_000 });
 
   const acknowledged = new Map<string, string>();
   const unknown: unknown[] = [];
@@ -29,7 +29,7 @@ test('a leader is killed under a client: reads and allocations go on, writes are
   let killedAt = Number.POSITIVE_INFINITY;
   let after = 0;
   /** Every kind of work has been done by the cluster of two, and for longer than an election takes. */
-  const enough = (): boolean => after > 200 && performance.now() - killedAt > 3000;
+  const enough = (): boolean => after > 200 && reads > 100 && performance.now() - killedAt > 3000;
 
   const writing = Array.from({ length: 8 }, (_, writer) =>
     loop(enough, async round => {
@@ -64,7 +64,6 @@ test('a leader is killed under a client: reads and allocations go on, writes are
   await cluster.node(leader).kill();
   await Promise.all([...writing, ...reading, counting]);
 
-  expect(reads).toBeGreaterThan(100);
   // At most what was on its way when the node died.
   expect(unknown.length).toBeLessThanOrEqual(8 * 2);
   for (const [key, value] of acknowledged) expect((await texts.get(key))?.value).toBe(value);
