@@ -56,6 +56,7 @@ test('whoever goes on is told that this is another cluster and what to do, over 
   // Its position comes with the next message at the latest.
   await kahuna.keys.as(text).set('config/a', 'last');
   await until('the command line was told', HANGS_MS, () => written[0]?.includes('last') || undefined);
+  await until('the others were told', HANGS_MS, () => watching.every(({ told }) => told.at(-1) === 'last'));
 
   await node.kill();
   rmSync(join(cluster.directory, 'node-1'), { recursive: true });
@@ -79,7 +80,7 @@ test('whoever goes on is told that this is another cluster and what to do, over 
   for (const { end } of resumed) expect(await end).toBeInstanceOf(HistoryPrunedError);
   await kahuna.keys.as(text).set('config/a', 'after');
   const anew = follow(kahuna.watch.bucket('config', { initial: true }));
-  await expect.poll(() => anew.told).toEqual(['after']);
+  await expect.poll(() => anew.told, { timeout: HANGS_MS }).toEqual(['after']);
   for (const client of clients) await client.close();
   await anew.end;
 });
