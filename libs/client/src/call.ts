@@ -72,7 +72,7 @@ export abstract class Call<R> implements Reply<R>, Expiring {
   settled = false;
   refusals = 0;
   failures = 0;
-  /** Monotonic times of the first refusal, and of the first attempt to send that found no way. */
+  /** Monotonic times of the first refusal, and of the first attempt to send since the last answer that found no way. */
   refusedSinceMs = 0;
   stuckSinceMs = 0;
   lastFailure: TransportFailure | undefined;

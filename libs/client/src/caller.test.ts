@@ -1,4 +1,4 @@
-import { routingMessages } from '@kahuna/wire';
+import { lockMessages, routingMessages } from '@kahuna/wire';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { KahunaClient } from './client.ts';
 import type { KahunaOptions } from './client-options.ts';
@@ -7,6 +7,7 @@ import { ManualRuntime, settled } from './manual-runtime.test-support.ts';
 import { lost, result, ScriptedTransport } from './scripted-transport.test-support.ts';
 import { TransportFailure } from './transport.ts';
 
+const LockType = lockMessages.GrpcLockResponseType;
 const A = 'http://a:2070';
 const B = 'http://b:2070';
 const C = 'http://c:2070';
@@ -84,6 +85,37 @@ describe('MUST_RETRY', () => {
   test('a condition that fails at once is an answer', async () => {
     transport.script = sent => sent.answer(result({ type: Type.TYPE_NOTSET, revision: 3 }));
     await expect(client().keys.set('k', 'v', { ifAbsent: true })).resolves.toMatchObject({ set: false, revision: 3 });
+  });
+
+  test("the same for many keys: a row that a repetition refuses may be the first attempt's own doing", async () => {
+    const row = { Key: 'k', Revision: 0n, LastModifiedNode: 0, LastModifiedPhysical: 0n, LastModifiedCounter: 0 };
+    const answer = (...types: number[]) => ({ Items: types.map(type => ({ ...row, Type: type })), Routes: [], TimeElapsedMs: 0 });
+    const { TYPE_MUST_RETRY, TYPE_SET, TYPE_NOTSET, TYPE_DELETED, TYPE_DOES_NOT_EXIST } = Type;
+    const second: Record<string, object> = {
+      setMany: answer(TYPE_SET, TYPE_NOTSET),
+      deleteMany: answer(TYPE_DELETED, TYPE_DOES_NOT_EXIST),
+    };
+    for (const method of ['setMany', 'deleteMany'] as const) {
+      const isFirst = (): boolean => transport.of(method).length === 1;
+      transport.script = sent => sent.answer(isFirst() ? answer(TYPE_MUST_RETRY, TYPE_MUST_RETRY) : second[method]);
+      const { keys } = client();
+      const items = ['a', 'k'].map(key => ({ key, value: 'v', ifAbsent: true }));
+      const seen = outcome<readonly { readonly error?: unknown }[]>(
+        method === 'setMany' ? keys.setMany(items) : keys.deleteMany(['a', 'k']),
+      );
+      await runtime.advance(10);
+      expect(seen.value?.map(({ error }) => error)).toMatchObject([undefined, { code: 'OUTCOME_UNKNOWN' }]);
+    }
+    transport.script = sent => sent.answer(second.setMany);
+    await expect(
+      client().keys.setMany([
+        { key: 'a', value: 'v' },
+        { key: 'k', value: 'v' },
+      ]),
+    ).resolves.toMatchObject([
+      { set: true, error: undefined },
+      { set: false, error: undefined },
+    ]);
   });
 
   test('a repeated delete that finds nothing may have deleted itself', async () => {
@@ -420,4 +452,22 @@ describe('deadlines and signals', () => {
     expect(write.error).toMatchObject({ code: 'CLIENT_CLOSED', outcomeUnknown: true });
     expect(runtime.timers).toBe(0);
   });
+});
+
+test('a call that found no way once, long ago, waits again when its node is gone for a moment', async () => {
+  await runtime.advance(1);
+  const began = runtime.monotonicMs();
+  const after = (): number => runtime.monotonicMs() - began;
+  transport.script = sent => {
+    // Gone when the call begins, then without a leader for a while, then gone again for a moment.
+    if (after() < 50 || (after() > 7000 && after() < 7100)) sent.fail(lost(false));
+    else
+      sent.answer({
+        Type: after() < 8000 ? LockType.LOCK_RESPONSE_TYPE_MUST_RETRY : LockType.LOCK_RESPONSE_TYPE_LOCKED,
+        FencingToken: 4n,
+      });
+  };
+  const seen = outcome(client().locks.acquire('l', { owner: 'me', leaseMs: 60_000 }));
+  await runtime.advance(10_000);
+  expect(seen).toEqual({ value: { type: 'locked', fencingToken: 4n } });
 });

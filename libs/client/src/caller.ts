@@ -138,6 +138,7 @@ export class Caller implements Carrier {
 
   answered<R>(call: Call<R>, response: R, by: Endpoint): void {
     this.endpoints.succeeded(by);
+    call.stuckSinceMs = 0;
     if (this.routes !== undefined) call.learn(response, this.routes, by);
   }
 

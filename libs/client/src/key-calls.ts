@@ -33,7 +33,7 @@ export function failureOf(type: number, what: string): KahunaError {
 }
 
 /** The answer might speak of an earlier attempt's effect as if somebody else had caused it. */
-function doubtful(what: string): OutcomeUnknownError {
+export function doubtful(what: string): OutcomeUnknownError {
   return new OutcomeUnknownError(`${what} was repeated, and what the last answer describes may be its own first attempt`);
 }
 

@@ -4,7 +4,7 @@ import { READ, WRITE } from './call.ts';
 import type { Caller } from './caller.ts';
 import type { Codec } from './codecs.ts';
 import { type KahunaError, OutcomeUnknownError, ProtocolError, TruncatedError } from './errors.ts';
-import { failureOf, Type } from './key-calls.ts';
+import { doubtful, failureOf, Type } from './key-calls.ts';
 import type { DeleteRow, Entry, SetRow } from './keys-api.ts';
 import { REFUSED, request } from './method-call.ts';
 import type { CallOptions } from './options.ts';
@@ -47,10 +47,13 @@ interface WriteRow {
   readonly LastModifiedCounter: number;
 }
 
-function writeRow(row: WriteRow, success: number, miss: number) {
+/** `inDoubt`: an earlier attempt may have taken effect, and be what a miss speaks of. */
+function writeRow(row: WriteRow, success: number, miss: number, inDoubt: boolean) {
   const done = row.Type === success;
   let error: KahunaError | undefined;
-  if (row.Type === Type.TYPE_MUST_RETRY) {
+  if (row.Type === miss && inDoubt) {
+    error = doubtful(`the write of ${JSON.stringify(row.Key)}`);
+  } else if (row.Type === Type.TYPE_MUST_RETRY) {
     error = new OutcomeUnknownError(`the server could not complete the write of ${JSON.stringify(row.Key)}`);
   } else if (!done && row.Type !== miss) error = failureOf(row.Type, `the write of ${JSON.stringify(row.Key)}`);
   const lastModified = stampOf(row.LastModifiedNode, row.LastModifiedPhysical, row.LastModifiedCounter);
@@ -73,11 +76,11 @@ export function setMany(caller: Caller, items: SetManyItem[], options: CallOptio
       method: 'setMany',
       request: { Items: items },
       route: NO_ROUTE,
-      conclude: response => {
+      conclude: (response, inDoubt) => {
         checkRows(response.Items, items);
         if (allRefused(response.Items)) return REFUSED;
         return response.Items.map(item => {
-          const { key, done, revision, lastModified, error } = writeRow(item, Type.TYPE_SET, Type.TYPE_NOTSET);
+          const { key, done, revision, lastModified, error } = writeRow(item, Type.TYPE_SET, Type.TYPE_NOTSET, inDoubt);
           return { key, set: done, revision, lastModified, error };
         });
       },
@@ -94,11 +97,16 @@ export function deleteMany(caller: Caller, items: DeleteManyItem[], options: Cal
       method: 'deleteMany',
       request: { Items: items },
       route: NO_ROUTE,
-      conclude: response => {
+      conclude: (response, inDoubt) => {
         checkRows(response.Items, items);
         if (allRefused(response.Items)) return REFUSED;
         return response.Items.map(item => {
-          const { key, done, revision, lastModified, error } = writeRow(item, Type.TYPE_DELETED, Type.TYPE_DOES_NOT_EXIST);
+          const { key, done, revision, lastModified, error } = writeRow(
+            item,
+            Type.TYPE_DELETED,
+            Type.TYPE_DOES_NOT_EXIST,
+            inDoubt,
+          );
           return { key, deleted: done, revision, lastModified, error };
         });
       },
