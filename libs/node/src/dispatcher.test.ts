@@ -25,13 +25,20 @@ const PARTITION = 2;
 /** A node that leads the partition, and a peer that forwards to it. */
 class Leader {
   readonly accepted: PendingRequest[] = [];
+  /** Members that have answered this leadership. */
+  readonly followers = new Map([[102, { boot: 9, allegiance: 1 }]]);
   readonly sent = new ByteWriter();
   private readonly peer = new Peer('peer:1');
   private readonly dispatcher: Dispatcher;
 
   constructor() {
     const clock = { monotonicMs: () => 1, wallMs: () => 1 };
-    const replica = { leads: true, accept: (request: PendingRequest) => this.accepted.push(request) } as unknown as Replica;
+    const replica = {
+      leads: true,
+      answered: this.followers,
+      memberById: (id: number) => (id === 102 ? { replicaId: 102, nodeId: 0 } : undefined),
+      accept: (request: PendingRequest) => this.accepted.push(request),
+    } as unknown as Replica;
     const host: DispatchHost = {
       nodeId: 1,
       boot: 1,
@@ -62,6 +69,12 @@ class Leader {
     this.dispatcher.takeForward(new ByteReader(writer.finish()), header, this.peer);
   }
 
+  /** It went back as surely not executed. */
+  get refused(): boolean {
+    const reader = new ByteReader(this.sent.finish());
+    return reader.remaining > 0 && [reader.u8(), reader.varint(), reader.u8()][2] === ForwardStatus.NotLeader;
+  }
+
   /** Type of the answer that went back; undefined: none did. */
   get answered(): number | undefined {
     const reader = new ByteReader(this.sent.finish());
@@ -82,6 +95,30 @@ const prune: Extract<HistoryCommand, { kind: 'prune-history' }> = {
   floor: HLC_ZERO,
   keys: [],
 };
+
+describe('D3: a write whose node has not answered this leadership may have been meant for an earlier one', () => {
+  const FOLLOWERS: [string, (leader: Leader) => unknown, boolean][] = [
+    ['has answered', () => undefined, false],
+    ['has not answered', leader => leader.followers.clear(), true],
+    ['answered in its former life', leader => leader.followers.set(102, { boot: 8, allegiance: 1 }), true],
+    [
+      'is silent, another has answered',
+      leader => leader.followers.clear() ?? leader.followers.set(103, { boot: 9, allegiance: 1 }),
+      true,
+    ],
+  ];
+  for (const [what, change, late] of FOLLOWERS) {
+    test(`the node ${what}`, () => {
+      const leader = new Leader();
+      change(leader);
+      leader.forward({ ...create, increment: 1n });
+      leader.forward({ kind: 'sequence-get', key: 's' });
+      expect(leader.accepted.map(request => request.repeat)).toEqual([late, false]);
+      leader.forward({ ...lock, expiresMs: 1, durability: 0 });
+      expect([leader.accepted.length, leader.refused]).toEqual(late ? [2, true] : [3, false]);
+    });
+  }
+});
 
 describe('what a peer forwards', () => {
   const harmful: [string, ForwardedOperation][] = [

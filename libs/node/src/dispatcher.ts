@@ -63,6 +63,7 @@ export interface WaitLimits {
  *
  * D1 Every request that `submit` took is answered exactly once.
  * D2 A write is sent again only under its first identity; the next leader looks for it before it proposes (design §5, Identity).
+ * D3 A leader takes a write for a first attempt only if it was sent to this leadership.
  */
 export class Dispatcher implements RequestOrigin {
   private readonly host: DispatchHost;
@@ -243,7 +244,8 @@ export class Dispatcher implements RequestOrigin {
     );
     const replica = this.host.replica(partitionId);
     // A request that was forwarded once is not forwarded again (spec routing §2).
-    if (!this.host.accepting || !replica?.leads) {
+    const mayAccept = this.host.accepting && replica?.leads === true && !isFromBefore(replica, request);
+    if (replica === undefined || !mayAccept) {
       request.refuse(ForwardStatus.NotLeader);
       return;
     }
@@ -377,6 +379,26 @@ export class Dispatcher implements RequestOrigin {
     this.forwarded.clear();
     this.completeDeferred();
   }
+}
+
+/**
+ * A write may have been sent to an earlier leadership of this replica and have come late: meanwhile its node has perhaps sent it to another leader,
+ * under whom it took effect. Frames keep their order, so that is ruled out once that node's replica has answered this leadership (design §5,
+ * Identity). Until then it is taken for a repeat, which is looked up first; what is in memory only is remembered by nobody, so it is sent again:
+ * true.
+ */
+function isFromBefore(replica: Replica, request: PendingRequest): boolean {
+  if (!request.isWrite || request.repeat || hasAnswered(replica, request)) return false;
+  if (request.isEphemeral) return true;
+  request.repeat = true;
+  return false;
+}
+
+function hasAnswered(replica: Replica, { node, boot }: PendingRequest): boolean {
+  for (const [member, answered] of replica.answered) {
+    if (answered.boot === boot && replica.memberById(member)?.nodeId === node) return true;
+  }
+  return false;
 }
 
 /** Locks and sequences are always placed by hash, whatever the range map says of a key space of that name (spec routing §1.3). */
