@@ -91,7 +91,7 @@ describe('MUST_RETRY', () => {
     const row = { Key: 'k', Revision: 0n, LastModifiedNode: 0, LastModifiedPhysical: 0n, LastModifiedCounter: 0 };
     const answer = (...types: number[]) => ({ Items: types.map(type => ({ ...row, Type: type })), Routes: [], TimeElapsedMs: 0 });
     const { TYPE_MUST_RETRY, TYPE_SET, TYPE_NOTSET, TYPE_DELETED, TYPE_DOES_NOT_EXIST } = Type;
-    const second: Record<string, object> = {
+    const second = {
       setMany: answer(TYPE_SET, TYPE_NOTSET),
       deleteMany: answer(TYPE_DELETED, TYPE_DOES_NOT_EXIST),
     };
