@@ -71,7 +71,7 @@ export {
   type SequenceRecord,
   sequenceAnswer,
 } from './sequences.ts';
-export { metaRowKey } from './stored-keys.ts';
+export { compareBytes, metaRowKey, successor } from './stored-keys.ts';
 export { rowBytes } from './top-rows.ts';
 export * from './types.ts';
 export * from './watch.ts';

@@ -2,7 +2,6 @@ import { compareHlc, type Hlc } from '@kahuna/base';
 import {
   type CapturedKey,
   type Change,
-  changeOf,
   changesOfKey,
   historyBelow,
   OldestChanges,
@@ -11,11 +10,12 @@ import {
   placeAt,
   readHead,
   readPast,
+  successor,
   type WatchShape,
   watchIntervals,
 } from '@kahuna/partition';
 import { isLiveAt } from '@kahuna/txn';
-import type { EngineSnapshot, ScanOptions, ScanPage } from '../ports.ts';
+import type { EngineRange, EngineSnapshot, ScanOptions, ScanPage } from '../ports.ts';
 import { Expiries } from './watch-expiries.ts';
 
 const PAGE_ROWS = 512;
@@ -40,42 +40,22 @@ export interface HistoryQuery {
   readonly fromRevision: number;
 }
 
-export interface HistoryRound {
-  /** In order. */
-  readonly changes: readonly Change[];
-  /** There are more behind the last one. */
-  readonly truncated: boolean;
-  /** What will expire behind the frozen state; not complete if truncated. */
-  readonly expiries: Expiries<PastVersion>;
-  /** Revisions that were asked for are gone. */
-  readonly pruned: boolean;
-}
-
-/** The oldest changes behind a place, as many as one round takes. Rejects with what the engine fails with. */
-export async function changesSince(state: FrozenState, query: HistoryQuery): Promise<HistoryRound> {
+/**
+ * The oldest changes behind a place, as many as one round takes. Looks at no further page once `isWanted` is false, and shows then what it
+ * has found. Rejects with what the engine fails with.
+ */
+export async function changesSince(state: FrozenState, query: HistoryQuery, isWanted: (round: Round) => boolean): Promise<Round> {
   const round = new Round(state, query);
-  await eachKey(state, query.shape, (key, versions) => round.look(key, versions));
-  return { changes: round.oldest.sorted(), truncated: round.oldest.truncated, expiries: round.expiries, pruned: round.pruned };
+  await eachKey(state, query.shape, round, () => isWanted(round));
+  return round;
 }
 
-/** The keys that exist, as sets, page by page; resolves to what will expire. */
-export async function presentState(
-  state: FrozenState,
-  shape: WatchShape,
-  deliver: (change: Change) => void | Promise<void>,
-): Promise<Expiries<PastVersion>> {
-  const expiries = new Expiries<PastVersion>();
-  await eachKey(state, shape, (key, [head]) => {
-    if (head === undefined || !isLiveAt(head, state.until.l)) return undefined;
-    expiries.track(key, head);
-    return deliver(changeOf('set', key, head, head.lastModified)) ?? undefined;
-  });
-  return expiries;
-}
-
-class Round {
-  readonly oldest = new OldestChanges(ROUND_CHANGES, ROUND_BYTES);
+/** What history tells behind a place. */
+export class Round {
+  private readonly oldest = new OldestChanges(ROUND_CHANGES, ROUND_BYTES);
+  /** What will expire behind the frozen state; not complete if truncated. */
   readonly expiries = new Expiries<PastVersion>();
+  /** Revisions that were asked for are gone. */
   pruned = false;
   private readonly state: FrozenState;
   private readonly query: HistoryQuery;
@@ -83,6 +63,16 @@ class Round {
   constructor(state: FrozenState, query: HistoryQuery) {
     this.state = state;
     this.query = query;
+  }
+
+  /** In order; the last thing that is asked for. */
+  takeChanges(): readonly Change[] {
+    return this.oldest.sorted();
+  }
+
+  /** There are more behind the last one. */
+  get truncated(): boolean {
+    return this.oldest.truncated;
   }
 
   look(key: string, newest: readonly PastVersion[]): Promise<void> | undefined {
@@ -143,28 +133,35 @@ function dropNewest(versions: PastVersion[]): PastVersion | undefined {
   return versions.splice(0, versions.length - keep).at(-1);
 }
 
-/** Every watched key of the frozen state, once: `look` gets its newest version and the older ones that memory holds. */
-async function eachKey(
-  state: FrozenState,
-  shape: WatchShape,
-  look: (key: string, newest: readonly PastVersion[]) => void | Promise<void> | undefined,
-): Promise<void> {
+/** Every watched key of the frozen state, once: `round` gets its newest version and the older ones that memory holds. */
+async function eachKey(state: FrozenState, shape: WatchShape, round: Round, isWanted: () => boolean): Promise<void> {
   const captured = new Map(state.captured.map(entry => [entry.key, entry.versions]));
-  for (const versions of captured) await look(versions[0], versions[1]);
+  for (const [key, versions] of captured) {
+    const looked = round.look(key, versions);
+    if (looked !== undefined) await looked;
+    if (!isWanted()) return;
+  }
   for (const interval of watchIntervals(state.bucket, shape)) {
-    let { from } = interval;
-    for (;;) {
-      const page = await scan(state.view, { from, to: interval.to, maxRows: PAGE_ROWS, maxBytes: PAGE_BYTES });
-      for (const row of page.rows) {
+    for await (const page of headPages(state.view, interval)) {
+      for (const row of page) {
         const { key, version } = readHead(row);
         if (captured.has(key)) continue;
-        const looked = look(key, [version]);
+        const looked = round.look(key, [version]);
         if (looked !== undefined) await looked;
       }
-      const last = page.rows.at(-1);
-      if (!page.more || last === undefined) break;
-      from = Uint8Array.of(...last.key, 0);
+      if (!isWanted()) return;
     }
+  }
+}
+
+/** Rows of an interval, page by page. Rejects with what the engine fails with. */
+export async function* headPages(view: EngineSnapshot, { from, to }: EngineRange): AsyncIterable<ScanPage['rows']> {
+  for (let next = from; ; ) {
+    const { rows, more } = await scan(view, { from: next, to, maxRows: PAGE_ROWS, maxBytes: PAGE_BYTES });
+    yield rows;
+    const last = rows.at(-1);
+    if (!more || last === undefined) return;
+    next = successor(last.key);
   }
 }
 

@@ -17,6 +17,7 @@ import type { StateEngine } from '../ports.ts';
 import type { Replica } from '../replica.ts';
 import { routingView } from '../views.ts';
 import type { NamedWatch } from './named-watch.ts';
+import { Turns } from './turns.ts';
 import type { KeyWatchQuery, LockSubject, SequenceSubject, Watch, WatchEnd, WatchQuery, WatchStart } from './watch-api.ts';
 import { EphemeralFeed, EphemeralLockWatch } from './watch-ephemeral.ts';
 import { Feed } from './watch-feed.ts';
@@ -28,6 +29,10 @@ const MAX_WATCHES = 20_000;
 
 /** A leader that still honours a lease is asked again after this. Milliseconds. */
 const ASK_AGAIN_MS = 50;
+
+/** Rounds of reading under way: of single keys, and of many. */
+const KEY_READS = 64;
+const RANGE_READS = 8;
 
 /** A prune of nothing: an entry without effect, whose stamp is above the expiries that wait for one. */
 const NOTHING = {
@@ -49,6 +54,8 @@ export class WatchHub implements WatchHost {
   private readonly dispatcher: Dispatcher;
   private readonly feeds = new Map<PartitionId, Feed>();
   private readonly ephemeral = new Map<PartitionId, EphemeralFeed>();
+  private readonly keyReads = new Turns(KEY_READS);
+  private readonly rangeReads = new Turns(RANGE_READS);
   private woken: (() => void)[] = [];
   private readonly watches = new Set<Watch & { fail(end: WatchEnd): void }>();
 
@@ -191,6 +198,10 @@ export class WatchHub implements WatchHost {
 
   closed(watch: NamedWatch | NodeWatch): void {
     this.watches.delete(watch);
+  }
+
+  read(shape: WatchShape, round: () => Promise<void>): Promise<void> {
+    return (shape.kind === 'key' ? this.keyReads : this.rangeReads).take(round);
   }
 
   wakeSoon(wake: () => void): void {

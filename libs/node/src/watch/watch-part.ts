@@ -16,7 +16,8 @@ import type { EngineSnapshot, StateEngine } from '../ports.ts';
 import type { KeyEvent, KeyWatchQuery, Watch, WatchEnd, WatchPosition } from './watch-api.ts';
 import type { Expiries } from './watch-expiries.ts';
 import { type Feed, keyEvent, type Listener, reached } from './watch-feed.ts';
-import { changesSince, type FrozenState, presentState } from './watch-history.ts';
+import { changesSince, type FrozenState } from './watch-history.ts';
+import { PresentState } from './watch-present.ts';
 
 /** Events that wait to be taken; beyond it a watch falls behind, and reads the history again once there is room. */
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
@@ -34,6 +35,8 @@ export interface WatchHost {
   /** Id of the cluster that this node belongs to. */
   readonly cluster: string;
   closed(watch: Watch): void;
+  /** Runs a round of reading as soon as it is its turn: many that come back at once would each hold a view, and megabytes. */
+  read(shape: WatchShape, round: () => Promise<void>): Promise<void>;
   /** Calls `wake` in a later turn, together with all others that were asked for by then. */
   wakeSoon(wake: () => void): void;
 }
@@ -68,7 +71,7 @@ export class NodeWatch implements Watch {
   }
 
   get hasRoom(): boolean {
-    return this.queuedBytes < MAX_QUEUED_BYTES;
+    return this.queuedBytes < MAX_QUEUED_BYTES && !this.isClosed;
   }
 
   /** Resolves when half of the queue was taken, or the watch is over. */
@@ -159,7 +162,10 @@ class WatchPart implements Listener {
   readonly watched: (key: string) => boolean;
   private readonly watch: NodeWatch;
   private readonly fromRevision: number;
-  private initial: boolean;
+  /** Present state that is not all told yet. */
+  private initial: PresentState | undefined;
+  /** The same, once it is, while history tells again what it has shown. */
+  private shown: PresentState | undefined;
   private state: 'reading' | 'live' | 'behind' = 'reading';
   /** Everything up to here is queued. */
   private after: Place;
@@ -176,7 +182,7 @@ class WatchPart implements Listener {
     this.shape = shape;
     this.watched = watches(shape);
     this.fromRevision = start.kind === 'revision' ? start.revision : 0;
-    this.initial = start.kind === 'initial';
+    this.initial = start.kind === 'initial' ? new PresentState(feed.bucket, shape) : undefined;
     this.placed = start.kind !== 'revision';
     this.after = placeAt(feed.stamp);
     if (start.kind === 'time') this.after = placeAt(start.stamp);
@@ -190,7 +196,7 @@ class WatchPart implements Listener {
   }
 
   position(): Place | undefined {
-    if (this.initial || !this.placed) return undefined;
+    if (this.initial !== undefined || this.shown !== undefined || !this.placed) return undefined;
     return this.state === 'live' ? reached(this.after, this.feed.stamp) : this.after;
   }
 
@@ -237,7 +243,7 @@ class WatchPart implements Listener {
   }
 
   private emit(change: Change): void {
-    if (!this.isNews(change)) return;
+    if (!this.isNews(change) || this.shown?.covers(change)) return;
     this.queue(keyEvent(this.feed.partitionId, change, false));
   }
 
@@ -254,7 +260,7 @@ class WatchPart implements Listener {
       await this.watch.room();
       if (this.watch.isClosed) return;
       if (this.feed.replica.installing) await this.pause();
-      else await this.readRound();
+      else await this.watch.hub.read(this.shape, () => this.readRound());
     }
   }
 
@@ -263,31 +269,34 @@ class WatchPart implements Listener {
   }
 
   private async readRound(): Promise<void> {
-    const { machine } = this.feed.replica;
+    const { machine, installing } = this.feed.replica;
+    // While it waited for its turn.
+    if (this.watch.isClosed || installing) return;
     // What was superseded up to the floor may be gone; what begins at a place needs everything behind it.
     if (this.placed && !this.initial && comparePlaces(this.after, placeAt(machine.prunedFloor)) < 0) {
       this.watch.fail('pruned');
       return;
     }
     this.state = 'reading';
-    this.overflowed = false;
-    this.buffer = [];
-    this.bufferedBytes = 0;
+    // Between two pieces of the present state nothing may be missed either.
+    if (!this.initial?.hasBegun) {
+      this.overflowed = false;
+      this.buffer = [];
+      this.bufferedBytes = 0;
+    }
     const until = machine.lastStamp;
     const captured = machine.captureForWatch(this.watched);
     const view = await this.takeView();
     const frozen: FrozenState = { view, bucket: this.feed.bucket, captured, until };
     let expiries: Expiries<PastVersion> | undefined;
     try {
-      expiries = this.initial ? await this.readPresent(frozen) : await this.readHistory(frozen);
+      expiries = this.initial === undefined ? await this.readHistory(frozen) : await this.readPresent(frozen, this.initial);
     } finally {
       view.close();
     }
     if (this.watch.isClosed || expiries === undefined) return;
-    this.after = reached(this.after, until);
     this.placed = true;
-    if (expiries.size > MAX_EXPIRIES) this.watch.fail('too-many-expiries');
-    else if (!this.overflowed) this.goLive(expiries);
+    if (!this.overflowed) this.goLive(expiries);
   }
 
   private takeView(): Promise<EngineSnapshot> {
@@ -302,27 +311,44 @@ class WatchPart implements Listener {
   /** undefined: there is more, or the watch has ended. */
   private async readHistory(frozen: FrozenState): Promise<Expiries<PastVersion> | undefined> {
     const query = { shape: this.shape, after: this.after, fromRevision: this.fromRevision };
-    const round = await changesSince(frozen, query);
+    const round = await changesSince(frozen, query, found => !found.pruned && this.isWanted(found.expiries));
     if (this.watch.isClosed) return undefined;
     if (round.pruned) {
       this.watch.fail('pruned');
       return undefined;
     }
-    for (const change of round.changes) this.emit(change);
-    if (!round.truncated) return round.expiries;
+    const { truncated } = round;
+    const changes = round.takeChanges();
+    for (const change of changes) this.emit(change);
+    if (!truncated) {
+      this.after = reached(this.after, frozen.until);
+      this.shown = undefined;
+      return round.expiries;
+    }
+    this.after = changes.at(-1)?.place ?? this.after;
+    if (this.shown !== undefined && comparePlaces(this.after, this.shown.to) >= 0) this.shown = undefined;
     this.placed = true;
     return undefined;
   }
 
-  private async readPresent(frozen: FrozenState): Promise<Expiries<PastVersion> | undefined> {
+  /** False ends the round: what it finds has nobody to go to. */
+  private isWanted(expiries: Expiries<PastVersion>): boolean {
+    if (expiries.size > MAX_EXPIRIES) this.watch.fail('too-many-expiries');
+    return !this.watch.isClosed;
+  }
+
+  private async readPresent(frozen: FrozenState, present: PresentState): Promise<Expiries<PastVersion> | undefined> {
     const { partitionId } = this.feed;
-    const expiries = await presentState(frozen, this.shape, change => {
+    const deliver = (change: Change): boolean => {
       this.watch.push(keyEvent(partitionId, change, true));
-      return this.watch.hasRoom ? undefined : this.watch.room();
-    });
-    this.initial = false;
-    this.after = placeAt(frozen.until);
-    return expiries;
+      return this.watch.hasRoom;
+    };
+    const isThrough = await present.tell(frozen, deliver, () => this.isWanted(present.expiries));
+    if (!isThrough) return undefined;
+    this.initial = undefined;
+    this.shown = present;
+    this.after = present.from;
+    return present.expiries;
   }
 
   /** Queues what was applied while history was read, with the expiries in between, of which the feed did not know. */
@@ -330,13 +356,14 @@ class WatchPart implements Listener {
     this.state = 'live';
     for (const event of this.buffer) {
       const { change } = event;
-      if (change.kind === 'expire') continue;
+      if (change.kind === 'expire' || this.shown?.covers(change)) continue;
       this.expire(expiries, change.place.stamp.l);
       if (this.isNews(change)) this.queue(event);
       expiries.track(change.key, versionOf(change));
     }
     this.buffer = [];
     this.expire(expiries, this.feed.stamp.l);
+    this.shown = undefined;
     for (const [key, version] of expiries.entries()) this.feed.expiries.track(key, version);
     // Somebody may wait to hear where the watch begins.
     this.watch.notify();

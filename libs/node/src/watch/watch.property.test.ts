@@ -1,5 +1,6 @@
 import { compareHlc, FIRST_DATA_PARTITION, type Hlc, Rng, RowBatch } from '@kahuna/base';
 import {
+  comparePlaces,
   createPartitionMachine,
   Durability,
   HeadCache,
@@ -16,6 +17,7 @@ import { openMemoryEngine } from '@kahuna/storage';
 import { expect, test } from 'vitest';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { NodeInternals } from '../internals.ts';
+import type { EngineSnapshot, StateEngine } from '../ports.ts';
 import type { Replica } from '../replica.ts';
 import type { KeyEvent, Watch, WatchPosition } from './watch-api.ts';
 import { WatchHub } from './watch-hub.ts';
@@ -56,6 +58,8 @@ function keyEvents(watch: Watch, maxBytes = 1e9): KeyEvent[] {
 class World {
   readonly facts: Fact[] = [];
   readonly engine = openMemoryEngine();
+  /** Views of the engine that are open, and pages that were read from all of them. */
+  readonly views = { open: 0, pages: 0 };
   private readonly cache = new HeadCache({ maxEntries: 4, maxBytes: 1e6 });
   machine: KeyValueMachine = this.load(undefined);
   hub: WatchHub = this.newHub();
@@ -81,7 +85,29 @@ class World {
         throw error;
       },
     } as unknown as NodeInternals;
-    return new WatchHub(node, this.engine, undefined as unknown as Dispatcher);
+    return new WatchHub(node, this.watchedEngine(), undefined as unknown as Dispatcher);
+  }
+
+  private watchedEngine(): StateEngine {
+    const { engine, views } = this;
+    const snapshot: StateEngine['snapshot'] = done =>
+      engine.snapshot((error, view) => {
+        if (view === undefined) return done(error, view);
+        views.open++;
+        const scan: EngineSnapshot['scan'] = (options, page) => {
+          views.pages++;
+          view.scan(options, page);
+        };
+        const close = (): void => {
+          views.open--;
+          view.close();
+        };
+        return done(error, { scan, close } as EngineSnapshot);
+      });
+    return {
+      getMany: (keys: readonly Uint8Array[], done: never) => engine.getMany(keys, done),
+      snapshot,
+    } as unknown as StateEngine;
   }
 
   /** What expires before the stamp has happened by then. */
@@ -365,4 +391,139 @@ test('a long history is told in rounds, of one key and of several', async () => 
     expect(told.map(({ change: { kind, key, revision, place } }) => factOf(kind, key, revision, place).text)).toEqual(expected);
     watch.close();
   }
+});
+
+// ---- present state that is told slowly
+
+const LARGE = new Uint8Array(1_500_000);
+const large = (key: string, expiresMs = 0): WriteOperation => ({ ...set(key, expiresMs), value: LARGE }) as WriteOperation;
+const PREFIX = { kind: 'prefix', prefix: '' } as const;
+const MANY = Array.from({ length: 12 }, (_, i) => `${'abc'[i % 3]}/${i}`);
+
+test('present state that is not read keeps no view of the engine open, and what is left of it is told from a later one', async () => {
+  const world = new World();
+  for (const key of MANY) await world.write(large(key), 1);
+  await world.flush();
+  const watch = world.hub.open({ shape: PREFIX, start: { kind: 'initial' } }, () => undefined);
+  await turns(20);
+  expect(watch.position()).toBeUndefined();
+  expect(world.views.open).toBe(0);
+  // While it waits: one key that was told, one that was not, one that is new to either side, one that goes.
+  await world.write(large('a/0'), 1);
+  await world.write(large('c/8'), 1);
+  await world.write(large('a/00'), 1);
+  await world.write(large('c/9'), 1);
+  await world.write({ kind: 'delete', key: 'c/11', durability: Durability.Persistent }, 1);
+  const told: string[] = [];
+  for (let round = 0; round < 20 && watch.position() === undefined; round++) {
+    told.push(
+      ...keyEvents(watch).map(({ change: { kind, key, revision }, initial }) => `${initial ? 'is' : kind} ${key} ${revision}`),
+    );
+    await turns(20);
+  }
+  told.push(...keyEvents(watch).map(({ change: { kind, key, revision } }) => `${kind} ${key} ${revision}`));
+  expect(told).toHaveLength(12 - 1 + 1 + 2);
+  expect(told.filter(text => text.startsWith('is')).sort()).toEqual(
+    ['a/0 0', 'a/3 0', 'a/6 0', 'a/9 0', 'b/1 0', 'b/10 0', 'b/4 0', 'b/7 0', 'c/2 0', 'c/5 0', 'c/8 1', 'c/9 0'].map(
+      text => `is ${text}`,
+    ),
+  );
+  expect(told.slice(-2)).toEqual(['set a/0 1', 'set a/00 0']);
+  expect(world.views.open).toBe(0);
+});
+
+test('whoever leaves ends what is read for him, be it present state or history', async () => {
+  const world = new World();
+  for (let i = 0; i < 4000; i++) await world.write(set(`many/${i}`), 1);
+  await world.flush();
+  const starts = [{ kind: 'initial' }, { kind: 'time', stamp: { n: 0, l: 1, c: 0 } }] as const;
+  for (const start of starts) {
+    const watch = world.hub.open({ shape: PREFIX, start }, () => undefined);
+    while (world.views.pages === 0) await turns(1);
+    watch.close();
+    await turns(50);
+    expect(world.views.pages).toBeLessThanOrEqual(2);
+    expect(world.views.open).toBe(0);
+    world.views.pages = 0;
+  }
+});
+
+test('of many that come back at once, few read at the same time, and all are served', async () => {
+  const world = new World();
+  for (const key of KEYS) await world.write(set(key), 1);
+  let most = 0;
+  const start = { kind: 'time', stamp: { n: 0, l: 1, c: 0 } } as const;
+  const back = Array.from({ length: 300 }, () => world.hub.open({ shape: PREFIX, start }, () => undefined));
+  // Some do not wait for their turn.
+  for (const watch of back.splice(100, 50)) watch.close();
+  for (let round = 0; round < 500; round++) {
+    most = Math.max(most, world.views.open);
+    await turns(1);
+  }
+  expect(most).toBeLessThanOrEqual(8);
+  expect(back.every(watch => watch.take(1e9).length === KEYS.length)).toBe(true);
+});
+
+/** One who begins with what is there and reads in small steps while it changes. */
+async function playInitial(seed: number): Promise<{ readonly pieces: number; readonly late: number }> {
+  const rng = new Rng(seed);
+  const below = (n: number): number => Math.floor(rng.float() * n);
+  const world = new World();
+  const write = (): Promise<void> => {
+    const key = MANY[below(MANY.length)] as string;
+    if (below(4) === 0) return world.write({ kind: 'delete', key, durability: Durability.Persistent }, below(8));
+    return world.write(below(2) === 0 ? large(key, [0, 0, 30, 200][below(4)]) : set(key), below(8));
+  };
+  for (let i = 0; i < 30; i++) await write();
+  if (below(2) === 0) await world.flush();
+  const watch = world.hub.open({ shape: PREFIX, start: { kind: 'initial' } }, () => undefined);
+  const told: KeyEvent[] = [];
+  let through: Hlc | undefined;
+  let waits = 0;
+  for (let step = 0; step < 60 || through === undefined; step++) {
+    if (below(3) > 0) await write();
+    if (below(8) === 0) await world.flush();
+    if (below(6) === 0) await turns(below(20));
+    if (below(2) === 0) told.push(...keyEvents(watch, 1 + below(3_000_000)));
+    if (watch.position() !== undefined) through ??= world.machine.lastStamp;
+    else waits++;
+    expect(step).toBeLessThan(5000);
+  }
+  await world.write(set('z/last'), 1000);
+  for (let round = 0; round < 500 && told.at(-1)?.change.key !== 'z/last'; round++) {
+    await turns(10);
+    told.push(...keyEvents(watch));
+  }
+  const changes = told.filter(({ initial }) => !initial);
+  for (const [i, { change }] of changes.entries()) {
+    if (i > 0) expect(comparePlaces(change.place, (changes[i - 1] as KeyEvent).change.place)).toBeGreaterThan(0);
+  }
+  for (const key of [...MANY, 'z/last']) {
+    const facts = world.facts.filter(fact => fact.key === key);
+    const [first, ...others] = told.filter(event => event.initial && event.change.key === key);
+    expect(others).toEqual([]);
+    const news = changes
+      .filter(({ change }) => change.key === key)
+      .map(({ change: { kind, revision, place } }) => factOf(kind, key, revision, place).text);
+    const before = facts.length - news.length;
+    // Everything since the key was shown, or since it was found missing.
+    expect(news).toEqual(facts.slice(before).map(({ text }) => text));
+    const shown = facts[before - 1];
+    if (first !== undefined) expect(shown?.text.split(' @')[0]).toBe(`set ${key} ${first.change.revision}`);
+    else expect(shown === undefined || !shown.text.startsWith('set')).toBe(true);
+    expect(facts.slice(0, before).every(({ place }) => compareHlc(place.stamp, through as Hlc) <= 0)).toBe(true);
+  }
+  watch.close();
+  return { pieces: waits, late: changes.filter(({ change }) => compareHlc(change.place.stamp, through as Hlc) <= 0).length };
+}
+
+test('present state in pieces: each key is shown once at most, and every change behind that is told once and in order', async () => {
+  let late = 0;
+  for (let seed = 1; seed <= 12; seed++) {
+    const result = await playInitial(seed).catch((error: unknown) => {
+      throw new Error(`seed ${seed}`, { cause: error });
+    });
+    late += result.late;
+  }
+  expect(late).toBeGreaterThan(30);
 });
