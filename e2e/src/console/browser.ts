@@ -39,6 +39,7 @@ export class Tab {
   private constructor(context: BrowserContext, page: Page, host: string) {
     this.context = context;
     this.page = page;
+    page.setDefaultTimeout(LOADED_MS);
     page.on('pageerror', error => this.faults.push(`exception: ${error.message}`));
     page.on('console', message => {
       // A socket that breaks because its node was killed is reported by the browser itself.

@@ -2,7 +2,7 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { http, putText, RestKv } from '../clients/rest-kv.ts';
 import { Cluster, SOON_READY } from '../harness/cluster.ts';
-import { until } from '../harness/processes.ts';
+import { HANGS_MS, until } from '../harness/processes.ts';
 import { CURRENT, LOADED_MS, launchBrowser, seriousIssues, Tab } from './browser.ts';
 
 /** Longest wait for something that a person sees within seconds where nobody else wants the machine. */
@@ -36,7 +36,6 @@ afterEach(async () => {
 async function open(path: string, node = 2): Promise<Page> {
   tab = await Tab.open(browser, `${cluster.node(node).url}/ui${path}`);
   const { page } = tab;
-  page.setDefaultTimeout(SECONDS_MS);
   await page.locator(CURRENT).waitFor({ timeout: LOADED_MS });
   return page;
 }
@@ -60,12 +59,10 @@ interface Answer {
 
 /** The type of an answer that says that nothing was done, for want of a leader. */
 const MUST_RETRY = 101;
-/** An election on a busy machine, and another one. */
-const LEADERLESS_MS = 30_000;
 
 /** On a busy machine leaders change: an answer that asks for another try did nothing, and the page would wait for it in vain. */
 async function post(path: string, body: object): Promise<Answer> {
-  const answer = await until(`${path} is decided`, LEADERLESS_MS, async () => {
+  const answer = await until(`${path} is decided`, HANGS_MS, async () => {
     const reply = await http(`${cluster.node(1).url}${path}`, { body: JSON.stringify(body) });
     return reply.status === 200 && (JSON.parse(reply.text) as Answer).type === MUST_RETRY ? undefined : reply;
   });
@@ -245,7 +242,12 @@ describe('console:15 Locks', () => {
     const grants = page.getByRole('region', { name: 'Ownership' }).getByRole('listitem');
     const line = row(page, 'lock jobs/nightly, persistent');
     await until('the owner', SECONDS_MS, async () => /worker-7[\s\S]*f0/.test(await line.innerText()));
-    await post('/v1/locks/try-extend', { resource: 'jobs/nightly', owner: base64('worker-7'), expiresMs: 900_000, durability: 1 });
+    await post('/v1/locks/try-extend', {
+      resource: 'jobs/nightly',
+      owner: base64('worker-7'),
+      expiresMs: 900_000,
+      durability: 1,
+    });
     await page.getByText(/^1 times, last/).waitFor();
     await post('/v1/locks/try-unlock', { resource: 'jobs/nightly', owner: base64('worker-7'), durability: 1 });
     await line.getByText('released', { exact: true }).waitFor();
