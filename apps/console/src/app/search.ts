@@ -20,7 +20,10 @@ type RawSearch = Readonly<
       | 'tab'
       | 'state'
       | 'show'
-      | 'metric',
+      | 'metric'
+      | 'since'
+      | 'until'
+      | 'parts',
       unknown
     >
   >
@@ -110,6 +113,10 @@ export interface HeatSearch {
   readonly metric?: 'reads' | 'entries';
   /** Absent: an hour. */
   readonly window?: '12h';
+  /** The part that is looked at; see `HeatView`. */
+  readonly since?: number;
+  readonly until?: number;
+  readonly parts?: string;
 }
 
 export interface PartitionSearch {
@@ -121,10 +128,25 @@ export function validatePartition(search: RawSearch): PartitionSearch {
   return compact({ window: search.window === '12h' ? search.window : undefined }) as PartitionSearch;
 }
 
+/** `128-255`; undefined: it is no range of partitions. */
+export function parseParts(parts: string | undefined): readonly [first: number, last: number] | undefined {
+  const [, first, last] = /^(\d{1,9})-(\d{1,9})$/.exec(parts ?? '') ?? [];
+  if (first === undefined || last === undefined) return undefined;
+  return Number(first) <= Number(last) ? [Number(first), Number(last)] : undefined;
+}
+
+/** An instant in Unix milliseconds. */
+function instant(value: unknown): number | undefined {
+  return Number.isSafeInteger(Number(value)) && Number(value) > 0 ? Number(value) : undefined;
+}
+
 export function validateHeat(search: RawSearch): HeatSearch {
+  const [since, until] = [instant(search.since), instant(search.until)];
   return compact({
     metric: search.metric === 'reads' || search.metric === 'entries' ? search.metric : undefined,
     window: search.window === '12h' ? search.window : undefined,
+    ...(since !== undefined && until !== undefined && since < until ? { since, until } : {}),
+    parts: parseParts(text(search.parts)) === undefined ? undefined : search.parts,
   }) as HeatSearch;
 }
 

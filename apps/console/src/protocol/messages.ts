@@ -308,9 +308,13 @@ export interface SequenceRow {
   readonly source: number;
 }
 
+/** `entries`: of the log. All per second. */
+export const HEAT_METRICS = ['reads', 'writes', 'entries'] as const;
+export type HeatMetric = (typeof HEAT_METRICS)[number];
+
 /**
  * Topic `heat`: one column of time over partitions. Cells as in `heat-scale.ts`, one byte for each partition, base64. A column in which
- * nothing was measured is absent.
+ * nothing was measured is absent, and so are measures that were not asked for.
  */
 export interface HeatRow {
   /** Begin of the column; it is whole. */
@@ -318,10 +322,9 @@ export interface HeatRow {
   readonly stepMs: number;
   /** Numbers of the partitions in the order of the cells, ascending: `0-31,40`. */
   readonly partitions: string;
-  readonly reads: string;
-  readonly writes: string;
-  /** Entries of the log per second. */
-  readonly entries: string;
+  readonly reads?: string;
+  readonly writes?: string;
+  readonly entries?: string;
   readonly source: number;
 }
 
@@ -375,8 +378,10 @@ export interface TopicParams {
   readonly durability?: DurabilityName;
   /** Rows after this name only: the window goes by name and not by position, so that it stands still while rows come and go. */
   readonly from?: string;
-  /** Rows of a window, 1 to 500. */
+  /** Rows of a window, 1 to 500; of `heat` so many of the busiest partitions. */
   readonly count?: number;
+  /** `heat`: only this measure; absent: all. */
+  readonly metric?: HeatMetric;
   /** Instant in Unix milliseconds at which keys are read; absent: now. */
   readonly asOfMs?: number;
   /** `locks` and `sequences`: by a {@link LockSort} or {@link SequenceSort} instead of the name; then there is one window, the first. */

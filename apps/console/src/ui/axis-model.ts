@@ -1,9 +1,11 @@
 const MINUTE_MS = 60_000;
+const STEPS_MIN = [1, 2, 5, 10, 30, 60, 120, 240] as const;
+const MOST_TICKS = 6;
 
-/** Distance of the time axis' ticks for a window, so that labels are round times of day and four to six of them fit. */
+/** Distance of the time axis' ticks for a window, so that labels are round times of day and at most six of them stand there. */
 export function timeStepMs(spanMs: number): number {
-  if (spanMs <= 5 * MINUTE_MS) return MINUTE_MS;
-  return spanMs <= 60 * MINUTE_MS ? 10 * MINUTE_MS : 240 * MINUTE_MS;
+  const minutes = STEPS_MIN.find(step => spanMs <= MOST_TICKS * step * MINUTE_MS) ?? 240;
+  return minutes * MINUTE_MS;
 }
 
 /** Round instants inside `[now - span, now]`. `offsetMs`: of the zone in which they shall be round, as minutes east of UTC times 60,000. */

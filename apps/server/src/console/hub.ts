@@ -3,6 +3,7 @@ import type { Clock } from '@kahuna/base';
 import {
   type ErrorCode,
   type EventItem,
+  HEAT_METRICS,
   type KeyedRow,
   type Level,
   type NodeRow,
@@ -526,18 +527,23 @@ export class ConsoleHub implements FeedSource {
     };
   }
 
-  /** Columns come every ten seconds and from each node by itself: nothing is built in between. */
+  /**
+   * Columns come every ten seconds and from each node by itself: nothing is built in between, and the picture of a thousand partitions
+   * takes its share of the processor and no more.
+   */
   private loadRefresh(feed: StateFeed, topic: 'heat' | 'vitals', params: TopicParams): (nowMs: number) => void {
-    const { partitionId } = params;
     const step = (params.step ?? 10) as LoadStep;
     let shown = -1;
+    let dueAtMs = Number.NEGATIVE_INFINITY;
     return nowMs => {
       const { version } = this.loads;
-      if (version === shown) return;
+      if (version === shown || nowMs < dueAtMs) return;
       shown = version;
-      const self = this.node.facts().nodeId;
-      const rows = topic === 'heat' ? this.loads.heat(self, step, partitionId) : this.loads.vitals(self, step);
+      const startedMs = performance.now();
+      const self = this.picture?.input.self.nodeId ?? this.node.facts().nodeId;
+      const rows = topic === 'heat' ? this.loads.heat(self, step, params) : this.loads.vitals(self, step);
       feed.update(rows, nowMs, NO_GAUGES, true);
+      dueAtMs = nowMs + (performance.now() - startedMs) / VIEW_SHARE;
     };
   }
 
@@ -701,7 +707,7 @@ const PARAMS: Readonly<Record<Topic, readonly string[]>> = {
   sequences: ['prefix', 'from', 'count', 'sort', 'dir'],
   sequence: ['name'],
   operations: ['filter'],
-  heat: ['step', 'partitionId'],
+  heat: ['step', 'partitionId', 'metric', 'count'],
   vitals: ['step'],
 };
 const REQUIRED: Partial<Record<Topic, keyof TopicParams>> = { keys: 'prefix', key: 'key', lock: 'resource', sequence: 'name' };
@@ -721,6 +727,7 @@ function checkParams(topic: string, params: unknown): { readonly error: ErrorCod
   if (needsPartition && !Number.isSafeInteger(given.partitionId)) return bad('partitionId is an integer');
   const isLoad = topic === 'heat' || topic === 'vitals';
   if (isLoad && !Object.hasOwn(LOAD_STEPS, String(given.step ?? 10))) return bad('step is 10 or 60');
+  if (given.metric !== undefined && !HEAT_METRICS.includes(given.metric)) return bad(`metric is ${HEAT_METRICS.join(', ')}`);
   if (topic === 'series' && !Object.hasOwn(SERIES_STEPS, String(given.step ?? 1))) return bad('step is 1, 10 or 60');
   if (given.names !== undefined && !isStrings(given.names)) return bad('names is a list of texts');
   const wrong = wrongRead(topic as Topic, given);

@@ -1,16 +1,23 @@
 import type { Clock } from '@kahuna/base';
 import { NOT_KNOWN, ofCell } from '@kahuna/console/heat-scale';
-import type { HeatRow, KeyedRow, RowValue, VitalsRow } from '@kahuna/console/protocol';
+import {
+  HEAT_METRICS,
+  type HeatMetric,
+  type HeatRow,
+  type KeyedRow,
+  type RowValue,
+  type VitalsRow,
+} from '@kahuna/console/protocol';
 import type { NodeFacts } from '@kahuna/node';
 import { Gauge } from './fact-names.ts';
-import { LOAD_STEPS, type LoadStep, LoadTracks, MAX_OFF, type SentTracks } from './load-tracks.ts';
+import { LOAD_STEPS, type LoadStep, LoadTracks, MAX_OFF, RECENTS_AT_ONCE, type SentTracks } from './load-tracks.ts';
 import type { Bucket } from './series.ts';
 
 const COLUMN_MS = 10_000;
-/** Partitions in one picture: the ones with the most to show, in the order of their numbers (console §5.9). */
-export const MAX_HEAT_ROWS = 512;
+/** Partitions in one picture: the busiest ones, in the order of their numbers (console §5.9). As many as a node can note. */
+export const MAX_HEAT_ROWS = 1_330;
 /** Tracks whose whole past goes into one answer, 1.5 kB each: the rest follows with the next ones. */
-const PASTS_AT_ONCE = 40;
+const PASTS_AT_ONCE = 80;
 
 /** What a sample is compared with. */
 interface Sample {
@@ -19,10 +26,17 @@ interface Sample {
   readonly led: ReadonlyMap<number, readonly [reads: number, writes: number, entries: number]>;
 }
 
-const METRICS = ['reads', 'writes', 'entries'] as const;
+/** Which partitions, and what of them; absent: all. */
+export interface HeatChoice {
+  readonly partitionId?: number | undefined;
+  readonly metric?: HeatMetric | undefined;
+  /** So many of the busiest. */
+  readonly count?: number | undefined;
+}
+
 const VITALS = ['cpu', 'logP99Ms', 'eventLoopP99Ms', 'reads', 'writes', 'readP99Ms', 'writeP99Ms'] as const;
 
-const partitionTrack = (partitionId: number, metric: number): string => `p${partitionId}/${METRICS[metric]}`;
+const partitionTrack = (partitionId: number, metric: HeatMetric): string => `p${partitionId}/${metric}`;
 
 /**
  * Loads of partitions and nodes over time: this node's own, sampled every ten seconds whether or not somebody looks, and those of the
@@ -33,6 +47,8 @@ export class LoadRecorder {
   private readonly peers = new Map<number, LoadTracks>();
   /** By peer: tracks whose past it is told next. */
   private readonly pasts = new Map<number, readonly string[]>();
+  /** By peer: where the next answer goes on with the newest columns. */
+  private readonly turns = new Map<number, number>();
   private before: Sample | undefined;
   private readonly clock: Clock;
 
@@ -57,7 +73,7 @@ export class LoadRecorder {
       if (from === undefined) continue;
       const rates = counts.map((count, i) => (count < (from[i] ?? 0) ? null : (count - (from[i] ?? 0)) / seconds));
       rates.forEach((rate, i) => {
-        loads.set(partitionTrack(id, i), rate);
+        loads.set(partitionTrack(id, HEAT_METRICS[i] as HeatMetric), rate);
       });
       reads += rates[0] ?? 0;
       writes += rates[1] ?? 0;
@@ -95,7 +111,16 @@ export class LoadRecorder {
   shareWith(nodeId: number, everything: boolean): SentTracks | undefined {
     const names = everything ? this.own.namesToSend() : (this.pasts.get(nodeId) ?? []);
     this.pasts.set(nodeId, names.slice(PASTS_AT_ONCE));
-    return this.own.send(names.slice(0, PASTS_AT_ONCE));
+    return this.own.send(names.slice(0, PASTS_AT_ONCE), this.nextRecents(nodeId));
+  }
+
+  /** Those whose turn it is: all of them when they fit into an answer. */
+  private nextRecents(nodeId: number): readonly string[] {
+    const names = this.own.recentNames();
+    if (names.length <= RECENTS_AT_ONCE) return names;
+    const from = (this.turns.get(nodeId) ?? 0) % names.length;
+    this.turns.set(nodeId, from + RECENTS_AT_ONCE);
+    return [...names.slice(from), ...names.slice(0, from)].slice(0, RECENTS_AT_ONCE);
   }
 
   /** What a process measured before it was started again stays true. Columns that are far from having ended here are left out. */
@@ -119,40 +144,31 @@ export class LoadRecorder {
     return [[self, this.own], ...this.peers];
   }
 
-  /** One row a column, with a cell for each partition; `partitionId`: of that one only. */
-  heat(self: number, step: LoadStep, partitionId: number | undefined): readonly KeyedRow[] {
+  /** One row a column, with a cell for each partition. */
+  heat(self: number, step: LoadStep, { partitionId, metric, count }: HeatChoice = {}): readonly KeyedRow[] {
     const all = this.sources(self).map(([, tracks]) => tracks);
     const newest = Math.max(...all.map(tracks => tracks.newest(step)));
-    const ids = partitionId === undefined ? this.partitionsIn(all, step, newest) : [partitionId];
-    const count = LOAD_STEPS[step];
-    const first = newest - count + 1;
-    const loads = METRICS.map((_, metric) => ids.map(id => leadersCells(all, id, metric, step, newest)));
+    const ids = partitionId === undefined ? busiestOf(all, step, count ?? MAX_HEAT_ROWS) : [partitionId];
+    const columns = LOAD_STEPS[step];
+    const metrics = metric === undefined ? HEAT_METRICS : [metric];
+    const loads = metrics.map(each =>
+      columnsOf(
+        ids.map(id => leadersCells(all, id, each, step, newest)),
+        columns,
+      ),
+    );
     const partitions = rangesOf(ids);
+    const unknown = Buffer.alloc(ids.length, NOT_KNOWN);
     const rows: KeyedRow[] = [];
-    for (let i = 0; i < count; i++) {
-      const columns = loads.map(each => Buffer.from(each.map(cells => cells[i] ?? NOT_KNOWN)));
-      if (columns.every(column => column.every(cell => cell === NOT_KNOWN))) continue;
-      const [reads, writes, entries] = columns.map(column => column.toString('base64')) as [string, string, string];
-      const atMs = (first + i) * step * 1000;
-      const row: HeatRow = { atMs, stepMs: step * 1000, partitions, reads, writes, entries, source: self };
+    for (let i = 0; i < columns; i++) {
+      const cells = loads.map(load => load.subarray(i * ids.length, (i + 1) * ids.length));
+      if (cells.every(column => column.equals(unknown))) continue;
+      const atMs = (newest - columns + 1 + i) * step * 1000;
+      const named = Object.fromEntries(metrics.map((name, m) => [name, (cells[m] as Buffer).toString('base64')]));
+      const row: HeatRow = { atMs, stepMs: step * 1000, partitions, ...named, source: self };
       rows.push({ k: String(atMs), v: row as unknown as RowValue });
     }
     return rows;
-  }
-
-  private partitionsIn(all: readonly LoadTracks[], step: LoadStep, newest: number): readonly number[] {
-    const ids = new Set<number>();
-    for (const tracks of all) {
-      for (const name of tracks.names) {
-        const id = /^p(\d+)\/reads$/.exec(name)?.[1];
-        if (id !== undefined) ids.add(Number(id));
-      }
-    }
-    const ascending = [...ids].sort((a, b) => a - b);
-    if (ascending.length <= MAX_HEAT_ROWS) return ascending;
-    const busy = new Map(ascending.map(id => [id, busyness(all, id, step, newest)]));
-    const busiest = [...ascending].sort((a, b) => (busy.get(b) ?? 0) - (busy.get(a) ?? 0)).slice(0, MAX_HEAT_ROWS);
-    return busiest.sort((a, b) => a - b);
   }
 
   /** All nodes together in one bucket for each column in which something is known: the traffic is a sum, a latency that of the slowest. */
@@ -196,34 +212,54 @@ function sampleOf(facts: NodeFacts, atMs: number): Sample {
 }
 
 /** Over the whole time: where two nodes led within one column, the larger one counts. */
-function leadersCells(all: readonly LoadTracks[], id: number, metric: number, step: LoadStep, newest: number): Uint8Array {
-  const merged = new Uint8Array(LOAD_STEPS[step]).fill(NOT_KNOWN);
-  for (const tracks of all) {
-    tracks.cells(partitionTrack(id, metric), step, newest, merged.length).forEach((cell, i) => {
-      const other = merged[i] ?? NOT_KNOWN;
+function leadersCells(all: readonly LoadTracks[], id: number, metric: HeatMetric, step: LoadStep, newest: number): Uint8Array {
+  const name = partitionTrack(id, metric);
+  const count = LOAD_STEPS[step];
+  const [first, ...others] = all.filter(tracks => tracks.has(name)).map(tracks => tracks.cells(name, step, newest, count));
+  const merged = first ?? new Uint8Array(count).fill(NOT_KNOWN);
+  for (const cells of others) {
+    for (let i = 0; i < count; i++) {
+      const cell = cells[i] as number;
+      const other = merged[i] as number;
       if (cell !== NOT_KNOWN && (other === NOT_KNOWN || cell > other)) merged[i] = cell;
-    });
+    }
   }
   return merged;
 }
 
-/** By reads and writes of the latest columns. */
-function busyness(all: readonly LoadTracks[], id: number, step: LoadStep, newest: number): number {
-  let sum = 0;
+/** Column after column of what is given row by row. */
+function columnsOf(rows: readonly Uint8Array[], columns: number): Buffer {
+  const turned = Buffer.alloc(rows.length * columns);
+  rows.forEach((cells, row) => {
+    for (let i = 0; i < columns; i++) turned[i * rows.length + row] = cells[i] as number;
+  });
+  return turned;
+}
+
+/** Partitions of which something was noted, ascending; of more than `count` those with the most reads and writes over the time. */
+function busiestOf(all: readonly LoadTracks[], step: LoadStep, count: number): readonly number[] {
+  const ids = new Set<number>();
   for (const tracks of all) {
-    for (const metric of [0, 1]) {
-      for (const cell of tracks.cells(partitionTrack(id, metric), step, newest, 30)) sum += cell === NOT_KNOWN ? 0 : cell;
+    for (const name of tracks.names) {
+      if (name.startsWith('p') && name.endsWith('/reads')) ids.add(Number(name.slice(1, -'/reads'.length)));
     }
   }
-  return sum;
+  const ascending = [...ids].sort((a, b) => a - b);
+  if (ascending.length <= count) return ascending;
+  const busyness = (id: number): number =>
+    sumOf(all.map(tracks => tracks.sum(partitionTrack(id, 'reads'), step) + tracks.sum(partitionTrack(id, 'writes'), step)));
+  const busy = new Map(ascending.map(id => [id, busyness(id)]));
+  const busiest = [...ascending].sort((a, b) => (busy.get(b) ?? 0) - (busy.get(a) ?? 0)).slice(0, count);
+  return busiest.sort((a, b) => a - b);
 }
 
 function knownAt(tracks: readonly Uint8Array[] | undefined, i: number): readonly number[] {
   return (tracks ?? []).map(cells => ofCell(cells[i] ?? NOT_KNOWN)).filter(rate => rate !== null);
 }
 
-const sumKnown = (known: readonly number[]): number | null =>
-  known.length === 0 ? null : round3(known.reduce((a, b) => a + b, 0));
+const sumOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+const sumKnown = (known: readonly number[]): number | null => (known.length === 0 ? null : round3(sumOf(known)));
 
 const most = (known: readonly number[]): number | null => (known.length === 0 ? null : round3(Math.max(...known)));
 

@@ -7,15 +7,18 @@ const FINE = 10;
 const COARSE = 60;
 /** Tracks of one node, at most: with a kilobyte each what is kept stays within 4 MiB. */
 const MAX_TRACKS = 4_000;
-/** Tracks that a peer is told of: those that say something, at most so many. */
-export const MAX_SENT = 480;
-/** Newest columns that go with every answer: a minute and the column that just ended, so that some answers may get lost. */
+/** Tracks whose newest columns go into one answer: of more than these, each answer goes on where the one before ended. */
+export const RECENTS_AT_ONCE = 480;
+/** Newest columns that are told: a minute and the column that just ended, so that answers may get lost and take turns. */
 const RECENT = 7;
 /** A clock may be off by so many columns of ten seconds; beyond that it was set, and columns of before are in nobody's past. */
 export const MAX_OFF = 6;
 
 /** One measured thing over time: a ring of cells for each step. Columns are numbered from the epoch. */
 type Track = Readonly<Record<LoadStep, Uint8Array>>;
+
+/** Rate of every cell: those of a thousand partitions are looked up, not computed. */
+const RATES = Float64Array.from({ length: 256 }, (_, cell) => ofCell(cell) ?? 0);
 
 /** As it goes from node to node. */
 export interface SentTracks {
@@ -43,7 +46,7 @@ export class LoadTracks {
     if (column <= this.last) return;
     this.advance(column);
     for (const [name, value] of values) this.put(name, column, toCell(value));
-    this.closeMinute(column);
+    this.closeMinute(column, this.tracks.keys());
   }
 
   has(name: string): boolean {
@@ -70,11 +73,23 @@ export class LoadTracks {
     const ring = this.tracks.get(name)?.[step];
     if (ring === undefined) return cells;
     const newest = this.newest(step);
-    const from = Math.max(last - count + 1, newest - LOAD_STEPS[step] + 1);
-    for (let column = from; column <= Math.min(last, newest); column++) {
-      cells[column - (last - count + 1)] = ring[column % LOAD_STEPS[step]] ?? NOT_KNOWN;
-    }
+    const from = Math.max(last - count + 1, newest - ring.length + 1, 0);
+    const to = Math.min(last, newest) + 1;
+    if (from >= to) return cells;
+    // What lies behind one another in time are at most two pieces of the ring: copied whole, a thousand tracks cost little.
+    const at = from % ring.length;
+    const head = ring.subarray(at, Math.min(ring.length, at + to - from));
+    cells.set(head, from - (last - count + 1));
+    cells.set(ring.subarray(0, to - from - head.length), from - (last - count + 1) + head.length);
     return cells;
+  }
+
+  /** Sum of the rates of all columns that are kept. */
+  sum(name: string, step: LoadStep): number {
+    const ring = this.tracks.get(name)?.[step];
+    let sum = 0;
+    if (ring !== undefined) for (let i = 0; i < ring.length; i++) sum += RATES[ring[i] as number] as number;
+    return sum;
   }
 
   /** Newest column of the step that is whole. */
@@ -86,17 +101,25 @@ export class LoadTracks {
     return this.tracks.keys();
   }
 
-  /** Tracks with anything to tell of the past, in the order in which they were first noted, as many as are sent. */
+  /** Tracks with anything to tell of the past, in the order in which they were first noted. */
   namesToSend(): readonly string[] {
     const says = (ring: Uint8Array): boolean => ring.some(cell => cell !== NOT_KNOWN);
-    const names = [...this.tracks].filter(([, track]) => says(track[FINE]) || says(track[COARSE])).map(([name]) => name);
-    return names.slice(0, MAX_SENT);
+    return [...this.tracks].filter(([, track]) => says(track[FINE]) || says(track[COARSE])).map(([name]) => name);
   }
 
-  /** The newest columns of all tracks, and the whole past of those named; undefined: there is nothing yet. */
-  send(pastOf: readonly string[]): SentTracks | undefined {
+  /** Tracks that were measured lately, in the order in which they were first noted. */
+  recentNames(): readonly string[] {
+    const isRecent = (ring: Uint8Array): boolean => {
+      for (let i = 0; i < RECENT; i++) if (ring[(this.last - i) % ring.length] !== NOT_KNOWN) return true;
+      return false;
+    };
+    return [...this.tracks].filter(([, track]) => isRecent(track[FINE])).map(([name]) => name);
+  }
+
+  /** The newest columns of the one tracks and the whole past of the others; undefined: there is nothing yet. */
+  send(pastOf: readonly string[], recentOf: readonly string[]): SentTracks | undefined {
     if (this.last === 0) return undefined;
-    const recent = this.pack(this.tracks.keys(), FINE, RECENT);
+    const recent = this.pack(recentOf, FINE, RECENT);
     if (pastOf.length === 0) return { last: this.last, fine: recent };
     const fine = { ...recent, ...this.pack(pastOf, FINE, LOAD_STEPS[FINE]) };
     return { last: this.last, fine, coarse: this.pack(pastOf, COARSE, LOAD_STEPS[COARSE]) };
@@ -107,24 +130,22 @@ export class LoadTracks {
     if (!Number.isSafeInteger(last) || last <= 0) return;
     if (last < this.last - MAX_OFF) this.clear();
     if (last < this.last) return;
-    const before = Math.max(this.last, last - LOAD_STEPS[FINE]);
     this.advance(last);
     for (const [name, text] of Object.entries(fine)) this.unpack(name, FINE, last, text);
     for (const [name, text] of Object.entries(coarse ?? {})) this.unpack(name, COARSE, this.newest(COARSE), text);
-    for (let column = before + 1; column <= last; column++) this.closeMinute(column);
+    // Tracks come in turns: a minute may have ended some answers ago.
+    const names = Object.keys(fine);
+    for (let column = last - RECENT; column <= last; column++) this.closeMinute(column, names);
   }
 
-  /** Of those with a known cell among so many newest columns, at most as many as are sent. */
-  private pack(names: Iterable<string>, step: LoadStep, columns: number): Record<string, string> {
+  /** Of those with a known cell among so many newest columns. */
+  private pack(names: readonly string[], step: LoadStep, columns: number): Record<string, string> {
     const newest = this.newest(step);
     const packed: Record<string, string> = {};
-    let count = 0;
     for (const name of names) {
       const cells = Buffer.from(this.cells(name, step, newest, columns));
       const begins = cells.findIndex(cell => cell !== NOT_KNOWN);
-      if (begins < 0) continue;
-      packed[name] = cells.subarray(begins).toString('base64');
-      if (++count === MAX_SENT) break;
+      if (begins >= 0) packed[name] = cells.subarray(begins).toString('base64');
     }
     return packed;
   }
@@ -169,13 +190,14 @@ export class LoadTracks {
   }
 
   /** The minute that ends with this column: the mean of what is known of it. */
-  private closeMinute(column: number): void {
+  private closeMinute(column: number, names: Iterable<string>): void {
     const inMinute = COARSE / FINE;
     if ((column + 1) % inMinute !== 0) return;
     const minute = (column + 1) / inMinute - 1;
-    for (const [name, track] of this.tracks) {
-      const slot = minute % LOAD_STEPS[COARSE];
-      if (track[COARSE][slot] !== NOT_KNOWN) continue;
+    const slot = minute % LOAD_STEPS[COARSE];
+    for (const name of names) {
+      const track = this.tracks.get(name);
+      if (track === undefined || track[COARSE][slot] !== NOT_KNOWN) continue;
       const known: number[] = [];
       for (let i = 0; i < inMinute; i++) {
         const rate = ofCell(this.cell(name, FINE, column - i));

@@ -3,7 +3,7 @@ import { NOT_KNOWN, ofCell, toCell } from '@kahuna/console/heat-scale';
 import type { HeatRow, OperationReport, VitalsRow } from '@kahuna/console/protocol';
 import { describe, expect, test } from 'vitest';
 import { LoadRecorder } from './load-recorder.ts';
-import { LoadTracks, MAX_SENT } from './load-tracks.ts';
+import { LoadTracks, RECENTS_AT_ONCE } from './load-tracks.ts';
 import type { Operations } from './operations.ts';
 import { PeerOperations } from './peer-operations.ts';
 import { PeerShare } from './peer-share.ts';
@@ -49,7 +49,7 @@ describe('console:5.9 loads over time', () => {
   });
 
   const carry = (from: LoadTracks, to: LoadTracks, pastOf: readonly string[] = []): void =>
-    to.receive(JSON.parse(JSON.stringify(from.send(pastOf))));
+    to.receive(JSON.parse(JSON.stringify(from.send(pastOf, from.recentNames()))));
 
   test('a peer is sent the past, then the newest columns, and may miss some answers; both show the same', () => {
     const [here, there] = [new LoadTracks(), new LoadTracks()];
@@ -78,12 +78,14 @@ describe('console:5.9 loads over time', () => {
     expect(there.version).toBeGreaterThan(version);
   });
 
-  test('of more tracks than are sent, those that say something are', () => {
+  test('tracks that say nothing are not sent', () => {
     const tracks = new LoadTracks();
-    const names = Array.from({ length: MAX_SENT + 20 }, (_, i) => `t${i}`);
+    const names = Array.from({ length: 40 }, (_, i) => `t${i}`);
     tracks.append(600, new Map(names.map((name, i) => [name, i < 20 ? null : i])));
     expect(tracks.namesToSend()).toEqual(names.slice(20));
-    expect(Object.keys(tracks.send([])?.fine ?? {})).toEqual(names.slice(20));
+    expect(Object.keys(tracks.send([], tracks.recentNames())?.fine ?? {})).toEqual(names.slice(20));
+    for (let column = 601; column < 608; column++) tracks.append(column, new Map([['t0', 1]]));
+    expect(tracks.recentNames()).toEqual(['t0']);
   });
 
   test('a peer that began anew because its clock was set back is begun anew with', () => {
@@ -123,11 +125,13 @@ describe('console:6.3 partitions over time', () => {
     cluster.elect(3, 0);
     step(100);
     second.take(1, first.shareWith(2, true) ?? { last: 0, fine: {} });
-    const rows = second.heat(2, 10, undefined).map(row => row.v as unknown as HeatRow);
+    const rows = second.heat(2, 10).map(row => row.v as unknown as HeatRow);
     expect(rows.map(row => row.partitions)).toEqual(Array.from({ length: 4 }, () => '0-3'));
     expect(cells(rows[0]?.writes ?? '').map(rate => rate?.toFixed())).toEqual(['10', '10', '10', '10']);
     expect(cells(rows.at(-1)?.writes ?? '')[3]).toBeNull();
-    expect(cells(second.heat(2, 10, 2).map(row => row.v as unknown as HeatRow)[0]?.writes ?? '')).toHaveLength(1);
+    expect(cells(second.heat(2, 10, { partitionId: 2 }).map(row => row.v as unknown as HeatRow)[0]?.writes ?? '')).toHaveLength(
+      1,
+    );
   });
 
   test('a node over time, with its peers', () => {
@@ -151,24 +155,49 @@ describe('console:6.3 partitions over time', () => {
     expect(recorders[0].version).toBe(before);
   });
 
-  test('the past of many partitions comes in small pieces, the nodes first', () => {
+  test('what a peer knows of a thousand partitions comes in small pieces, the nodes first, and the newest of each in turns', () => {
+    const PARTITIONS = 1000;
     const clock = new ManualClock();
-    const cluster = new ScriptedCluster(clock, 2, 170);
+    const cluster = new ScriptedCluster(clock, 2, PARTITIONS - 2);
     const [there, here] = [new LoadRecorder(clock), new LoadRecorder(clock)];
     cluster.member(1).gauges = { cpu: 0.5 };
     for (const p of cluster.partitions) cluster.elect(p.partitionId, 1);
-    for (let i = 0; i < 400; i++) {
-      for (const p of cluster.partitions) p.writes += 1 + p.partitionId;
+    const step = (): void => {
+      for (const p of cluster.partitions) p.writes += 1 + (p.partitionId % 50);
       clock.advance(SECONDS_10);
       there.sample(cluster.factsOf(1));
+    };
+    const piece = (everything = false) => JSON.parse(JSON.stringify(there.shareWith(2, everything) ?? { last: 0, fine: {} }));
+    for (let i = 0; i < 60; i++) step();
+    // As many answers as there are pieces: one a second, in which time columns end.
+    for (let second = 0; second < 50; second++) {
+      if (second % 10 === 9) step();
+      const told = piece(second === 0);
+      expect(JSON.stringify(told).length).toBeLessThan(80_000);
+      if (second === 0) expect(Object.keys(told.coarse)).toContain('cpu');
+      here.take(1, told);
     }
-    const pieces = Array.from({ length: 13 }, (_, i) => there.shareWith(2, i === 0) ?? { last: 0, fine: {} });
-    for (const piece of pieces) expect(JSON.stringify(piece).length).toBeLessThan(80_000);
-    expect(Object.keys(pieces[0]?.coarse ?? {})).toContain('cpu');
-    const named = pieces.flatMap(piece => Object.keys(piece.coarse ?? {}));
-    expect([named.length, new Set(named).size, pieces[12]?.coarse]).toEqual([MAX_SENT, MAX_SENT, undefined]);
-    for (const piece of pieces) here.take(1, piece);
-    for (const step of [10, 60] as const) expect(here.heat(1, step, 7)).toEqual(there.heat(1, step, 7));
+    // What has ended since comes in turns, within the ten seconds of a column.
+    for (let turn = 0; turn < Math.ceil((3 * PARTITIONS + 7) / RECENTS_AT_ONCE); turn++) here.take(1, piece());
+    for (const width of [10, 60] as const) expect(here.heat(1, width)).toEqual(there.heat(1, width));
+    expect(here.heat(1, 10).at(-1)?.v).toMatchObject({ partitions: '0-999' });
+  });
+
+  test('one measure, and some of the busiest partitions, are shown alone', () => {
+    const { cluster, recorders, step } = stage();
+    for (const p of cluster.partitions) cluster.elect(p.partitionId, 1);
+    for (let i = 0; i < 4; i++) {
+      cluster.partition(1).reads += 500;
+      cluster.partition(3).writes += 400;
+      step(1);
+    }
+    const [row] = recorders[0].heat(1, 10, { metric: 'writes', count: 2 }).map(each => each.v as unknown as HeatRow);
+    expect(row?.partitions).toBe('1,3'); // and a cell is exact to three per cent
+    expect([row?.reads, row?.entries, cells(row?.writes ?? '').map(rate => rate?.toFixed())]).toEqual([
+      undefined,
+      undefined,
+      ['0', '41'],
+    ]);
   });
 
   test('after the clock was set back there is noting and showing again', () => {
@@ -179,7 +208,7 @@ describe('console:6.3 partitions over time', () => {
     clock.stepWall(-3_600_000);
     step(100);
     second.take(1, first.shareWith(2, false) ?? { last: 0, fine: {} });
-    const rows = second.heat(2, 10, undefined).map(row => row.v as unknown as HeatRow);
+    const rows = second.heat(2, 10).map(row => row.v as unknown as HeatRow);
     expect(rows.map(row => row.atMs)).toEqual([clock.wallMs() - SECONDS_10]);
     expect(cells(rows[0]?.writes ?? '').map(rate => rate?.toFixed())).toEqual(['10', '10', '10', '10']);
   });

@@ -1,10 +1,10 @@
 import { NOT_KNOWN, ofCell } from '../../protocol/heat-scale.ts';
-import type { HeatRow } from '../../protocol/messages.ts';
+import type { HeatMetric, HeatRow } from '../../protocol/messages.ts';
 
-export const METRICS = ['writes', 'reads', 'entries'] as const;
-export type Metric = (typeof METRICS)[number];
+/** In the order in which they are offered. */
+export const METRICS: readonly HeatMetric[] = ['writes', 'reads', 'entries'];
 
-export const METRIC_LABEL: Readonly<Record<Metric, string>> = { writes: 'writes', reads: 'reads', entries: 'log entries' };
+export const METRIC_LABEL: Readonly<Record<HeatMetric, string>> = { writes: 'writes', reads: 'reads', entries: 'log entries' };
 
 /** Loads of partitions over time, oldest column first; a column nobody measured anything in is there and not known. */
 export interface Heat {
@@ -27,10 +27,12 @@ export function partitionsOf(ranges: string): readonly number[] {
 }
 
 /** undefined: there is no column yet. `columns`: so many, up to the newest one. */
-export function heatOf(rows: readonly HeatRow[], metric: Metric, columns: number): Heat | undefined {
+export function heatOf(rows: readonly HeatRow[], metric: HeatMetric, columns: number): Heat | undefined {
   const newest = rows.reduce<HeatRow | undefined>((a, b) => (a === undefined || b.atMs > a.atMs ? b : a), undefined);
   if (newest === undefined) return undefined;
-  const partitions = [...new Set(rows.flatMap(row => partitionsOf(row.partitions)))].sort((a, b) => a - b);
+  // Nearly all columns are of the same partitions: their list is taken apart once.
+  const idsOf = new Map([...new Set(rows.map(row => row.partitions))].map(text => [text, partitionsOf(text)]));
+  const partitions = [...new Set([...idsOf.values()].flat())].sort((a, b) => a - b);
   const place = new Map(partitions.map((id, i) => [id, i]));
   const { stepMs } = newest;
   const fromMs = newest.atMs - (columns - 1) * stepMs;
@@ -38,8 +40,8 @@ export function heatOf(rows: readonly HeatRow[], metric: Metric, columns: number
   for (const row of rows) {
     const column = Math.round((row.atMs - fromMs) / stepMs);
     if (column < 0 || column >= columns) continue;
-    const bytes = bytesOf(row[metric]);
-    partitionsOf(row.partitions).forEach((id, i) => {
+    const bytes = bytesOf(row[metric] ?? '');
+    idsOf.get(row.partitions)?.forEach((id, i) => {
       cells[(place.get(id) ?? 0) * columns + column] = bytes[i] ?? NOT_KNOWN;
     });
   }
@@ -50,8 +52,12 @@ export function bytesOf(base64: string): Uint8Array {
   return Uint8Array.from(atob(base64), char => char.charCodeAt(0));
 }
 
-export function rateAt({ cells, columns }: Heat, row: number, column: number): number | null {
-  return ofCell(cells[row * columns + column] ?? NOT_KNOWN);
+/** Rate of every cell: a thousand partitions over an hour are looked up, not computed. */
+const RATES = Array.from({ length: 256 }, (_, cell) => ofCell(cell));
+
+export function rateAt({ cells, columns }: Pick<Heat, 'cells' | 'columns'>, row: number, column: number): number | null {
+  if (column < 0 || column >= columns) return null;
+  return RATES[cells[row * columns + column] ?? NOT_KNOWN] ?? null;
 }
 
 const LATE_COLUMNS = 3;
@@ -63,22 +69,32 @@ export interface RowSummary {
   /** Of the columns that are known. */
   readonly mean: number | null;
   readonly most: number | null;
-  /** Every column, oldest first. */
-  readonly rates: readonly (number | null)[];
 }
 
 export function summariesOf(heat: Heat): readonly RowSummary[] {
   return heat.partitions.map((partitionId, row) => {
-    const rates = Array.from({ length: heat.columns }, (_, column) => rateAt(heat, row, column));
-    const known = rates.filter(rate => rate !== null);
+    let [known, sum, most] = [0, 0, 0];
+    for (let column = 0; column < heat.columns; column++) {
+      const rate = rateAt(heat, row, column);
+      if (rate === null) continue;
+      known++;
+      sum += rate;
+      if (rate > most) most = rate;
+    }
+    const newest = Array.from({ length: LATE_COLUMNS }, (_, i) => rateAt(heat, row, heat.columns - 1 - i));
     return {
       partitionId,
-      now: rates.slice(-LATE_COLUMNS).findLast(rate => rate !== null) ?? null,
-      mean: known.length === 0 ? null : known.reduce((a, b) => a + b, 0) / known.length,
-      most: known.length === 0 ? null : Math.max(...known),
-      rates,
+      now: newest.find(rate => rate !== null) ?? null,
+      mean: known === 0 ? null : sum / known,
+      most: known === 0 ? null : most,
     };
   });
+}
+
+/** Every column of a partition, oldest first. */
+export function ratesOfPartition(heat: Heat, partitionId: number): readonly (number | null)[] {
+  const row = heat.partitions.indexOf(partitionId);
+  return row < 0 ? [] : Array.from({ length: heat.columns }, (_, column) => rateAt(heat, row, column));
 }
 
 /** Of all partitions in each column; null where none is known. */

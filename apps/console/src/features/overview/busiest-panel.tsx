@@ -6,7 +6,7 @@ import type { HeatRow } from '../../protocol/messages.ts';
 import { Panel } from '../../ui/panel.tsx';
 import { Sparkline } from '../../ui/sparkline.tsx';
 import { Waiting } from '../../ui/waiting.tsx';
-import { heatOf, type RowSummary, summariesOf } from '../heat/heat-model.ts';
+import { heatOf, type RowSummary, ratesOfPartition, summariesOf } from '../heat/heat-model.ts';
 import { HEAT_WINDOWS } from '../heat/heat-windows.ts';
 import { coarser } from '../heat/series.ts';
 
@@ -14,14 +14,19 @@ const SHOWN = 5;
 const POINTS = 90;
 const WINDOW = HEAT_WINDOWS['1h'];
 
+/** A partition's load of one kind, with every column of the hour. */
+interface Line extends RowSummary {
+  readonly rates: readonly (number | null)[];
+}
+
 interface Busy {
-  readonly writes: RowSummary;
-  readonly reads: RowSummary | undefined;
+  readonly writes: Line;
+  readonly reads: Line | undefined;
 }
 
 /** What is hot: the partitions with the most reads and writes of the last hour; all of them are on the page of the heat. */
 export function BusiestPanel() {
-  const feed = useFeed('heat', { step: WINDOW.step });
+  const feed = useFeed('heat', { step: WINDOW.step, count: SHOWN });
   const rows = useRows(feed);
   const phase = usePhase(feed);
   const busiest = useMemo(() => busiestOf(rows), [rows]);
@@ -73,7 +78,7 @@ export function BusiestPanel() {
   );
 }
 
-function Measure({ of, most }: { of: RowSummary | undefined; most: number }) {
+function Measure({ of, most }: { of: Line | undefined; most: number }) {
   return (
     <>
       <td className="busy-line">
@@ -88,7 +93,8 @@ function Measure({ of, most }: { of: RowSummary | undefined; most: number }) {
 function busiestOf(rows: readonly HeatRow[]): readonly Busy[] {
   const [writes, reads] = (['writes', 'reads'] as const).map(metric => {
     const heat = heatOf(rows, metric, WINDOW.columns);
-    return heat === undefined ? [] : summariesOf(heat);
+    if (heat === undefined) return [];
+    return summariesOf(heat).map(row => ({ ...row, rates: ratesOfPartition(heat, row.partitionId) }));
   });
   const readsOf = new Map(reads?.map(row => [row.partitionId, row]));
   const load = ({ writes, reads }: Busy): number => (writes.mean ?? 0) + (reads?.mean ?? 0);
