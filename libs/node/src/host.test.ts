@@ -1,8 +1,9 @@
-import { ByteWriter, Rng } from '@kahuna/base';
+import { ByteReader, ByteWriter, Rng } from '@kahuna/base';
+import { decodeMessage, encodeMessage, MessageType } from '@kahuna/raft';
 import { expect, test } from 'vitest';
 import { encodeHello, type Hello } from './hello.ts';
 import { createNodeHost, type NodeHost } from './host.ts';
-import { writeClock, writeHeader } from './peer-frame.ts';
+import { ItemKind, readHeader, writeClock, writeHeader } from './peer-frame.ts';
 import type { LogStore, Ports, RecoveredLog, StateEngine, Transport, TransportListener } from './ports.ts';
 
 const VOTERS = [1, 2, 3].map(nodeId => ({ replicaId: 100 + nodeId, nodeId }));
@@ -27,6 +28,7 @@ class Bench {
   readonly host: NodeHost;
   readonly links: TransportListener;
   closed = 0;
+  readonly frames: [endpoint: string, Uint8Array][] = [];
   private readonly tasks: (() => void)[] = [];
   private recovered: (log: RecoveredLog) => void = () => undefined;
 
@@ -57,7 +59,8 @@ class Bench {
           keys.map(() => undefined),
         )(done),
     } as unknown as StateEngine;
-    const transport = { connect: () => undefined, send: () => true, close: later() } as unknown as Transport;
+    const send = (endpoint: string, frame: Uint8Array): void => void this.frames.push([endpoint, frame]);
+    const transport = { connect: () => undefined, send, close: later() } as unknown as Transport;
     const ports: Ports = {
       clock: { monotonicMs: () => this.now, wallMs: () => this.now },
       rng: new Rng(1),
@@ -187,4 +190,83 @@ test('a peer whose clock is far ahead is reported now and then, not with every f
   bench.now += 10_000;
   send(101);
   expect(bench.events('clock-skew')).toBe(2);
+});
+
+/** A follower of node 2, whose promise to it has run out: what node 2 and node 3 say reaches it before its next turn. */
+class Follower extends Bench {
+  private number = 0;
+
+  constructor() {
+    super(LIST);
+    this.recover(founded(VOTERS));
+    for (const [endpoint, nodeId] of [
+      ['b:1', 2],
+      ['c:1', 3],
+    ] as const) {
+      this.links.onHello(helloOf({ endpoint, nodeId, storageId: 100 + nodeId }), endpoint);
+      this.links.onUp(endpoint);
+    }
+    // Votes are bound for a while after a start.
+    this.now += 60_000;
+    this.run();
+    this.frames.length = 0;
+  }
+
+  hear(from: 2 | 3, type: MessageType, term: number, context = 0, reject = false): void {
+    const writer = new ByteWriter();
+    const header = { senderBoot: 7, receiverBoot: 1, number: ++this.number, allegiance: 1, nodeId: from };
+    writeClock(writer, writeHeader(writer, header), { n: from, l: this.now, c: 0 });
+    writer.u8(ItemKind.Raft);
+    writer.varint(2);
+    encodeMessage(writer, {
+      ...{ type, from: 100 + from, to: 101, term, index: 0, logTerm: 0, commit: 0 },
+      ...{ entries: [], reject, force: false, context },
+    });
+    this.links.onFrame(from === 2 ? 'b:1' : 'c:1', writer.finish());
+  }
+
+  /** Types of Raft messages that have left since, and the term of each. */
+  said(endpoint: string): [MessageType, number][] {
+    const messages: [MessageType, number][] = [];
+    for (const [to, frame] of this.frames) {
+      const reader = new ByteReader(frame);
+      readHeader(reader);
+      while (to === endpoint && reader.remaining > 0) {
+        expect([reader.u8(), reader.varint()]).toEqual([ItemKind.Raft, 2]);
+        const { type, term } = decodeMessage(reader);
+        messages.push([type, term]);
+      }
+    }
+    return messages;
+  }
+}
+
+test('a leader is answered while it is followed', () => {
+  const follower = new Follower();
+  follower.hear(2, MessageType.Heartbeat, 5, 1);
+  follower.run();
+  expect(follower.said('b:1')).toEqual([[MessageType.HeartbeatResponse, 5]]);
+});
+
+test('N5: who votes for another before its answer has left answers no more: it would be counted with promises that bind no vote', () => {
+  const follower = new Follower();
+  follower.hear(2, MessageType.Heartbeat, 5, 1);
+  follower.hear(3, MessageType.Vote, 6);
+  follower.run();
+  expect(follower.said('c:1')).toEqual([[MessageType.VoteResponse, 6]]);
+  expect(follower.said('b:1')).toEqual([]);
+});
+
+test('a refusal does not count as following: it may have been written before its sender knew of this leadership', () => {
+  const node = new Follower();
+  const replica = node.host.replicas.get(2);
+  replica?.group.campaign(true);
+  node.host.wake(replica as NonNullable<typeof replica>);
+  node.run();
+  node.hear(2, MessageType.VoteResponse, 4);
+  expect(replica?.leads).toBe(true);
+  node.hear(2, MessageType.AppendResponse, 4, 0, true);
+  expect(replica?.answered.size).toBe(0);
+  node.hear(2, MessageType.AppendResponse, 4);
+  expect(replica?.answered.size).toBe(1);
 });

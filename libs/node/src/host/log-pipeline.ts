@@ -29,6 +29,7 @@ export interface LogWrite {
  *     Ready ──take──▶ the turn's write ──append──▶ under way ──durable──▶ group.persisted, promises leave
  *
  * N1 A message in `Ready.promises` leaves only after the log write of its Ready and of all earlier ones of its group.
+ * N5 An answer leaves only to the leader that is followed when it leaves.
  */
 export class LogPipeline {
   private readonly node: NodeInternals;
@@ -68,7 +69,7 @@ export class LogPipeline {
   private promise(replica: Replica, messages: readonly Message[]): void {
     const part = this.lastWrite.get(replica)?.parts.findLast(candidate => candidate.replica === replica);
     if (part !== undefined) part.messages.push(...messages);
-    else for (const message of messages) this.sender.sendMessage(replica, message);
+    else sendCurrent(this.sender, replica, messages);
   }
 
   append(write: LogWrite): void {
@@ -95,15 +96,24 @@ export class LogPipeline {
       if (group.termAt(part.index) !== part.term) replica.staleCompletions++;
       group.persisted(part.index, part.term);
     }
-    for (const message of part.messages) {
-      // An answer of a term that has passed would be read as loyalty to it under today's allegiance.
-      if (message.term === group.term || !isAnswer(message)) this.sender.sendMessage(replica, message);
-    }
+    sendCurrent(this.sender, replica, part.messages);
     this.queue.wake(replica);
   }
 }
 
-/** A follower's word to its leader. */
-export function isAnswer(message: Message): boolean {
-  return message.type === MessageType.AppendResponse || message.type === MessageType.HeartbeatResponse;
+/**
+ * Sends them, but for answers to a leader that was left since they were written, with its term or within it: an answer would be read as loyalty
+ * under today's allegiance, so that promises to that leader's node would make a lease for it and bind no vote here (see `peer.ts`).
+ */
+export function sendCurrent(sender: MessageSender, replica: Replica, messages: readonly Message[]): void {
+  const { group } = replica;
+  for (const message of messages) {
+    if (!isAnswer(message) || (message.term === group.term && message.to === group.leaderId))
+      sender.sendMessage(replica, message);
+  }
+}
+
+/** A follower's word to its leader. A refusal is none: it may go to one who was deposed, to tell the term. */
+export function isAnswer({ type, reject }: Message): boolean {
+  return !reject && (type === MessageType.AppendResponse || type === MessageType.HeartbeatResponse);
 }

@@ -7,7 +7,7 @@ import type { SnapshotTransfers } from '../snapshot/snapshots.ts';
 import type { StateKeeper } from '../state-keeper.ts';
 import type { EngineReads } from './engine-reads.ts';
 import type { Leadership } from './leadership.ts';
-import type { LogPipeline, LogWrite } from './log-pipeline.ts';
+import { type LogPipeline, type LogWrite, sendCurrent } from './log-pipeline.ts';
 import type { MessageSender, Outbox } from './outbox.ts';
 import type { RunQueue } from './run-queue.ts';
 
@@ -72,7 +72,7 @@ export class Turn {
     const { group } = replica;
     const { log, sender, commitNotices, snapshots, leadership } = this.rooms;
     for (let ready = group.ready(); ready !== undefined; ready = group.ready()) {
-      for (const message of ready.appends) sender.sendMessage(replica, message);
+      sendCurrent(sender, replica, ready.appends);
       log.take(write, replica, ready);
       if (replica.leads && ready.committed.length > 0 && this.node.peers.size > 0) commitNotices.committed(replica);
       replica.take(ready);
