@@ -3,7 +3,7 @@ import { checkSnapshots, type HoldCall, type SeenVersion, type SnapshotEvent, ty
 import type { HoldAnswer, HoldApi } from '../clients/hold-api.ts';
 import { type Answer, type Hlc, type KvApi, Persistent, Type } from '../clients/kv-api.ts';
 import type { ScanApi, ScanPage } from '../clients/scan-api.ts';
-import { sleep } from '../harness/processes.ts';
+import { HANGS_MS, sleep } from '../harness/processes.ts';
 import type { SideWorkload } from './side-workload.ts';
 
 const PREFIX = 'chaos-snapshot-';
@@ -264,7 +264,7 @@ export class SnapshotWorkload implements SideWorkload {
 
   /** (e) of WL-5. */
   private async askMissingVersions(url: string): Promise<void> {
-    const text = await (await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(5000) })).text();
+    const text = await (await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(HANGS_MS) })).text();
     const told = [...text.matchAll(/^(\S*missing_protected_version_total\S*) (\d+)/gm)];
     if (told.length === 0) this.missingVersions ??= `${url} does not count missing protected versions`;
     for (const [, name, count] of told) if (count !== '0') this.missingVersions ??= `${url}: ${name} is ${count}`;

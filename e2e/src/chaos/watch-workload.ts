@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { Rng } from '@kahuna/base';
 import { checkWatches, type ToldChange, type WatchedWrite, type WatcherHistory, type WatchSession } from '@kahuna/sim';
-import type { WatchTarget, watchMessages as w } from '@kahuna/wire';
+import { decodePosition, type WatchTarget, type watchMessages as w } from '@kahuna/wire';
 import { type Answer, type KvApi, Persistent, Type, ZERO } from '../clients/kv-api.ts';
 import type { GrpcWatches, RunningWatch, WatchStart } from '../clients/watch-api.ts';
 import { sleep, until } from '../harness/processes.ts';
@@ -39,7 +39,7 @@ const SCOPES: readonly { readonly name: string; readonly target: WatchTarget; re
 
 export interface WatchWorkloadOptions {
   readonly seed: number;
-  /** History is kept for at least so long; a watch that was away for less must not be told that it is gone. Milliseconds. */
+  /** History is kept for at least so long; a position that is younger must not be refused. Milliseconds. */
   readonly retentionMs: number;
 }
 
@@ -195,8 +195,8 @@ class Watcher {
   private running: RunningWatch | undefined;
   private loop: Promise<void> = Promise.resolve();
   private stopped = false;
-  /** What it goes on from: how many events it had then, and when it heard that. */
-  private position: { readonly text: string; readonly events: number; readonly heardAt: number } | undefined;
+  /** What it goes on from, and how many events it had then. */
+  private position: { readonly text: string; readonly events: number } | undefined;
   private events = 0;
   private lastHeardAt = 0;
   private readonly told = new Map<string, string>();
@@ -251,9 +251,13 @@ class Watcher {
   }
 
   private historyGone(details: string): void {
-    const awayMs = performance.now() - (this.position?.heardAt ?? 0);
-    if (awayMs < this.retentionMs) {
-      this.violation ??= `${this.scope.name} was away for ${awayMs.toFixed(0)} ms and was told: ${details}`;
+    if (this.position !== undefined) {
+      // By the stamps in it, which are of this machine's clock: when it was heard says less, on a machine that stood still in between.
+      const { places } = decodePosition(this.scope.target, this.position.text);
+      const ageMs = Date.now() - Math.min(...[...places.values()].map(({ stamp }) => stamp.l));
+      if (ageMs < this.retentionMs) {
+        this.violation ??= `${this.scope.name} went on from ${ageMs} ms ago and was told: ${details}`;
+      }
     }
     this.beginHistory();
   }
@@ -299,7 +303,7 @@ class Watcher {
     }
     if (Position === undefined || Position === this.position?.text) return;
     if (this.position === undefined) history.startedAt = performance.now();
-    this.position = { text: Position, events: this.events, heardAt: performance.now() };
+    this.position = { text: Position, events: this.events };
   }
 }
 
