@@ -20,9 +20,10 @@ import type { LogFaults } from './log-writer-protocol.ts';
 import {
   closeSegment,
   createSegment,
+  giveUpSegment,
   openSegment,
-  recycleSegment,
   removeSegment,
+  reuseSegment,
   segmentPath,
   syncSegment,
 } from './segment-files.ts';
@@ -381,8 +382,9 @@ class FileLog implements LogStore {
   private async makeFile(segment: Segment): Promise<number> {
     const oldest = this.segments[0] as Segment;
     if (oldest.state === 'free' && oldest.bytes === segment.bytes) {
+      await giveUpSegment(this.directory, oldest.path);
       this.segments.shift();
-      return recycleSegment(this.directory, oldest.path, segment, segment.bytes, this.sync);
+      return reuseSegment(this.directory, segment, segment.bytes, this.sync);
     }
     return createSegment(this.directory, segment, segment.bytes, this.sync);
   }
@@ -435,7 +437,7 @@ class FileLog implements LogStore {
       if (this.failure !== undefined) return;
       assert(this.index.liveBytes(segment.sequence) === 0, 'what a segment still held was carried on');
       segment.state = 'free';
-      await this.removeSurplus();
+      this.removeSurplus();
     }
   }
 
@@ -514,11 +516,17 @@ class FileLog implements LogStore {
     });
   }
 
-  private async removeSurplus(): Promise<void> {
-    while (this.segments.filter(segment => segment.state === 'free').length > KEPT_FREE) {
-      const oldest = this.segments.shift() as Segment;
-      await removeSegment(this.directory, oldest.path, this.sync);
-    }
+  /** In turn with the making of segments, which takes the oldest too: were a younger one gone before an older one, recovery would find a hole. */
+  private removeSurplus(): void {
+    this.making = this.making
+      .then(async () => {
+        while (this.segments.filter(segment => segment.state === 'free').length > KEPT_FREE) {
+          const oldest = this.segments[0] as Segment;
+          await removeSegment(this.directory, oldest.path, this.sync);
+          this.segments.shift();
+        }
+      })
+      .catch((error: Error) => this.fail(error));
   }
 
   // ---- closing -------------------------------------------------------------------------------------------------------------

@@ -39,29 +39,34 @@ export async function listSegments(directory: string): Promise<SegmentFile[]> {
 
 /** Makes a new segment, filled with zeros (an allocated but unwritten file would cost a journal commit at every write). Opens it for writing. */
 export async function createSegment(directory: string, identity: SegmentIdentity, bytes: number, sync: boolean): Promise<number> {
-  const preparing = join(directory, PREPARING);
-  const fd = await open(preparing, 'w');
+  await fill(join(directory, PREPARING), bytes, sync);
+  return complete(directory, identity, bytes, sync);
+}
+
+async function fill(path: string, bytes: number, sync: boolean): Promise<void> {
+  const fd = await open(path, 'w');
   try {
     const zeros = new Uint8Array(Math.min(FILL_STEP_BYTES, bytes));
     for (let at = 0; at < bytes; at += zeros.length) {
       await writeAll(fd, zeros.subarray(0, Math.min(zeros.length, bytes - at)), at);
       if (sync) await fdatasync(fd);
     }
+  } catch (error) {
+    // A full disk has room for other things again: the log itself may not need this segment for long.
+    await fs.promises.rm(path, { force: true });
+    throw error;
   } finally {
     await close(fd);
   }
-  return complete(directory, identity, bytes, sync);
 }
 
-/** Makes a segment out of one that nothing needs any more: its blocks are allocated and written already. */
-export async function recycleSegment(
-  directory: string,
-  oldPath: string,
-  identity: SegmentIdentity,
-  bytes: number,
-  sync: boolean,
-): Promise<number> {
-  await fs.promises.rename(oldPath, join(directory, PREPARING));
+/** Begins to make a segment out of one that nothing needs any more: from here on that is no part of the log. Goes on with {@link reuseSegment}. */
+export function giveUpSegment(directory: string, path: string): Promise<void> {
+  return fs.promises.rename(path, join(directory, PREPARING));
+}
+
+/** Makes a segment out of the one that was given up last: its blocks are allocated and written already. */
+export async function reuseSegment(directory: string, identity: SegmentIdentity, bytes: number, sync: boolean): Promise<number> {
   // Before its header changes the file must have lost its old name for good, or a crash leaves a segment that contradicts its name.
   if (sync) await syncDirectory(directory);
   return complete(directory, identity, bytes, sync);
