@@ -1,9 +1,18 @@
-import { ByteReader, ByteWriter, DecodeError, HLC_ZERO } from '@kahuna/base';
+import { ByteReader, ByteWriter, DecodeError, HLC_MAX_COUNTER, HLC_ZERO } from '@kahuna/base';
 import type { GetOperation, OperationResult, SequenceOperation, SetOperation } from '@kahuna/partition';
 import { isWellFormed } from '@kahuna/range-router';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ForwardedOperation, readOperation, readResult, writeOperation, writeResult } from './peer-frame.ts';
+import {
+  type ForwardedOperation,
+  readHeader,
+  readOperation,
+  readResult,
+  writeClock,
+  writeHeader,
+  writeOperation,
+  writeResult,
+} from './peer-frame.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 60 }).filter(isWellFormed);
 const bytes = fc.uint8Array({ maxLength: 40 });
@@ -168,3 +177,13 @@ describe('what nodes send each other', () => {
     );
   });
 });
+
+test.each([0, 2 ** 28 - 1, 2 ** 28, HLC_MAX_COUNTER])(
+  'a frame tells the clock of a node whose wall clock was set back, however far it has counted meanwhile: %d',
+  c => {
+    const writer = new ByteWriter();
+    const header = { senderBoot: 2, receiverBoot: 3, number: 4, allegiance: 5, nodeId: 6 };
+    writeClock(writer, writeHeader(writer, header), { n: 6, l: 2 ** 41, c });
+    expect(readHeader(new ByteReader(writer.finish())).clock).toEqual({ n: 6, l: 2 ** 41, c });
+  },
+);

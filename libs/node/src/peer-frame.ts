@@ -65,9 +65,9 @@ export interface FrameHeader {
   readonly clock: Hlc;
 }
 
-/** Room for the clock, which is only known at the end of the frame: milliseconds for 17,000 years, and a counter. */
+/** Room for the clock, which is only known at the end of the frame: milliseconds for 17,000 years, and any counter. */
 const CLOCK_MS_BYTES = 7;
-const CLOCK_COUNTER_BYTES = 4;
+const CLOCK_COUNTER_BYTES = 5;
 
 /** All but the clock; returns its place for {@link writeClock}. */
 export function writeHeader(writer: ByteWriter, header: Omit<FrameHeader, 'clock'> & { readonly nodeId: number }): number {
