@@ -38,22 +38,22 @@ describe.each([
 
   test('keyvalues:S1 keyvalues:S2 keyvalues:S3 keyvalues:S4 keyvalues:S5 acquired, acquired again, renewed, released', async () => {
     const timestamp = at(1_704_067_200_000);
-    const first = await one.acquire('report', timestamp, 60_000);
+    const first = await one.acquire('report', timestamp, HOUR_MS);
     expect(first.type).toBe(Type.Set);
     expect(first.holdId).toMatch(/^[0-9a-f]{32}$/);
     expect(first.leaseExpiry.l).toBeGreaterThan(Date.now());
     expect(await two.floor()).toEqual({ type: Type.Get, effectiveFloor: timestamp, liveHolds: 1 });
 
-    const again = await two.acquire('report', timestamp, 60_000);
+    const again = await two.acquire('report', timestamp, HOUR_MS);
     expect([again.type, again.holdId]).toEqual([Type.Set, first.holdId]);
     expect(again.leaseExpiry.l).toBeGreaterThanOrEqual(first.leaseExpiry.l);
-    const renewed = await one.renew(first.holdId, 120_000);
+    const renewed = await one.renew(first.holdId, 2 * HOUR_MS);
     expect(renewed.type).toBe(Type.Set);
     expect(renewed.leaseExpiry.l).toBeGreaterThan(again.leaseExpiry.l);
 
     expect((await two.release(first.holdId)).type).toBe(Type.Deleted);
     expect(await one.floor()).toEqual(NOTHING_HELD);
-    expect((await one.renew(first.holdId, 60_000)).type).toBe(Type.DoesNotExist);
+    expect((await one.renew(first.holdId, HOUR_MS)).type).toBe(Type.DoesNotExist);
     expect((await two.release(first.holdId)).type).toBe(Type.DoesNotExist);
   });
 
@@ -70,7 +70,7 @@ describe.each([
     const { holdId } = await one.acquire('short', at(3000), 200);
     await until('the end of the lease', HANGS_MS, async () => (await two.floor()).liveHolds === 0);
     expect(await one.floor()).toEqual(NOTHING_HELD);
-    expect((await one.renew(holdId, 60_000)).type).toBe(Type.DoesNotExist);
+    expect((await one.renew(holdId, HOUR_MS)).type).toBe(Type.DoesNotExist);
     expect((await two.release(holdId)).type).toBe(Type.DoesNotExist);
     const next = await one.acquire('short', at(3000), HOUR_MS);
     expect(next.type).toBe(Type.Set);

@@ -52,7 +52,7 @@ test('rest:§7 one key: set, set again, extend, get, exists, delete, and misses'
   expect(await post('/v1/kv/try-get', key)).toEqual(found);
   const { value: _, ...existing } = { ...found, type: 10 };
   expect(await post('/v1/kv/try-exists', key)).toEqual(existing);
-  const extended = await post('/v1/kv/try-extend', { ...key, expiresMs: 30_000 });
+  const extended = await post('/v1/kv/try-extend', { ...key, expiresMs: 600_000 });
   expect(extended).toEqual({ servedFrom, type: 2, revision: 0, lastModified: stamp, route });
   expect(await post('/v1/kv/try-delete', key)).toEqual({ servedFrom, type: 4, revision: 0, lastModified: stamp, route });
   const never = { ...get, key: 'orders/never' };
@@ -151,27 +151,27 @@ test('rest:§9 bucket, scan and range', async () => {
 });
 
 test('rest:§12 snapshot holds', async () => {
-  const acquire = { holderId: 'report-7', timestamp: { n: 0, l: 1_763_715_600_000, c: 4_294_967_295 }, leaseMs: 60_000 };
+  const acquire = { holderId: 'report-7', timestamp: { n: 0, l: 1_763_715_600_000, c: 4_294_967_295 }, leaseMs: 600_000 };
   const held = (await post('/v1/kv/snapshot-hold/acquire', acquire)) as { holdId: string };
   expect(held).toEqual({ type: 0, holdId: expect.stringMatching(/^[0-9a-f]{32}$/), leaseExpiry: stamp });
   const floor = JSON.parse((await http(`${url}/v1/kv/snapshot-floor`)).text);
   expect(floor).toEqual({ type: 3, effectiveFloor: acquire.timestamp, liveHolds: 1 });
   const { holdId } = held;
-  expect(await post('/v1/kv/snapshot-hold/renew', { holdId, leaseMs: 60_000 })).toEqual({ type: 0, leaseExpiry: stamp });
+  expect(await post('/v1/kv/snapshot-hold/renew', { holdId, leaseMs: 600_000 })).toEqual({ type: 0, leaseExpiry: stamp });
   expect(await post('/v1/kv/snapshot-hold/release', { holdId })).toEqual({ type: 4 });
   expect(await post('/v1/kv/snapshot-hold/release', { holdId })).toEqual({ type: 103 });
 });
 
 test('rest:§13 locks', async () => {
   const resource = 'jobs/nightly';
-  const lease = { resource, owner: 'd29ya2VyLTc=', expiresMs: 10_000, durability: 1 };
+  const lease = { resource, owner: 'd29ya2VyLTc=', expiresMs: 600_000, durability: 1 };
   const route = routeTo(4);
   const told = (type: number, fencingToken = 0) => ({ servedFrom, type, fencingToken, route });
   expect(await post('/v1/locks/try-lock', lease)).toEqual(told(0));
   expect(await post('/v1/locks/try-lock', { ...lease, owner: 'AQ==' })).toEqual(told(1));
   const info = await post('/v1/locks/get-info', { resource, durability: 1 });
   expect(info).toEqual({ ...told(4), owner: 'd29ya2VyLTc=', expires: stamp });
-  expect(await post('/v1/locks/try-extend', { ...lease, expiresMs: 20_000 })).toEqual(told(2));
+  expect(await post('/v1/locks/try-extend', { ...lease, expiresMs: 900_000 })).toEqual(told(2));
   const { expiresMs: _, ...release } = lease;
   expect(await post('/v1/locks/try-unlock', release)).toEqual(told(3));
   expect(await post('/v1/locks/try-unlock', release)).toEqual(told(102));

@@ -346,7 +346,7 @@ not found
     id: 'T33',
     title: 'a lock held by someone else',
     names: ['locks'],
-    givenOutside: '--lock locks/tasks/123 --expires 60000',
+    givenOutside: '--lock locks/tasks/123 --expires 600000',
     text: `
 kahuna-cli> lock locks/tasks/123 10000
 not acquired

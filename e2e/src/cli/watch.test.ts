@@ -71,7 +71,7 @@ test('--watch: what is there, what happens, and Ctrl+C ends it with 130', async 
   await watch.lines(1);
   await cli('--set', 'watched/a', '--value', 'second');
   await cli('--set', 'watched/b', '--value', 'of another key');
-  await cli('--extend', 'watched/a', '--expires', '60000');
+  await cli('--extend', 'watched/a', '--expires', '600000');
   expect(await watch.lines(3)).toEqual(['r0 is watched/a first', 'r1 set watched/a second', 'r1 extend watched/a']);
   watch.interrupt();
   expect(await watch.exit).toBe(130);
@@ -93,8 +93,8 @@ test('--watch-bucket and --watch-prefix, as JSON', async () => {
 test('--watch-lock: who holds it, and who follows', async () => {
   const watch = new Watching('--watch-lock', 'jobs/watched');
   expect(await watch.lines(1)).toEqual(['f-1 is free']);
-  const owner = / ([0-9a-f]{32})/.exec(await cli('--lock', 'jobs/watched', '--expires', '60000'))?.[1] ?? '';
-  await cli('--extend-lock', 'jobs/watched', '--owner', owner, '--expires', '90000');
+  const owner = / ([0-9a-f]{32})/.exec(await cli('--lock', 'jobs/watched', '--expires', '600000'))?.[1] ?? '';
+  await cli('--extend-lock', 'jobs/watched', '--owner', owner, '--expires', '900000');
   await cli('--unlock', 'jobs/watched', '--owner', owner);
   expect((await watch.lines(4)).slice(1)).toEqual([`f0 acquired ${owner}`, `f0 extended ${owner}`, `f0 unlocked ${owner}`]);
   const json = new Watching('--watch-lock', 'jobs/watched', '--format', 'json');
@@ -134,7 +134,7 @@ test('in the shell, Ctrl+C ends the watch and the shell goes on', async () => {
   await shell.sees('kahuna-cli> ');
   shell.type(`watch lock jobs/shell${KEY.enter}`);
   await shell.sees('f-1 is free\n');
-  const owner = / ([0-9a-f]{32})/.exec(await cli('--lock', 'jobs/shell', '--expires', '60000'))?.[1] ?? '';
+  const owner = / ([0-9a-f]{32})/.exec(await cli('--lock', 'jobs/shell', '--expires', '600000'))?.[1] ?? '';
   await shell.sees(`f0 acquired ${owner}\n`);
   shell.type(KEY.controlC);
   expect(await shell.sees('kahuna-cli> ')).not.toContain('Exception');

@@ -130,7 +130,7 @@ describe.each(TRANSPORTS)('watches over %s', (_name, transport) => {
     const { locks } = kahuna;
     const watch = kahuna.watch.lock('watched-lock');
     const [changes] = await running(watch, 6);
-    const lease = { owner: 'a', leaseMs: 60_000 };
+    const lease = { owner: 'a', leaseMs: 600_000 };
     await locks.acquire('watched-lock', lease);
     await locks.extend('watched-lock', lease);
     await locks.release('watched-lock', lease);
@@ -150,7 +150,7 @@ describe.each(TRANSPORTS)('watches over %s', (_name, transport) => {
   test('an ephemeral lock is watched, too', async () => {
     const { locks } = kahuna;
     const [changes] = await running(kahuna.watch.lock('brief', { durability: 'ephemeral' }), 3);
-    const lease = { owner: 'a', leaseMs: 60_000, durability: 'ephemeral' } as const;
+    const lease = { owner: 'a', leaseMs: 600_000, durability: 'ephemeral' } as const;
     await locks.acquire('brief', lease);
     await locks.release('brief', lease);
     expect((await changes)?.map(({ kind, held }) => `${kind} ${held}`)).toEqual([

@@ -88,7 +88,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     expectFields(await call('TryGetKeyValue', { Revision: '-1' }), hit, 'get');
     expectFields(await call('TryGetKeyValue', {}), { Type: 3, Value: bytes('one'), Revision: absent }, 'get revision 0');
     expectFields(await call('TryExistsKeyValue', { Revision: '-1' }), { Type: 10, Revision: '1' }, 'exists');
-    expectFields(await call('TryExtendKeyValue', { ExpiresMs: 60_000 }), { Type: 2, Revision: '1' }, 'extend');
+    expectFields(await call('TryExtendKeyValue', { ExpiresMs: 600_000 }), { Type: 2, Revision: '1' }, 'extend');
     expectFields(await call('TryDeleteKeyValue', {}), { Type: 4, Revision: '1' }, 'delete');
     expectFields(
       await call('TryGetKeyValue', { Revision: '-1' }),
@@ -144,7 +144,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     expectFields(await caller.unary('KeyValuer', 'GetByBucket', { PrefixKey: '' }), { Type: 100 }, 'bucket of no prefix');
   },
   'snapshot holds: acquire, renew, floor, release': async (caller, HolderId) => {
-    const hold = { HolderId, TimestampPhysical: String(Date.now() - 1000), LeaseMs: 60_000 };
+    const hold = { HolderId, TimestampPhysical: String(Date.now() - 1000), LeaseMs: 600_000 };
     const acquired = await caller.unary('KeyValuer', 'AcquireSnapshotHold', hold);
     expectFields(
       acquired,
@@ -153,7 +153,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     );
     const HoldId = acquired['HoldId'];
     expectFields(
-      await caller.unary('KeyValuer', 'RenewSnapshotHold', { HoldId, LeaseMs: 60_000 }),
+      await caller.unary('KeyValuer', 'RenewSnapshotHold', { HoldId, LeaseMs: 600_000 }),
       { LeaseExpiryPhysical: positive },
       'renew',
     );
@@ -178,7 +178,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     for (const id of [10, 11, 12]) expectFields(byId.get(id), { Type: 5, payload: 'TryGetKeyValue' }, 'get in a frame');
   },
   'locks: acquire, busy, extend, info, release, tokens': async (caller, Resource) => {
-    const lease = (owner: string): Message => ({ Resource, Owner: bytes(owner), ExpiresMs: 30_000, Durability: 1 });
+    const lease = (owner: string): Message => ({ Resource, Owner: bytes(owner), ExpiresMs: 600_000, Durability: 1 });
     expectFields(
       await caller.unary('Locker', 'TryLock', lease('a')),
       { Type: absent, FencingToken: absent, Route: isHint },

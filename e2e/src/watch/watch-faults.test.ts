@@ -179,7 +179,7 @@ async function firstOf<C>(watch: Watch<C>): Promise<C> {
 /** Takes the lock once whoever has it is gone. */
 async function acquired(kahuna: Kahuna): Promise<{ readonly fencingToken: bigint }> {
   for (;;) {
-    const grant = await kahuna.locks.acquire('watched-lock', { owner: 'the last', leaseMs: 60_000 });
+    const grant = await kahuna.locks.acquire('watched-lock', { owner: 'the last', leaseMs: 600_000 });
     if (grant.type === 'locked') return grant;
     const holder = await kahuna.locks.info('watched-lock');
     if (holder !== undefined) await kahuna.locks.release('watched-lock', { owner: holder.owner });

@@ -112,7 +112,7 @@ test('an ephemeral lock is watched at its leader from any node, and is free at t
   await Promise.all(collected.map(({ watch }) => watch.started));
   const kinds = (changes: readonly LockChange[]): string[] =>
     changes.map(({ kind, held, fencingToken }) => `${kind} ${held} ${fencingToken}`);
-  await settled(() => kahuna.locks.acquire('watched-ephemeral', { owner: 'ann', leaseMs: 60_000 }));
+  await settled(() => kahuna.locks.acquire('watched-ephemeral', { owner: 'ann', leaseMs: 600_000 }));
   for (const { changes } of collected) {
     await expect.poll(() => kinds(changes), { timeout: HANGS_MS }).toEqual(['snapshot false -1', 'acquired true 0']);
   }
