@@ -2,7 +2,7 @@ import { Link } from '@tanstack/react-router';
 import { useEffect } from 'react';
 import { ageText, instant } from '../format/time.ts';
 import type { ConnectionState } from '../live/connection-state.ts';
-import { useConnection, useFeed, useFreeze, useNow, useRow } from '../live/use-live.ts';
+import { useConnection, useFeed, useFreeze, useNow, useRow, useWaitingRows } from '../live/use-live.ts';
 import { Mark, type Tone } from '../ui/marks.tsx';
 import { usePreferences } from './preferences.ts';
 import { showFavicon, VERDICT_TONE } from './verdict.ts';
@@ -46,6 +46,7 @@ const LIVE_TONE: Readonly<Record<ConnectionState, Tone>> = {
 export function LivePill() {
   const connection = useConnection();
   const { frozen, waiting } = useFreeze();
+  const rows = useWaitingRows();
   const now = useNow();
   const { zone } = usePreferences();
   const { state, peer, lastFrameMs, welcome } = connection;
@@ -61,7 +62,8 @@ export function LivePill() {
     outdated: 'new version',
   };
   const isFrozen = frozen && (state === 'live' || state === 'lagging');
-  const word = isFrozen ? `frozen · ${waiting === 1 ? '1 change waiting' : `${waiting} changes waiting`}` : words[state];
+  const held = rows === 0 ? '' : ` · ${rows === 1 ? '1 row waits' : `${rows} rows wait`}`;
+  const word = isFrozen ? `frozen · ${waiting === 1 ? '1 change waiting' : `${waiting} changes waiting`}` : words[state] + held;
   const tone = isFrozen ? 'info' : LIVE_TONE[state];
   return (
     <Link
@@ -71,6 +73,7 @@ export function LivePill() {
       data-tone={tone}
       data-state={isFrozen ? 'frozen' : state}
       aria-label={`Connection: ${word}`}
+      title={held === '' ? undefined : 'Lists stand still under the pointer: rows that came or went show when it leaves them'}
     >
       <Mark tone={tone} size={10} />
       <span>{word}</span>

@@ -12,6 +12,7 @@ import { useHotkeys } from './hotkeys.ts';
 import { MarkBand } from './mark-band.tsx';
 import { PAGES } from './pages.ts';
 import { HealthPill, LivePill } from './pills.tsx';
+import { useRowHold } from './row-hold.ts';
 import { useSelectionFreeze } from './selection-freeze.ts';
 import { StatusBar } from './status-bar.tsx';
 
@@ -25,6 +26,7 @@ export function Shell() {
   const showHelp = useCallback(() => setHelpOpen(true), []);
   useHotkeys(showHelp);
   useSelectionFreeze();
+  useRowHold();
   const banner = welcome?.banner;
   return (
     <div className="shell">

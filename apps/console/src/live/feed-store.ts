@@ -8,6 +8,26 @@ const RESYNC_AGAIN_MS = 5_000;
 
 export type FeedPhase = 'loading' | 'ready' | 'refused';
 
+/** Topics whose rows stand in lists that people point at. */
+const LISTS: ReadonlySet<string> = new Set([
+  'problems',
+  'nodes',
+  'partitions',
+  'events',
+  'tree',
+  'keys',
+  'locks',
+  'sequences',
+  'operations',
+]);
+
+const GONE = Symbol('gone');
+
+/** The row has been removed, and is shown only because its list is held still. */
+export function isGone(row: object): boolean {
+  return GONE in row;
+}
+
 /** Runs the flush of all feeds that have something, once per animation frame. */
 export interface FrameScheduler {
   request(flush: () => void): void;
@@ -18,7 +38,9 @@ export interface FeedSurroundings {
   readonly scheduler: FrameScheduler;
   monotonicMs(): number;
   isFrozen(): boolean;
-  /** Changes that wait behind the freeze have become more. */
+  /** Rows keep their places: none comes, goes or moves in a list. */
+  areRowsHeld(): boolean;
+  /** Changes that wait behind the freeze, or rows that wait, have become more or fewer. */
   waitingChanged(): void;
 }
 
@@ -27,7 +49,7 @@ export interface FeedSurroundings {
  * reduced once per animation frame; only the listeners of rows that changed are called.
  *
  * What is shown and what is known are kept apart: while the page is frozen, frames are reduced and acknowledged as ever, but
- * `rows` stays what it was.
+ * `rows` stays what it was. While rows are held, values change in their places, and rows that come, go or move wait (console C5).
  */
 export class FeedStore implements FrameSink {
   readonly topic: string;
@@ -40,6 +62,10 @@ export class FeedStore implements FrameSink {
   private error: ErrorFrame | undefined;
   private queue: DataFrame[] = [];
   private readonly behindFreeze = new Set<string>();
+  /** Rows that came or went since the rows are held. */
+  private readonly waitingPlaces = new Set<string>();
+  /** The rows stand elsewhere by now. */
+  private isReordered = false;
   private readonly rowListeners = new Map<string, Set<() => void>>();
   /** Membership or phase changed. */
   readonly keysChanged = new Emitter();
@@ -78,8 +104,9 @@ export class FeedStore implements FrameSink {
     return this.error;
   }
 
+  /** Whoever asks for a row by its key is no list: it is told of one that came while the rows are held. */
   row(key: string): RowValue | undefined {
-    return this.shown.get(key);
+    return this.shown.get(key) ?? (this.waitingPlaces.has(key) ? this.known.rows.get(key) : undefined);
   }
 
   /** The same array until a row is added or removed. */
@@ -114,6 +141,11 @@ export class FeedStore implements FrameSink {
 
   get waiting(): number {
     return this.behindFreeze.size;
+  }
+
+  /** Rows that came or went while the rows are held. */
+  get waitingRows(): number {
+    return this.waitingPlaces.size;
   }
 
   onRow(key: string, listener: () => void): () => void {
@@ -186,14 +218,46 @@ export class FeedStore implements FrameSink {
       this.around.waitingChanged();
       return;
     }
-    this.shown = this.known.rows;
+    const isHeld = !first && LISTS.has(this.topic) && this.around.areRowsHeld();
+    if (isHeld) this.keepPlaces();
+    else {
+      this.shown = this.known.rows;
+      this.waitingPlaces.clear();
+      this.isReordered = false;
+    }
     this.shownRows = undefined;
-    if (membership || all) {
+    if ((membership || all) && !isHeld) {
       this.shownKeys = [...this.shown.keys()];
       this.keysChanged.emit();
     }
     for (const key of changed) for (const listener of [...(this.rowListeners.get(key) ?? [])]) listener();
     if (changed.size > 0 || all) this.changed.emit();
+  }
+
+  /** Values change, rows do not: those that are gone are marked, those that came are counted. */
+  private keepPlaces(): void {
+    const { rows } = this.known;
+    const before = this.waitingPlaces.size;
+    this.waitingPlaces.clear();
+    for (const key of rows.keys()) if (!this.shown.has(key)) this.waitingPlaces.add(key);
+    const shown = new Map<string, RowValue>();
+    for (const [key, old] of this.shown) {
+      const row = rows.get(key);
+      if (row === undefined) this.waitingPlaces.add(key);
+      shown.set(key, row ?? (isGone(old) ? old : { ...old, [GONE]: true }));
+    }
+    this.isReordered = [...rows.keys()].some((key, i) => key !== this.shownKeys[i]);
+    this.shown = shown;
+    if (before !== this.waitingPlaces.size) this.around.waitingChanged();
+  }
+
+  /** The rows are held no longer: those that waited come, go and move in one step. */
+  releaseRows(): void {
+    if (this.waitingPlaces.size === 0 && !this.isReordered) return;
+    const changed = new Set([...this.shown.keys(), ...this.known.rows.keys()]);
+    this.waitingPlaces.clear();
+    this.isReordered = false;
+    this.show(changed, true, true);
   }
 
   /** The freeze ended: everything that waited is shown in one step. */

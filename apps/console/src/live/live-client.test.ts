@@ -3,6 +3,7 @@ import type { ClientMessage, ServerFrame } from '../protocol/messages.ts';
 import { backoffMs } from './backoff.ts';
 import type { Surroundings, Wire } from './connection.ts';
 import { type ConnectionFacts, connectionState } from './connection-state.ts';
+import { isGone } from './feed-store.ts';
 import { LiveClient } from './live-client.ts';
 
 /** A page whose time and network belong to the test. */
@@ -227,6 +228,79 @@ describe('feeds', () => {
     page.wire.set(1, '2', '3', 3);
     frame();
     expect([drawn, page.wire.of('ack').at(-1)?.seq]).toEqual([1, '3']);
+  });
+
+  const names = (feed: ReturnType<LiveClient['feed']>): string =>
+    feed.rows.map((row, i) => `${feed.keys[i]}=${row['value']}${isGone(row) ? '!' : ''}`).join(' ');
+
+  test('C5 rows are held: values go on in their places, and rows that come, go or move do so when nobody points at them', () => {
+    const feed = live();
+    page.wire.frame({
+      t: 'delta',
+      id: 1,
+      prev: '1',
+      seq: '2',
+      at: 0,
+      put: [
+        { k: '2', v: { value: 2 } },
+        { k: '3', v: { value: 3 } },
+      ],
+    });
+    frame();
+    const first = client.holdRows();
+    const second = client.holdRows();
+    page.wire.frame({
+      t: 'delta',
+      id: 1,
+      prev: '2',
+      seq: '3',
+      at: 0,
+      del: ['2'],
+      put: [{ k: '0', v: { value: 0 } }],
+      set: [{ k: '3', v: { value: 33 } }],
+      order: ['0', '3', '1'],
+    });
+    frame();
+    expect(names(feed)).toBe('1=1 2=2! 3=33');
+    expect([client.waitingRows, client.waiting]).toEqual([2, 0]);
+    expect(page.wire.of('ack').at(-1)?.seq).toBe('3');
+    // Whoever follows one row, an operation for instance, sees it.
+    expect(feed.row('0')).toEqual({ value: 0 });
+    first();
+    first();
+    expect(names(feed)).toBe('1=1 2=2! 3=33');
+    second();
+    expect(names(feed)).toBe('0=0 3=33 1=1');
+    expect(client.waitingRows).toBe(0);
+    page.wire.frame({ t: 'delta', id: 1, prev: '3', seq: '4', at: 0, del: ['0'] });
+    frame();
+    expect(names(feed)).toBe('3=33 1=1');
+  });
+
+  test('rows that waited while the page was frozen too are shown when it thaws', () => {
+    const feed = live();
+    const release = client.holdRows();
+    page.wire.frame({ t: 'delta', id: 1, prev: '1', seq: '2', at: 0, put: [{ k: '0', v: { value: 0 } }], order: ['0', '1'] });
+    frame();
+    client.setFrozen(true);
+    release();
+    expect(names(feed)).toBe('1=1');
+    client.setFrozen(false);
+    expect(names(feed)).toBe('0=0 1=1');
+  });
+
+  test('the first rows of a list, and topics that are no list, are not held', () => {
+    const release = client.holdRows();
+    const feed = live();
+    expect(names(feed)).toBe('1=1');
+    const series = client.feed('series');
+    client.hold(series);
+    page.wire.snap(2);
+    frame();
+    page.wire.frame({ t: 'append', id: 2, prev: '1', seq: '2', items: [{ seq: '2', value: 2 }], missed: 0 });
+    frame();
+    expect(series.keys).toEqual(['1', '2']);
+    release();
   });
 
   test('frozen: nothing shown moves, frames are still acknowledged, and thawing shows everything at once', () => {

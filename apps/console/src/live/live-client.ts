@@ -26,6 +26,8 @@ export class LiveClient {
   private frozenByUser = false;
   private heldNow = false;
   private waitingNow = 0;
+  private rowHolders = 0;
+  private waitingRowsNow = 0;
   private markedNow: number | undefined;
   private cancelUnmark: (() => void) | undefined;
   private asleep = false;
@@ -47,6 +49,7 @@ export class LiveClient {
       scheduler: this.scheduler,
       monotonicMs: () => this.around.monotonicMs(),
       isFrozen: () => this.frozenNow,
+      areRowsHeld: () => this.rowHolders > 0,
       waitingChanged: () => this.countWaiting(),
     });
     this.adopt(feed);
@@ -115,10 +118,36 @@ export class LiveClient {
 
   private countWaiting(): void {
     let waiting = 0;
-    for (const { feed } of this.feeds.values()) waiting += feed.waiting;
-    if (waiting === this.waitingNow) return;
+    let rows = 0;
+    for (const { feed } of this.feeds.values()) {
+      waiting += feed.waiting;
+      rows += feed.waitingRows;
+    }
+    if (waiting === this.waitingNow && rows === this.waitingRowsNow) return;
     this.waitingNow = waiting;
+    this.waitingRowsNow = rows;
     this.freezeChanged.emit();
+  }
+
+  // ---- rows in their places (console C5) -------------------------------------------------------------------------------------------
+
+  /** Rows that came or went while the rows are held. */
+  get waitingRows(): number {
+    return this.waitingRowsNow;
+  }
+
+  /** Until the returned function is called values go on, and no row comes, goes or moves: somebody points at one or edits it. */
+  holdRows(): () => void {
+    let isHolding = true;
+    this.rowHolders++;
+    return () => {
+      if (!isHolding) return;
+      isHolding = false;
+      this.rowHolders--;
+      if (this.rowHolders > 0) return;
+      for (const { feed } of this.feeds.values()) feed.releaseRows();
+      this.countWaiting();
+    };
   }
 
   // ---- mark (console §4.5) --------------------------------------------------------------------------------------------------------

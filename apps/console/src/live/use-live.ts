@@ -66,6 +66,18 @@ export function useFreeze(): { readonly frozen: boolean; readonly waiting: numbe
   return { frozen, waiting };
 }
 
+/** Rows that came or went while the rows are held still. */
+export function useWaitingRows(): number {
+  const client = useLive();
+  return useSyncExternalStore(client.freezeChanged.subscribe, () => client.waitingRows);
+}
+
+/** No row comes, goes or moves while `held`. */
+export function useHeldRows(held: boolean): void {
+  const client = useLive();
+  useEffect(() => (held ? client.holdRows() : undefined), [client, held]);
+}
+
 /** Since when values are compared with those of that instant; undefined: they are not. */
 export function useMarkedAt(): number | undefined {
   const client = useLive();

@@ -1,6 +1,6 @@
 import { Modal, NumberInput, SegmentedControl, Switch, Textarea, TextInput } from '@mantine/core';
 import { useState } from 'react';
-import { useFeed, useMay, useRow, useServerNow } from '../../live/use-live.ts';
+import { useFeed, useHeldRows, useMay, useRow, useServerNow } from '../../live/use-live.ts';
 import { newIdempotencyKey, start } from '../../operations/api.ts';
 import type { DurabilityName, KeyRow, OperationReport, OperationRequest } from '../../protocol/messages.ts';
 import { Instant } from '../../ui/ages.tsx';
@@ -23,6 +23,7 @@ type Lifetime = 'keep' | 'never' | 'after';
 
 /** Always conditional on the revision that was opened: nobody's write is ever overwritten without being seen (console §6.6). */
 export function KeyEditor({ durability, opened, suggestion = '', onClose }: KeyEditorProps) {
+  useHeldRows(true);
   const [base, setBase] = useState(opened);
   const [name, setName] = useState(opened?.key ?? suggestion);
   const initial = base?.valueB64 == null ? new Uint8Array() : fromBase64(base.valueB64);

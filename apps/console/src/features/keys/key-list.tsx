@@ -2,6 +2,7 @@ import { Link } from '@tanstack/react-router';
 import { validateKeys } from '../../app/search.ts';
 import { subjectToPath } from '../../app/subject.ts';
 import { bytes, plural } from '../../format/numbers.ts';
+import { isGone } from '../../live/feed-store.ts';
 import { useFeed, useFreshness, useMay, usePhase, useRows, useWindow } from '../../live/use-live.ts';
 import type { DurabilityName, KeyListRow } from '../../protocol/messages.ts';
 import { Instant } from '../../ui/ages.tsx';
@@ -135,7 +136,7 @@ interface KeyLineProps {
 function KeyLine({ row, space, chosen, past }: KeyLineProps) {
   const freshness = useFreshness(row.source);
   return (
-    <tr data-stale={freshness.level} aria-selected={chosen} aria-label={row.key}>
+    <tr data-stale={freshness.level} data-gone={isGone(row) || undefined} aria-selected={chosen} aria-label={row.key}>
       <th scope="row">
         <Link
           to="/keys/$"

@@ -1,6 +1,7 @@
 import { Link } from '@tanstack/react-router';
 import { subjectToPath } from '../../app/subject.ts';
 import { integer } from '../../format/numbers.ts';
+import { isGone } from '../../live/feed-store.ts';
 import { useFreshness } from '../../live/use-live.ts';
 import type { LockRow } from '../../protocol/messages.ts';
 import { KeyName } from '../../ui/key-name.tsx';
@@ -73,6 +74,7 @@ function LockLine({ row, chosen }: { row: LockRow; chosen: boolean }) {
     <tr
       data-flash={flash}
       data-stale={freshness.level}
+      data-gone={isGone(row) || undefined}
       aria-selected={chosen}
       aria-label={`lock ${row.resource}, ${row.durability}`}
       data-state={row.state}

@@ -1,11 +1,11 @@
 import './overview.css';
 import { Popover } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
-import { lazy, type ReactNode, Suspense } from 'react';
+import { lazy, type ReactNode, Suspense, useState } from 'react';
 import { Page } from '../../app/page.tsx';
 import { SEVERITY_TONE, VERDICT_TONE } from '../../app/verdict.ts';
 import { integer, millis, rate } from '../../format/numbers.ts';
-import { useFeed, useMarked, usePhase, useRow, useRows } from '../../live/use-live.ts';
+import { useFeed, useHeldRows, useMarked, usePhase, useRow, useRows } from '../../live/use-live.ts';
 import type { OverviewRow, ProblemRow } from '../../protocol/messages.ts';
 import { Instant, Since } from '../../ui/ages.tsx';
 import { Delta } from '../../ui/delta.tsx';
@@ -45,6 +45,8 @@ function VerdictLine({ overview }: { overview: OverviewRow | undefined }) {
   const problems = useRows(useFeed('problems'));
   // What is merely worth knowing needs nothing done about it now.
   const advice = problems.flatMap(p => (p.severity === 'info' ? [] : p.advice.map(a => ({ ...a, title: p.title, id: p.id }))));
+  const [isAdviceOpen, setAdviceOpen] = useState(false);
+  useHeldRows(isAdviceOpen && advice.length > 0);
   if (overview === undefined) return <Waiting height={46} what="the verdict" />;
   const tone = VERDICT_TONE[overview.verdict];
   return (
@@ -56,9 +58,14 @@ function VerdictLine({ overview }: { overview: OverviewRow | undefined }) {
       </span>
       <span className="sentence">{overview.sentence}</span>
       {advice.length > 0 && (
-        <Popover width={380} position="bottom-end" shadow="sm">
+        <Popover width={380} position="bottom-end" shadow="sm" opened={isAdviceOpen} onChange={setAdviceOpen}>
           <Popover.Target>
-            <button type="button" className="text-button">
+            <button
+              type="button"
+              className="text-button"
+              aria-expanded={isAdviceOpen}
+              onClick={() => setAdviceOpen(!isAdviceOpen)}
+            >
               What to do
             </button>
           </Popover.Target>

@@ -8,6 +8,7 @@ import { Page } from '../../app/page.tsx';
 import type { SequencesSearch } from '../../app/search.ts';
 import { pathToSubject, subjectToPath } from '../../app/subject.ts';
 import { integer, plural, rate } from '../../format/numbers.ts';
+import { isGone } from '../../live/feed-store.ts';
 import { useFeed, useFreshness, useMarked, useMay, usePhase, useRows, useWindow } from '../../live/use-live.ts';
 import type { SequenceRow, WindowInfo } from '../../protocol/messages.ts';
 import { Instant } from '../../ui/ages.tsx';
@@ -216,7 +217,13 @@ function SequenceLine({ row, then, chosen }: SequenceLineProps) {
   const freshness = useFreshness(row.source);
   const flash = useFlash(`${row.incarnation} ${row.currentValue}`);
   return (
-    <tr data-flash={flash} data-stale={freshness.level} aria-selected={chosen} aria-label={`sequence ${row.name}`}>
+    <tr
+      data-flash={flash}
+      data-stale={freshness.level}
+      data-gone={isGone(row) || undefined}
+      aria-selected={chosen}
+      aria-label={`sequence ${row.name}`}
+    >
       <th scope="row">
         <Link
           to="/sequences/$"
