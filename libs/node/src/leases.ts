@@ -3,11 +3,17 @@ import type { Member } from '@kahuna/raft';
 import type { NodeInternals } from './internals.ts';
 import type { Peer } from './peer.ts';
 import type { Replica } from './replica.ts';
+import type { NodeSettings } from './settings.ts';
 
 /** A promise of a peer is trusted for this share of its length: the two monotonic clocks may run at different rates. */
 const DRIFT_MARGIN = 0.9;
 /** Share of the lower election timeout that a heartbeat asks to be promised (design §5, Lease). */
 const PROMISE_SHARE = 0.75;
+
+/** What a node with these settings asks for and grants. Milliseconds. */
+export function promiseMsOf({ electionMinMs }: Pick<NodeSettings, 'electionMinMs'>): number {
+  return Math.floor(electionMinMs * PROMISE_SHARE);
+}
 
 /** Who may answer without asking, and who may vote: both sides of the promise that `peer.ts` explains. */
 export class Leases {
@@ -40,7 +46,7 @@ export class Leases {
 
   /** What our heartbeats ask for, and the most that we grant. Milliseconds. */
   get promiseMs(): number {
-    return Math.floor(this.node.settings.electionMinMs * PROMISE_SHARE);
+    return promiseMsOf(this.node.settings);
   }
 
   /** A quorum has promised, by answers to heartbeats sent since, to elect nobody else before now. */

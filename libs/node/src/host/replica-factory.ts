@@ -2,6 +2,7 @@ import type { PartitionId, Rng } from '@kahuna/base';
 import { createPartitionMachine, type HeadCache, type PartitionMachine } from '@kahuna/partition';
 import { type Configuration, createRaftGroup, type RaftGroup } from '@kahuna/raft';
 import type { NodeInternals } from '../internals.ts';
+import { promiseMsOf } from '../leases.ts';
 import type { RecoveredGroup } from '../ports.ts';
 import { Replica, type ReplicaHost } from '../replica.ts';
 
@@ -56,11 +57,14 @@ export class ReplicaFactory {
 
   private group(start: GroupStart): RaftGroup {
     const { settings, nodeId } = this.node;
+    const { electionMinMs, electionMaxMs, tickMs } = settings;
+    // The first tick may come right behind a heartbeat: what was promised then has run out only after one more than it lasts.
+    const electionTicksMin = Math.max(Math.ceil(electionMinMs / tickMs), Math.floor(promiseMsOf(settings) / tickMs) + 2);
     return createRaftGroup({
       ...start,
       nodeId,
-      electionTicksMin: Math.max(2, Math.ceil(settings.electionMinMs / settings.tickMs)),
-      electionTicksMax: Math.max(3, Math.ceil(settings.electionMaxMs / settings.tickMs)),
+      electionTicksMin,
+      electionTicksMax: Math.max(3, electionTicksMin, Math.ceil(electionMaxMs / tickMs)),
       randomInt: (low, high) => this.rng.int(low, high),
       maxAppendBytes: settings.maxAppendBytes,
       maxInflightBytes: settings.maxInflightBytes,
