@@ -10,11 +10,9 @@ import {
   ReverseWriter,
   writeManyResponse,
 } from '@kahuna/wire';
+import { windowEnd } from '../gateway/many-window.ts';
 import { invalidInput, isValidOperation, MAX_MANY_ITEMS, refusal } from '../gateway/validate.ts';
 import type { RouteHints } from './route-hints.ts';
-
-/** Items of one request that are under way at the node at a time: bounds memory and the turn that a huge request takes. */
-const WINDOW = 1024;
 
 /** Throws `DecodeError`, or `TooManyItemsError` for a request that would not fit in memory decently. */
 export function decodeMany(kind: ManyKind, bytes: Uint8Array, start: number, end: number): ManyRequest {
@@ -40,7 +38,7 @@ export function runMany(
     done(request.items.map(() => refused));
     return;
   }
-  new ManyRun(node, request.items, kind === 'set' || kind === 'delete', deadlineMs, done).advance();
+  new ManyRun(node, request.items, deadlineMs, done).advance();
 }
 
 /** One bad item refuses a whole set-many; elsewhere it fails alone. */
@@ -66,14 +64,10 @@ function isRegisteredDelete(payload: Uint8Array): boolean {
   );
 }
 
-/**
- * Runs the items window after window. Items of one key take effect in their order: a window of writes ends before a key comes up
- * for the second time, because two writes under way at once may be reordered by a change of leader.
- */
+/** Runs the items window after window. */
 class ManyRun implements ResultSink {
   private readonly node: KahunaNode;
   private readonly items: readonly RequestedOperation[];
-  private readonly ordered: boolean;
   private readonly deadlineMs: number;
   private readonly done: (results: readonly OperationResult[]) => void;
   private readonly results: OperationResult[] = [];
@@ -82,13 +76,11 @@ class ManyRun implements ResultSink {
   constructor(
     node: KahunaNode,
     items: readonly RequestedOperation[],
-    ordered: boolean,
     deadlineMs: number,
     done: (results: readonly OperationResult[]) => void,
   ) {
     this.node = node;
     this.items = items;
-    this.ordered = ordered;
     this.deadlineMs = deadlineMs;
     this.done = done;
   }
@@ -100,7 +92,7 @@ class ManyRun implements ResultSink {
 
   private submitWindow(): void {
     const start = this.results.length;
-    const end = this.windowEnd(start);
+    const end = windowEnd(this.items, start);
     const admitted: { readonly operation: Operation; readonly index: number }[] = [];
     for (let index = start; index < end; index++) {
       const operation = this.items[index] as RequestedOperation;
@@ -110,19 +102,6 @@ class ManyRun implements ResultSink {
     }
     this.outstanding = admitted.length;
     for (const { operation, index } of admitted) this.node.submit(operation, this, index, this.deadlineMs);
-  }
-
-  private windowEnd(start: number): number {
-    const limit = Math.min(this.items.length, start + WINDOW);
-    if (!this.ordered) return limit;
-    const seen = new Set<string>();
-    for (let index = start; index < limit; index++) {
-      const { key, durability } = this.items[index] as RequestedOperation;
-      const record = `${durability}/${key}`;
-      if (seen.has(record)) return index;
-      seen.add(record);
-    }
-    return limit;
   }
 
   complete(index: number, result: OperationResult): void {

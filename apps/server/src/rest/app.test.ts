@@ -8,6 +8,7 @@ import { HLC_ZERO } from '@kahuna/base';
 import type { SetOperation } from '@kahuna/partition';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Unread } from '../gateway/unread.ts';
 import { refusal } from '../gateway/validate.ts';
 import { systemClock } from '../runtime/system-clock.ts';
 import { type FixedViews, ObservedNode } from '../testing/observed-node.ts';
@@ -29,6 +30,7 @@ beforeEach(async () => {
   app = await createRestApp(node, {
     clock: systemClock,
     hints: { localUrl: 'http://a:2070', disabled: false, hidePeers: false },
+    unread: new Unread(systemClock),
     localEndpoint: 'a:9081',
     allowedOrigins: ['https://ops.example'],
     consoleDirectory,
@@ -304,6 +306,21 @@ describe('batches (rest §8, keyvalues §14)', () => {
       { key: 'a', type: 0, revision: 0 },
       { key: 'd', type: 0, revision: 1 },
     ]);
+  });
+
+  test('items of one key take effect in their order, whatever happens to writes that are under way together', async () => {
+    node.reversed = true;
+    const items = ['b', 'a', 'b', 'a', 'b'].map(key => ({ key, durability: 1 }));
+    const set = await postJson('/v1/kv/try-set-many', { items });
+    expect(set.items.map((row: { revision: number }) => row.revision)).toEqual([0, 0, 1, 1, 2]);
+    const gone = await postJson('/v1/kv/try-delete-many', { items: [...items.slice(0, 1), ...items.slice(0, 1)] });
+    expect(gone.items.map((row: { type: number }) => row.type)).toEqual([4, 103]);
+  });
+
+  test('a batch of more items than memory has room for is refused as a whole', async () => {
+    const items = `[${'{},'.repeat(100_000)}{}]`;
+    expect((await post('/v1/kv/try-get-many', `{"items":${items}}`)).status).toBe(400);
+    expect(node.operations).toEqual([]);
   });
 
   test('keyvalues:M2 keyvalues:M12 one bad item refuses a whole set-many, and only itself elsewhere', async () => {

@@ -1,5 +1,5 @@
 import { HLC_MAX_COUNTER, HLC_ZERO, type Hlc } from '@kahuna/base';
-import { isWellFormedText } from '../gateway/validate.ts';
+import { isWellFormedText, MAX_MANY_ITEMS } from '../gateway/validate.ts';
 import { NumberText } from './json-input.ts';
 import { BadRequest } from './problem.ts';
 
@@ -136,6 +136,7 @@ export class Fields {
     const value = this.get(name);
     if (value === undefined) return undefined;
     if (!Array.isArray(value)) throw new BadRequest(`${name} must be an array.`);
+    if (value.length > MAX_MANY_ITEMS) throw new BadRequest(`${name} must hold at most ${MAX_MANY_ITEMS} objects.`);
     return value.map((item: unknown) => {
       if (!isPlainObject(item)) throw new BadRequest(`${name} must hold objects.`);
       return new Fields(item);

@@ -1,8 +1,6 @@
 import type { KahunaNode, ResultSink } from '@kahuna/node';
 import type { LockOperation, Operation, OperationResult, SequenceOperation } from '@kahuna/partition';
-
-/** Items of one batch that are under way at a time: bounds memory, and the turn of the event loop that a huge batch may take. */
-const WINDOW = 1024;
+import { windowEnd } from '../gateway/many-window.ts';
 
 /** Operations of the REST surface under way at the node, each with its promise. */
 export class NodeCalls implements ResultSink {
@@ -36,9 +34,9 @@ export class NodeCalls implements ResultSink {
   /** In order of the list; operations of one key take effect in that order too. */
   async runAll(operations: readonly Operation[]): Promise<OperationResult[]> {
     const results: OperationResult[] = [];
-    for (let from = 0; from < operations.length; from += WINDOW) {
-      const window = operations.slice(from, from + WINDOW).map(operation => this.run(operation));
-      results.push(...(await Promise.all(window)));
+    while (results.length < operations.length) {
+      const window = operations.slice(results.length, windowEnd(operations, results.length));
+      results.push(...(await Promise.all(window.map(operation => this.run(operation)))));
     }
     return results;
   }
