@@ -4,6 +4,7 @@ import { ServerCredentials } from '@grpc/grpc-js';
 import type { KahunaNode } from '@kahuna/node';
 import type { FastifyInstance } from 'fastify';
 import { type ConsoleSettings, registerConsoleStream } from './console/index.ts';
+import { Unread } from './gateway/unread.ts';
 import { createGrpcServer, type HintOptions, injectorBeside, registerGrpcServices } from './grpc/index.ts';
 import type { ConnectionTakers } from './listeners/port-listeners.ts';
 import { createRestApp } from './rest/app.ts';
@@ -42,7 +43,8 @@ export interface Gateways {
 
 export async function createGateways(node: KahunaNode, options: GatewayOptions): Promise<Gateways> {
   const lifecycle = { stopping: false };
-  const { app, watchSockets } = await createApp(node, options, lifecycle);
+  const unread = new Unread(systemClock);
+  const { app, watchSockets } = await createApp(node, options, lifecycle, unread);
   const settled = countRequests(app);
   await app.ready();
 
@@ -50,6 +52,7 @@ export async function createGateways(node: KahunaNode, options: GatewayOptions):
   const grpc = registerGrpcServices(grpcServer, node, {
     clock: systemClock,
     hints: options.hints,
+    unread,
     protoFolder: options.reflection ? protoFolder() : undefined,
     onFault: options.onFault,
   });
@@ -80,10 +83,12 @@ async function createApp(
   node: KahunaNode,
   options: GatewayOptions,
   lifecycle: { readonly stopping: boolean },
+  unread: Unread,
 ): Promise<{ readonly app: FastifyInstance; readonly watchSockets: WatchSockets }> {
   const app = await createRestApp(node, {
     clock: systemClock,
     hints: options.hints,
+    unread,
     localEndpoint: options.localEndpoint,
     allowedOrigins: options.allowedOrigins,
     consoleDirectory: firstExisting('../../console/dist', '../../apps/console/dist'),
@@ -91,7 +96,7 @@ async function createApp(
     isStopping: () => lifecycle.stopping,
     onInternalError: (error, path) => options.onFault(`internal error on ${path}`, error),
   });
-  const watchSockets = registerWatchSocket(app, node);
+  const watchSockets = registerWatchSocket(app, node, unread);
   if (options.console !== undefined) {
     registerConsoleStream(app, node, { ...options.console, allowedOrigins: options.allowedOrigins, clock: systemClock });
   }

@@ -13,7 +13,7 @@ import type {
   ScanQuery,
   SequenceOperation,
 } from '@kahuna/partition';
-import type { Watch, WatchQuery } from './watch/watch-api.ts';
+import type { QueueMeter, Watch, WatchQuery } from './watch/watch-api.ts';
 
 /** Receives answers without a closure per operation: `token` is whatever the submitter chose. Called exactly once per operation, never inside `submit`. */
 export interface ResultSink {
@@ -35,7 +35,7 @@ export interface KahunaNode {
   /** A page of locks or sequences over all partitions, for the console. Never rejects. */
   list(query: ListingQuery, deadlineMs: number): Promise<ListingAnswer>;
   /** Changes of keys from this node's own replicas. `wake`: there is something to take, or the watch has ended; never called inside `watch`. */
-  watch(query: WatchQuery, wake: () => void): Watch;
+  watch(query: WatchQuery, wake: () => void, meter?: QueueMeter): Watch;
   /**
    * A hint for lists: `changed` is called whenever a lock or a sequence whose name begins so may have changed on a replica of this
    * node. Called in the middle of things: it may only take note. Returns the end. Ephemeral locks: on the leader of their partition.

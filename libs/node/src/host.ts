@@ -62,7 +62,7 @@ import { ChecksumExchange } from './snapshot/checksum-exchange.ts';
 import { SnapshotTransfers } from './snapshot/snapshots.ts';
 import { StateKeeper } from './state-keeper.ts';
 import { healthView, membershipView, nodeFacts, routingView } from './views.ts';
-import type { Watch, WatchQuery } from './watch/watch-api.ts';
+import type { QueueMeter, Watch, WatchQuery } from './watch/watch-api.ts';
 import { WatchHub } from './watch/watch-hub.ts';
 
 /** A latency quantile covers between half of this and all of it. */
@@ -555,8 +555,8 @@ export class NodeHost implements KahunaNode, RecoveringNode, ReplicaHost, Dispat
     return new Promise(resolve => this.listings.list(query, deadlineMs, resolve));
   }
 
-  watch(query: WatchQuery, wake: () => void): Watch {
-    return this.watches.open(query, wake);
+  watch(query: WatchQuery, wake: () => void, meter?: QueueMeter): Watch {
+    return this.watches.open(query, wake, meter);
   }
 
   watchNames(kind: NameKind, prefix: string, changed: () => void): () => void {

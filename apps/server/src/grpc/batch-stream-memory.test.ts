@@ -4,7 +4,8 @@ import type { KahunaNode, ResultSink } from '@kahuna/node';
 import { Durability, type OperationResult, ResponseType, type ScanAnswer } from '@kahuna/partition';
 import { KEY_VALUE_ENVELOPES, keyValueMessages } from '@kahuna/wire';
 import { expect, test } from 'vitest';
-import { type BatchCall, FramePool, MAX_WAITING_BYTES } from './batch-stream.ts';
+import { MAX_UNREAD_BYTES, Unread } from '../gateway/unread.ts';
+import { type BatchCall, FramePool } from './batch-stream.ts';
 import { KeyValueStream } from './key-value-stream.ts';
 import { RouteHints } from './route-hints.ts';
 
@@ -57,7 +58,7 @@ function found(): OperationResult {
   return { type: ResponseType.Get, revision: 0, value: new Uint8Array(VALUE_BYTES), ...times, state: 1, route: undefined };
 }
 
-function open(answer: () => OperationResult = found): DeafCall {
+function open(answer: () => OperationResult = found, unread = new Unread({ monotonicMs: () => 1 })): DeafCall {
   const call = new DeafCall();
   const node = {
     submit: (_operation: unknown, sink: ResultSink, token: number) => sink.complete(token, answer()),
@@ -74,7 +75,7 @@ function open(answer: () => OperationResult = found): DeafCall {
   const context = {
     node,
     hints: new RouteHints(node, clock, hintOptions),
-    settings: { clock, hints: hintOptions, protoFolder: undefined, onFault: fault },
+    settings: { clock, hints: hintOptions, unread, protoFolder: undefined, onFault: fault },
     frames: new FramePool(KEY_VALUE_ENVELOPES),
   };
   new KeyValueStream(call as unknown as BatchCall, context, () => undefined);
@@ -106,13 +107,13 @@ test.each([
     const call = open();
     for (let id = 0; id < REQUESTS; id++) call.emit('data', request(id));
     for (let turns = 0; turns < 10; turns++) await new Promise(resolve => setImmediate(resolve));
-    expect(call.waitingBytes).toBeLessThan(MAX_WAITING_BYTES + VALUE_BYTES);
+    expect(call.waitingBytes).toBeLessThan(MAX_UNREAD_BYTES + VALUE_BYTES);
     await call.readAll();
     expect(call.answers.map(({ requestId }) => requestId).sort((a, b) => a - b)).toEqual(
       Array.from({ length: REQUESTS }, (__, i) => i),
     );
     const served = call.answers.filter(({ type }) => type === ResponseType.Get).length;
-    expect(served * VALUE_BYTES).toBeLessThanOrEqual(MAX_WAITING_BYTES);
+    expect(served * VALUE_BYTES).toBeLessThanOrEqual(MAX_UNREAD_BYTES);
     expect(served).toBeGreaterThan(80);
     expect(call.answers.filter(({ type }) => type === ResponseType.MustRetry)).toHaveLength(REQUESTS - served);
   },

@@ -10,7 +10,9 @@ import {
   MAX_BATCH_MESSAGE_BYTES,
   TooManyItemsError,
 } from '@kahuna/wire';
+import type { UnreadOfStream } from '../gateway/unread.ts';
 import { refusal } from '../gateway/validate.ts';
+import { cutOff } from './cut-off.ts';
 import type { GrpcSettings } from './grpc-settings.ts';
 import type { RouteHints } from './route-hints.ts';
 
@@ -20,11 +22,8 @@ const MAX_IN_FLIGHT = 4096;
 const MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 /** Answers that wait for the client to read, from which on the stream is not read. Bytes. */
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
-/**
- * A client may ask for much with few bytes, and not read. Values that wait beyond this are refused instead, which for a read is as good as
- * not to have been asked. Bytes.
- */
-export const MAX_WAITING_BYTES = 256 * 1024 * 1024;
+/** What a client that reads has under way in any case, however much others have left unread. Bytes. */
+const MIN_UNSENT_BYTES = 1024 * 1024;
 /** The official client gives a request up after 30 s: whatever is not decided by then is answered MustRetry before. Milliseconds. */
 export const REQUEST_DEADLINE_MS = 25_000;
 
@@ -112,6 +111,11 @@ export abstract class BatchStream implements ResultSink {
   /** Their values, each counted once however many wait for it: that of a key which everybody reads is in memory once. */
   private readonly deferredValues = new Map<Uint8Array, number>();
   private deferredBytes = 0;
+  /**
+   * A client may ask for much with few bytes, and not read, on as many streams as it likes. What would have to wait beyond the bound of the
+   * node is refused, which for a read is as good as not to have been asked.
+   */
+  private readonly unread: UnreadOfStream;
   private flushScheduled = false;
   private writing = false;
 
@@ -129,6 +133,7 @@ export abstract class BatchStream implements ResultSink {
     this.call = call;
     this.context = context;
     this.envelopes = new EnvelopeReader(context.frames.layout);
+    this.unread = context.settings.unread.of(() => cutOff(call));
     this.onEnd = onEnd;
     call.sendMetadata(headers);
     call.on('data', (message: Buffer) => this.receive(message));
@@ -254,9 +259,11 @@ export abstract class BatchStream implements ResultSink {
     exactRevision: bigint | undefined,
   ): void {
     if (this.ended) return;
-    if (result.value !== null && this.unsentBytes > MAX_UNSENT_BYTES) {
-      if (this.retainValue(result.value)) this.deferred.push({ type, requestId, result, elapsedMs, exactRevision });
-      else this.answer(type, requestId, refusal(ResponseType.MustRetry), elapsedMs, undefined);
+    if (result.value !== null && !this.takesMore) {
+      if (this.retainValue(result.value)) {
+        this.deferred.push({ type, requestId, result, elapsedMs, exactRevision });
+        this.scheduleFlush();
+      } else this.answer(type, requestId, refusal(ResponseType.MustRetry), elapsedMs, undefined);
       return;
     }
     const frames = this.frames();
@@ -266,9 +273,22 @@ export abstract class BatchStream implements ResultSink {
     this.answered(result.value === null ? 0 : result.value.length);
   }
 
+  /** The client has so little under way that an answer may go out at once. */
+  protected get takesMore(): boolean {
+    return this.unsentBytes <= (this.context.settings.unread.isFull ? MIN_UNSENT_BYTES : MAX_UNSENT_BYTES);
+  }
+
   /** So much more may wait for the client to read. */
   protected mayWait(bytes: number): boolean {
-    return this.unsentBytes + this.deferredBytes + bytes <= MAX_WAITING_BYTES;
+    const notCounted = this.unsentBytes + this.deferredBytes - this.unread.bytes;
+    return this.context.settings.unread.hasRoomFor(notCounted + bytes);
+  }
+
+  /** Once for all answers of a turn, and when some were taken. */
+  private countUnread(): void {
+    const more = this.unsentBytes + this.deferredBytes - this.unread.bytes;
+    if (more > 0) this.unread.add(more);
+    else this.unread.remove(-more);
   }
 
   /** False where there is no room for it. */
@@ -296,7 +316,7 @@ export abstract class BatchStream implements ResultSink {
   private encodeDeferred(): void {
     if (this.deferred.length === 0) return;
     let next = 0;
-    for (; next < this.deferred.length && this.unsentBytes <= MAX_UNSENT_BYTES; next++) {
+    for (; next < this.deferred.length && this.takesMore; next++) {
       const { type, requestId, result, elapsedMs, exactRevision } = this.deferred[next] as DeferredAnswer;
       if (result.value !== null) this.releaseValue(result.value);
       this.answer(type, requestId, result, elapsedMs, exactRevision);
@@ -339,6 +359,7 @@ export abstract class BatchStream implements ResultSink {
     setImmediate(() => {
       this.flushScheduled = false;
       this.turnMs = 0;
+      this.countUnread();
       this.flush();
     });
   }
@@ -368,6 +389,7 @@ export abstract class BatchStream implements ResultSink {
     this.unsentBytes -= bytes;
     if (this.ended) return;
     this.encodeDeferred();
+    this.countUnread();
     this.flush();
     this.balance();
     this.endIfDone();
@@ -420,6 +442,7 @@ export abstract class BatchStream implements ResultSink {
     this.collecting = undefined;
     this.deferred = [];
     this.deferredValues.clear();
+    this.unread.close();
     this.onEnd(this);
   }
 }

@@ -123,7 +123,7 @@ export class KeyValueStream extends BatchStream {
     const respond = (answer: ScanAnswer): void => {
       const tooLarge = encodeScan(kind, scanRefusal(ResponseType.Errored));
       const encoded = encodeScan(kind, answer);
-      const fits = this.mayWait(encoded.length);
+      const fits = this.takesMore || this.mayWait(encoded.length);
       this.answerEncoded(type, requestId, fits ? encoded : encodeScan(kind, scanRefusal(ResponseType.MustRetry)), tooLarge);
     };
     if (payload === undefined) {

@@ -2,6 +2,7 @@ import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import { type RangeQuery, ResponseType, type ScanAnswer } from '@kahuna/partition';
 import { decodeRangeScan, writeRangePage } from '@kahuna/wire';
 import { scanRefusal } from '../gateway/validate.ts';
+import { cutOff } from './cut-off.ts';
 import { refusedScan, runScan } from './scans.ts';
 import type { UnaryCalls } from './unary.ts';
 
@@ -42,7 +43,10 @@ function fail(call: RangeStreamCall, details: string): void {
 /** Resolves when the client has room for more, or is gone. */
 function writePage(calls: UnaryCalls, call: RangeStreamCall, page: ScanAnswer): Promise<void> {
   const encoded = calls.encoded(writer => writeRangePage(writer, page));
-  if (call.write(encoded) || call.cancelled) return Promise.resolve();
+  const unread = calls.settings.unread.of(() => cutOff(call));
+  unread.add(encoded.length);
+  call.once('cancelled', () => unread.close());
+  if (call.write(encoded, () => unread.close()) || call.cancelled) return Promise.resolve();
   return new Promise(resolve => {
     const done = (): void => {
       call.off('drain', done);

@@ -8,10 +8,12 @@ import {
 import type { KahunaNode } from '@kahuna/node';
 import { BATCHER_ENVELOPES, KEY_VALUE_ENVELOPES, LOCK_ENVELOPES } from '@kahuna/wire';
 import { HealthImplementation } from 'grpc-health-check';
+import type { Unread } from '../gateway/unread.ts';
 import { backupCalls } from './backup-calls.ts';
 import { type BatchCall, type BatchContext, type BatchStream, FramePool } from './batch-stream.ts';
 import { BatcherStream } from './batcher-stream.ts';
 import { clusterCalls } from './cluster-calls.ts';
+import { cutOff, http2StreamOf } from './cut-off.ts';
 import { widenFlowControl } from './flow-control.ts';
 import type { GrpcSettings } from './grpc-settings.ts';
 import { keyValueCalls } from './key-value-calls.ts';
@@ -29,6 +31,9 @@ import { WatchCalls } from './watch-calls.ts';
 
 /** Largest message in either direction (grpc §1.2). Bytes. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+/** Unary answers of less are not counted: what HTTP/2 takes before it waits for a client is about as much. */
+const LARGE_ANSWER_BYTES = 64 * 1024;
 
 /** How often the answer of the health service is brought up to date. Milliseconds. */
 const HEALTH_REFRESH_MS = 500;
@@ -72,16 +77,16 @@ export function registerGrpcServices(server: Server, node: KahunaNode, settings:
   const batcherStreams = new BatchStreams(BatcherStream, { ...shared, frames: new FramePool(BATCHER_ENVELOPES) });
   const stopHealth = addHealth(server, node);
 
-  addUnary(server, 'Cluster', { ...clusterCalls(node, settings.hints), ...topologyCalls(node) });
-  addUnary(server, 'Backups', backupCalls());
-  addUnary(server, 'Sequencer', sequenceCalls(calls));
-  addUnary(server, 'Locker', lockCalls(calls));
-  addUnary(server, 'KeyValuer', { ...keyValueCalls(calls), ...scanCalls(calls), ...keySpaceCalls() });
+  addUnary(server, settings.unread, 'Cluster', { ...clusterCalls(node, settings.hints), ...topologyCalls(node) });
+  addUnary(server, settings.unread, 'Backups', backupCalls());
+  addUnary(server, settings.unread, 'Sequencer', sequenceCalls(calls));
+  addUnary(server, settings.unread, 'Locker', lockCalls(calls));
+  addUnary(server, settings.unread, 'KeyValuer', { ...keyValueCalls(calls), ...scanCalls(calls), ...keySpaceCalls() });
   addStream(server, 'KeyValuer', 'GetByRangeStream', false, (call: RangeStreamCall) => streamRange(calls, call));
   addStream(server, 'KeyValuer', 'BatchClientKeyValueRequests', true, (call: BatchCall) => keyValueStreams.open(call));
   addStream(server, 'Locker', 'BatchClientLockRequests', true, (call: BatchCall) => lockStreams.open(call));
   addStream(server, 'Batcher', 'Batch', true, (call: BatchCall) => batcherStreams.open(call));
-  const watches = new WatchCalls(node);
+  const watches = new WatchCalls(node, settings.unread);
   addStream(server, 'Watcher', 'Watch', false, watches.handle);
   addStream(server, 'Watcher', 'WatchMany', true, watches.handleMany);
   if (settings.protoFolder !== undefined) addReflection(server, settings.protoFolder);
@@ -139,11 +144,26 @@ class BatchStreams {
   }
 }
 
-function addUnary(server: Server, service: string, handlers: Readonly<Record<string, UnaryHandler>>): void {
+function addUnary(server: Server, unread: Unread, service: string, handlers: Readonly<Record<string, UnaryHandler>>): void {
   const methods = Object.keys(handlers);
   const definition: ServiceDefinition = Object.fromEntries(methods.map(method => [method, rawMethod(service, method, 'unary')]));
-  const implementation: UntypedServiceImplementation = { ...handlers };
+  const implementation: UntypedServiceImplementation = Object.fromEntries(
+    methods.map(method => [method, counted(handlers[method] as UnaryHandler, unread)]),
+  );
   server.addService(definition, implementation);
+}
+
+/** Large answers wait for their client until the call is gone. */
+function counted(handler: UnaryHandler, unread: Unread): UnaryHandler {
+  return (call, answer) =>
+    handler(call, (error, bytes, ...rest) => {
+      if (bytes && bytes.length >= LARGE_ANSWER_BYTES) {
+        const account = unread.of(() => cutOff(call));
+        account.add(bytes.length);
+        http2StreamOf(call).once('close', () => account.close());
+      }
+      answer(error, bytes, ...rest);
+    });
 }
 
 /** `bidirectional`: else the server alone streams. */

@@ -13,6 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import type { Clock } from '@kahuna/base';
+import { Unread } from '../gateway/unread.ts';
 import { ObservedNode } from '../testing/observed-node.ts';
 import { createGrpcServer, type GrpcServices, registerGrpcServices } from './services.ts';
 
@@ -60,7 +61,12 @@ export interface TestServer {
 
 /** `injected`: connections are accepted by a plain socket server and handed over, as the shared HTTP port does it. */
 export async function startTestServer(
-  options: { readonly injected?: boolean; readonly hints?: boolean; readonly reflection?: boolean } = {},
+  options: {
+    readonly injected?: boolean;
+    readonly hints?: boolean;
+    readonly reflection?: boolean;
+    readonly unread?: Unread;
+  } = {},
 ): Promise<TestServer> {
   const node = await startNode();
   const server = createGrpcServer();
@@ -68,6 +74,7 @@ export async function startTestServer(
   const services = registerGrpcServices(server, node, {
     clock: systemClock,
     hints: { localUrl: 'https://node-1:8082', disabled: options.hints === false, hidePeers: false },
+    unread: options.unread ?? new Unread(systemClock),
     protoFolder: options.reflection ? PROTO_FOLDER : undefined,
     onFault: (what, error) => faults.push(what, error),
   });

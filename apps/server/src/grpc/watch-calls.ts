@@ -1,7 +1,9 @@
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import type { KahunaNode, Watch, WatchEvent, WatchPosition, WatchQuery } from '@kahuna/node';
 import { encodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
+import type { Unread, UnreadOfStream } from '../gateway/unread.ts';
 import { watchedBy } from '../gateway/watch-query.ts';
+import { cutOff } from './cut-off.ts';
 import { asBuffer } from './unary.ts';
 import { encodedEvent, encodedPosition } from './watch-encoding.ts';
 import { ENDS, endOf, type StatusOfEnd } from './watch-ends.ts';
@@ -17,17 +19,20 @@ const MIN_PROGRESS_MS = 100;
 /** The open watches of this server. */
 export class WatchCalls {
   private readonly node: KahunaNode;
+  private readonly unread: Unread;
   private readonly open = new Set<WatchStream | WatchManyStream>();
 
-  constructor(node: KahunaNode) {
+  constructor(node: KahunaNode, unread: Unread) {
     this.node = node;
+    this.unread = unread;
   }
 
   readonly handle = (call: WatchCall): void => {
     try {
       const request = messages.GrpcWatchRequest.decode(call.request);
       const { query, target } = watchedBy(request);
-      const stream = new WatchStream(call, this.node, query, target, request.ProgressMs, () => this.open.delete(stream));
+      const unread = this.unread.of(() => cutOff(call));
+      const stream = new WatchStream(call, this.node, unread, query, target, request.ProgressMs, () => this.open.delete(stream));
       this.open.add(stream);
       stream.pump();
     } catch (error) {
@@ -38,7 +43,8 @@ export class WatchCalls {
   };
 
   readonly handleMany = (call: WatchManyCall): void => {
-    const stream = new WatchManyStream(call, this.node, () => this.open.delete(stream));
+    const unread = this.unread.of(() => cutOff(call));
+    const stream = new WatchManyStream(call, this.node, unread, () => this.open.delete(stream));
     this.open.add(stream);
   };
 
@@ -51,6 +57,7 @@ export class WatchCalls {
 /** One watch: what the node has ready goes out in one message per turn, as fast as the client reads. */
 class WatchStream {
   private readonly call: WatchCall;
+  private readonly unread: UnreadOfStream;
   private readonly watch: Watch;
   private readonly target: WatchTarget;
   private readonly onEnd: () => void;
@@ -60,11 +67,20 @@ class WatchStream {
   /** The position is wanted with the next message. */
   private positionDue = true;
 
-  constructor(call: WatchCall, node: KahunaNode, query: WatchQuery, target: WatchTarget, progressMs: number, onEnd: () => void) {
+  constructor(
+    call: WatchCall,
+    node: KahunaNode,
+    unread: UnreadOfStream,
+    query: WatchQuery,
+    target: WatchTarget,
+    progressMs: number,
+    onEnd: () => void,
+  ) {
     this.call = call;
+    this.unread = unread;
     this.target = target;
     this.onEnd = onEnd;
-    this.watch = node.watch(query, () => this.pump());
+    this.watch = node.watch(query, () => this.pump(), unread);
     if (progressMs > 0) {
       this.timer = setInterval(
         () => {
@@ -90,8 +106,14 @@ class WatchStream {
         return;
       }
       if (position !== undefined) this.positionDue = false;
-      this.blocked = !this.call.write(this.message(events, position));
+      this.blocked = !this.send(this.message(events, position));
     }
+  }
+
+  /** False: the client has enough under way. */
+  private send(message: Buffer): boolean {
+    this.unread.add(message.length);
+    return this.call.write(message, () => this.unread.remove(message.length));
   }
 
   /** Fields of messages that are put one behind the other are those of one message: each event is encoded once for all watches. */
@@ -117,6 +139,7 @@ class WatchStream {
     this.over = true;
     clearInterval(this.timer);
     this.watch.close();
+    this.unread.close();
     this.onEnd();
   }
 }

@@ -4,6 +4,8 @@ import { HLC_ZERO, Rng } from '@kahuna/base';
 import type { KahunaNode, Watch, WatchEnd, WatchEvent, WatchPosition, WatchQuery } from '@kahuna/node';
 import { decodePosition, watchMessages as messages } from '@kahuna/wire';
 import { describe, expect, test } from 'vitest';
+import { Unread } from '../gateway/unread.ts';
+import { systemClock } from '../runtime/system-clock.ts';
 import { type WatchManyCall, WatchManyStream } from './watch-many.ts';
 
 /** The client's end: it decodes what it is sent, and stops reading when told to. */
@@ -96,7 +98,7 @@ function eventOf(revision: number): WatchEvent {
     valueKept: true,
     expires: HLC_ZERO,
   } as const;
-  return { kind: 'key', partitionId: 2, change, initial: false, encoded: undefined, json: undefined };
+  return { kind: 'key', partitionId: 2, change, initial: false, cost: 100, encoded: undefined, json: undefined };
 }
 
 function openStream() {
@@ -112,7 +114,12 @@ function openStream() {
     },
   } as unknown as KahunaNode;
   let ended = 0;
-  const stream = new WatchManyStream(call as unknown as WatchManyCall, node, () => ended++);
+  const stream = new WatchManyStream(
+    call as unknown as WatchManyCall,
+    node,
+    new Unread(systemClock).of(() => undefined),
+    () => ended++,
+  );
   return { call, watches, queries, stream, ends: () => ended };
 }
 

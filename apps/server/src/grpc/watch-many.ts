@@ -2,6 +2,7 @@ import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { ByteWriter } from '@kahuna/base';
 import type { KahunaNode, Watch, WatchEvent } from '@kahuna/node';
 import { encodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
+import type { UnreadOfStream } from '../gateway/unread.ts';
 import { watchedBy } from '../gateway/watch-query.ts';
 import { asBuffer } from './unary.ts';
 import { encodedEvent, encodedPosition } from './watch-encoding.ts';
@@ -49,6 +50,7 @@ interface Share {
 export class WatchManyStream {
   private readonly call: WatchManyCall;
   private readonly node: KahunaNode;
+  private readonly unread: UnreadOfStream;
   private readonly onEnd: () => void;
   private readonly members = new Map<number, Member>();
   private readonly due = new Set<Member>();
@@ -57,8 +59,9 @@ export class WatchManyStream {
   private blocked = false;
   private over = false;
 
-  constructor(call: WatchManyCall, node: KahunaNode, onEnd: () => void) {
+  constructor(call: WatchManyCall, node: KahunaNode, unread: UnreadOfStream, onEnd: () => void) {
     this.call = call;
+    this.unread = unread;
     this.node = node;
     this.onEnd = onEnd;
     call.on('data', (request: Buffer) => this.receive(request));
@@ -99,7 +102,7 @@ export class WatchManyStream {
     try {
       if (request === undefined) throw new Error('a watch without a request');
       const { query, target } = watchedBy(request);
-      const watch = this.node.watch(query, () => this.isDue(member));
+      const watch = this.node.watch(query, () => this.isDue(member), this.unread);
       const timer = request.ProgressMs > 0 ? this.progress(id, request.ProgressMs) : undefined;
       const member: Member = { id, target, watch, timer, positionDue: true };
       this.members.set(id, member);
@@ -166,7 +169,9 @@ export class WatchManyStream {
   }
 
   private send(parts: readonly Uint8Array[]): void {
-    this.blocked = !this.call.write(Buffer.concat(parts));
+    const message = Buffer.concat(parts);
+    this.unread.add(message.length);
+    this.blocked = !this.call.write(message, () => this.unread.remove(message.length));
   }
 
   private drop(id: number): void {
@@ -192,6 +197,7 @@ export class WatchManyStream {
     if (this.over) return;
     this.over = true;
     for (const id of [...this.members.keys()]) this.drop(id);
+    this.unread.close();
     this.onEnd();
   }
 }

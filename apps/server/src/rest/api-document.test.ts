@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { registerConsoleStream } from '../console/index.ts';
 import { type EmbeddedNode, startEmbeddedNode } from '../embedded.ts';
+import { Unread } from '../gateway/unread.ts';
 import { systemClock } from '../runtime/system-clock.ts';
 import { registerWatchSocket } from '../watch/index.ts';
 import { createRestApp } from './app.ts';
@@ -39,6 +40,7 @@ async function servedRoutes(): Promise<string[]> {
   const app = await createRestApp(node.node, {
     clock: systemClock,
     hints: { localUrl: '', disabled: true, hidePeers: true },
+    unread: new Unread(systemClock),
     localEndpoint: '',
     allowedOrigins: [],
     consoleDirectory: undefined,
@@ -47,7 +49,7 @@ async function servedRoutes(): Promise<string[]> {
     onInternalError: () => undefined,
     onRoute: (method, url) => served.push(`${method} ${url}`),
   });
-  registerWatchSocket(app, node.node);
+  registerWatchSocket(app, node.node, new Unread(systemClock));
   registerConsoleStream(app, node.node, { allowedOrigins: [], level: 'admin', clock: systemClock });
   await app.ready();
   await app.close();

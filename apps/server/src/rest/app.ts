@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock } from '@kahuna/base';
 import type { KahunaNode } from '@kahuna/node';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type HTTPMethods } from 'fastify';
+import type { Unread } from '../gateway/unread.ts';
 import type { HintOptions } from '../grpc/index.ts';
 import { type ApiSection, describe, describeEndpoint, registerApiDocument } from './api-document.ts';
 import { healthDocument, membershipDocument, placementDocument, rangesDocument, routingDocument } from './cluster-views.ts';
@@ -38,6 +39,8 @@ import { UNAVAILABLE } from './unavailable.ts';
 export interface RestOptions {
   readonly clock: Clock;
   readonly hints: HintOptions;
+  /** What clients of this node have not read yet. */
+  readonly unread: Unread;
   /** `host:port` of this node in the cluster. */
   readonly localEndpoint: string;
   readonly allowedOrigins: readonly string[];
@@ -52,6 +55,8 @@ export interface RestOptions {
   readonly onRoute?: (method: string, url: string) => void;
 }
 
+/** Answers of less are not counted: the kernel takes them. */
+const LARGE_ANSWER_BYTES = 64 * 1024;
 /** Largest request body in bytes (spec rest §1). */
 const BODY_LIMIT = 30_000_000;
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -74,6 +79,15 @@ const DATA_ENDPOINTS: readonly {
 /** What a POST path does with the request's body. */
 interface BodyConfig {
   readonly bindsBody?: boolean;
+}
+
+/** An answer that the kernel may not take at once waits for its client until it has gone, or the connection has. */
+function countUnread(unread: Unread, request: FastifyRequest, reply: FastifyReply, payload: unknown): void {
+  const isText = typeof payload === 'string';
+  if ((!isText && !Buffer.isBuffer(payload)) || payload.length < LARGE_ANSWER_BYTES) return;
+  const account = unread.of(() => request.raw.destroy());
+  account.add(payload.length);
+  reply.raw.once('close', () => account.close());
 }
 
 class UnsupportedMediaType extends Error {
@@ -117,6 +131,8 @@ export async function createRestApp(node: KahunaNode, options: RestOptions): Pro
     if (request.raw.httpVersionMajor > 1) reply.removeHeader('connection');
     else if (options.isStopping()) reply.header('connection', 'close');
   });
+
+  app.addHook('onSend', async (request, reply, payload) => countUnread(options.unread, request, reply, payload));
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {

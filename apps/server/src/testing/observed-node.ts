@@ -52,8 +52,8 @@ export class ObservedNode implements KahunaNode {
     return new Promise(resolve => this.real.stop(resolve));
   }
 
-  watch(query: Parameters<KahunaNode['watch']>[0], wake: () => void): ReturnType<KahunaNode['watch']> {
-    return this.real.watch(query, wake);
+  watch(...args: Parameters<KahunaNode['watch']>): ReturnType<KahunaNode['watch']> {
+    return this.real.watch(...args);
   }
 
   submit(operation: Submitted, sink: ResultSink, token: number, deadlineMs: number): void {

@@ -3,6 +3,7 @@ import type { KahunaNode } from '@kahuna/node';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { consoleSocketOptions } from '../console/index.ts';
+import type { Unread } from '../gateway/unread.ts';
 import { describe } from '../rest/api-document.ts';
 import { PROBLEM_TYPE, problem } from '../rest/problem.ts';
 import { CloseCode, WatchSession } from './watch-session.ts';
@@ -22,8 +23,8 @@ export interface WatchSockets {
 }
 
 /** Adds the WebSocket for watches (docs/watch.md). Before the console's stream, which shares the plugin. */
-export function registerWatchSocket(app: FastifyInstance, node: KahunaNode): WatchSockets {
-  const sockets = new Sockets(node);
+export function registerWatchSocket(app: FastifyInstance, node: KahunaNode, unread: Unread): WatchSockets {
+  const sockets = new Sockets(node, unread);
   // Before the plugin's own hook, which would close them without a word.
   app.addHook('preClose', async () => sockets.drain());
   app.register(websocket, { options: consoleSocketOptions });
@@ -43,12 +44,14 @@ export function registerWatchSocket(app: FastifyInstance, node: KahunaNode): Wat
 
 class Sockets implements WatchSockets {
   private readonly node: KahunaNode;
+  private readonly unread: Unread;
   private readonly sessions = new Map<WatchSession, WebSocket>();
   private timer: NodeJS.Timeout | undefined;
   private draining = false;
 
-  constructor(node: KahunaNode) {
+  constructor(node: KahunaNode, unread: Unread) {
     this.node = node;
+    this.unread = unread;
   }
 
   /** Refusals are HTTP; foreign origins were refused before (console §14). */
@@ -65,7 +68,7 @@ class Sockets implements WatchSockets {
   }
 
   serve(socket: WebSocket): void {
-    const session = new WatchSession(this.node, socket);
+    const session = new WatchSession(this.node, socket, this.unread);
     this.sessions.set(session, socket);
     this.timer ??= setInterval(() => this.look(), PING_MS).unref();
     socket.on('message', (data, isBinary) => {

@@ -1,6 +1,7 @@
 import { DecodeError } from '@kahuna/base';
 import type { KahunaNode, Watch, WatchEnd } from '@kahuna/node';
 import { encodePosition, type watchMessages as messages, type WatchTarget } from '@kahuna/wire';
+import type { Unread, UnreadOfStream } from '../gateway/unread.ts';
 import { ANOTHER_CLUSTER, watchedBy } from '../gateway/watch-query.ts';
 import { BadRequest } from '../rest/problem.ts';
 import { BadWatch, type EndCode, endMessage, errorMessage, eventsMessage, NotAMessage, readMessage } from './watch-messages.ts';
@@ -31,6 +32,8 @@ export const CloseCode = {
 export interface Socket {
   send(text: string, written: (error?: Error) => void): void;
   close(code: number, reason: string): void;
+  /** Drops what was not sent yet. */
+  terminate(): void;
   readonly bufferedAmount: number;
 }
 
@@ -55,6 +58,7 @@ const ENDS: Readonly<Record<WatchEnd, readonly [code: EndCode, message: string]>
 export class WatchSession {
   private readonly node: KahunaNode;
   private readonly socket: Socket;
+  private readonly unread: UnreadOfStream;
   private readonly watches = new Map<number, Subscription>();
   /** Those that may have something to tell, the one that waits longest first. */
   private readonly due = new Set<Subscription>();
@@ -63,9 +67,14 @@ export class WatchSession {
   /** Bytes were taken by the network since it was last asked. */
   private moved = true;
 
-  constructor(node: KahunaNode, socket: Socket) {
+  constructor(node: KahunaNode, socket: Socket, unread: Unread) {
     this.node = node;
     this.socket = socket;
+    // A close that waits behind what is not read gives nothing back.
+    this.unread = unread.of(() => {
+      this.close();
+      socket.terminate();
+    });
   }
 
   receive(data: Buffer): void {
@@ -102,7 +111,7 @@ export class WatchSession {
     let subscription: Subscription;
     try {
       const { query, target } = watchedBy(request);
-      subscription = new Subscription(id, target, this.node.watch(query, wake), request.ProgressMs, wake);
+      subscription = new Subscription(id, target, this.node.watch(query, wake, this.unread), request.ProgressMs, wake);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       this.refuse(id, 'INVALID_ARGUMENT', error.message);
@@ -152,7 +161,12 @@ export class WatchSession {
   }
 
   private send(text: string): void {
-    this.socket.send(text, error => this.written(error));
+    const { length } = text;
+    this.unread.add(length);
+    this.socket.send(text, error => {
+      this.unread.remove(length);
+      this.written(error);
+    });
     // What was just handed over will be written or fail, and go on from there.
     this.blocked = this.socket.bufferedAmount >= SOCKET_BYTES;
   }
@@ -200,6 +214,7 @@ export class WatchSession {
     for (const subscription of this.watches.values()) subscription.close();
     this.watches.clear();
     this.due.clear();
+    this.unread.close();
   }
 }
 

@@ -4,6 +4,8 @@ import type { KahunaNode, Watch, WatchEnd, WatchEvent } from '@kahuna/node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { type EmbeddedNode, startEmbeddedNode } from '../embedded.ts';
+import { Unread } from '../gateway/unread.ts';
+import { systemClock } from '../runtime/system-clock.ts';
 import { TEST_CERTIFICATE_FILE } from '../testing/certificate.ts';
 import { CloseCode, MAX_CLIENT_MESSAGE_BYTES, MAX_WATCHES, SOCKET_BYTES, type Socket, WatchSession } from './watch-session.ts';
 
@@ -371,6 +373,9 @@ class SlowSocket implements Socket {
   close(code: number): void {
     this.closed = code;
   }
+  terminate(): void {
+    this.pending.length = 0;
+  }
 
   read(): boolean {
     const next = this.pending.shift();
@@ -390,7 +395,7 @@ describe('a client that reads slowly', () => {
     const VALUE = 'x'.repeat(40_000);
     const COUNT = 60;
     const slow = new SlowSocket();
-    const session = new WatchSession(node.node, slow);
+    const session = new WatchSession(node.node, slow, new Unread(systemClock));
     const watch = (id: number, key: string): void => session.receive(Buffer.from(JSON.stringify({ t: 'watch', id, key })));
     watch(1, 'slow');
     watch(2, 'small');
@@ -412,7 +417,7 @@ describe('a client that reads slowly', () => {
 
   test('may pause a watch, which is then told nothing while others go on, and everything once it is resumed', async () => {
     const socket = new SlowSocket();
-    const session = new WatchSession(node.node, socket);
+    const session = new WatchSession(node.node, socket, new Unread(systemClock));
     const say = (message: object): void => session.receive(Buffer.from(JSON.stringify(message)));
     const told = (id: number): unknown[] =>
       socket.sent.map(text => JSON.parse(text) as Message).flatMap(message => (message.id === id ? (message.events ?? []) : []));
@@ -431,7 +436,7 @@ describe('a client that reads slowly', () => {
 
   test('counts as gone once nothing moves: no bytes, no messages, no answer to a ping', async () => {
     const silent = new SlowSocket();
-    const session = new WatchSession(node.node, silent);
+    const session = new WatchSession(node.node, silent, new Unread(systemClock));
     expect([session.takeMoved(), session.takeMoved()]).toEqual([true, false]);
     session.heard();
     expect([session.takeMoved(), session.takeMoved()]).toEqual([true, false]);
@@ -444,7 +449,7 @@ describe('a client that reads slowly', () => {
 
   test('and sends without reading the answers is closed with 4408', () => {
     const deaf = new SlowSocket();
-    const session = new WatchSession(node.node, deaf);
+    const session = new WatchSession(node.node, deaf, new Unread(systemClock));
     for (let i = 0; i < 100_000 && deaf.closed === undefined; i++) session.receive(Buffer.from('{"t":"?"}'));
     expect(deaf.closed).toBe(CloseCode.tooSlow);
   });
@@ -472,7 +477,7 @@ test.each([
   ['not-leader', { code: 'NOT_LEADER', leader: 'http://b:2070' }],
 ] as const)('a watch that ends %s says why, and no position', (end, expected) => {
   const socket = new SlowSocket();
-  new WatchSession(endingWith(end), socket).receive(Buffer.from('{"t":"watch","id":5,"key":"a"}'));
+  new WatchSession(endingWith(end), socket, new Unread(systemClock)).receive(Buffer.from('{"t":"watch","id":5,"key":"a"}'));
   expect(socket.sent.map(text => JSON.parse(text) as Message)).toEqual([
     { t: 'end', id: 5, message: expect.any(String), ...expected },
   ]);

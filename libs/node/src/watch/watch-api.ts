@@ -63,6 +63,8 @@ interface SharedEvent {
 
 export interface KeyEvent extends SharedEvent {
   readonly kind: 'key';
+  /** What it costs each queue that it waits in: those of one change share its value. Bytes, about. */
+  readonly cost: number;
   readonly change: Change;
   /** Present state rather than a change. */
   readonly initial: boolean;
@@ -90,6 +92,12 @@ export type WatchEnd =
   | 'too-many-expiries'
   | 'overloaded'
   | 'not-leader';
+
+/** Told of what waits in the queue of a watch. Bytes, about. */
+export interface QueueMeter {
+  add(bytes: number): void;
+  remove(bytes: number): void;
+}
 
 export interface Watch {
   /** Events in the order of their partitions, until about so many bytes are together; empty if there are none at the moment. */

@@ -2,6 +2,7 @@ import { compareHlc, FIRST_DATA_PARTITION, type Hlc, type PartitionId } from '@k
 import {
   type Change,
   type ChangeObserver,
+  changeBytes,
   changeOf,
   comparePlaces,
   expiryOf,
@@ -190,7 +191,7 @@ export class Feed implements ChangeObserver {
   }
 
   private tell(listeners: readonly Listener[], change: Change): void {
-    const event = keyEvent(this.partitionId, change, false);
+    const event = keyEvent(this.partitionId, change, false, listeners.length);
     for (const listener of listeners) listener.offer(event);
   }
 
@@ -227,8 +228,10 @@ function removeFrom(groups: Map<string, Set<Listener>>, name: string, listener: 
   if (group?.size === 0) groups.delete(name);
 }
 
-export function keyEvent(partitionId: PartitionId, change: Change, initial: boolean): KeyEvent {
-  return { kind: 'key', partitionId, change, initial, encoded: undefined, json: undefined };
+/** `listeners`: how many it is told to. */
+export function keyEvent(partitionId: PartitionId, change: Change, initial: boolean, listeners = 1): KeyEvent {
+  const cost = Math.ceil(changeBytes(change) / listeners);
+  return { kind: 'key', partitionId, change, initial, cost, encoded: undefined, json: undefined };
 }
 
 /** The later of a place and everything up to a stamp. */

@@ -18,7 +18,16 @@ import type { Replica } from '../replica.ts';
 import { routingView } from '../views.ts';
 import type { NamedWatch } from './named-watch.ts';
 import { Turns } from './turns.ts';
-import type { KeyWatchQuery, LockSubject, SequenceSubject, Watch, WatchEnd, WatchQuery, WatchStart } from './watch-api.ts';
+import type {
+  KeyWatchQuery,
+  LockSubject,
+  QueueMeter,
+  SequenceSubject,
+  Watch,
+  WatchEnd,
+  WatchQuery,
+  WatchStart,
+} from './watch-api.ts';
 import { EphemeralFeed, EphemeralLockWatch } from './watch-ephemeral.ts';
 import { Feed } from './watch-feed.ts';
 import { NameWatch } from './watch-name.ts';
@@ -70,12 +79,13 @@ export class WatchHub implements WatchHost {
     return this.node.system?.clusterId ?? '';
   }
 
-  open(query: WatchQuery, wake: () => void): Watch {
+  /** `meter`: of the stream to whose client the watch belongs. */
+  open(query: WatchQuery, wake: () => void, meter?: QueueMeter): Watch {
     const { shape, start } = query;
     if (shape.kind === 'lock' || shape.kind === 'sequence') return this.openName(shape, start, wake);
     const refusal = this.refusalOf({ shape, start });
     if (refusal !== undefined) return this.refused(refusal, wake);
-    const watch = new NodeWatch(this, { shape, start }, wake);
+    const watch = new NodeWatch(this, { shape, start }, wake, meter);
     this.watches.add(watch);
     for (const partitionId of this.partitionsOf(watch.query.shape)) {
       const replica = this.watchable(partitionId);

@@ -13,7 +13,7 @@ import {
 } from '@kahuna/partition';
 import type { NodeInternals } from '../internals.ts';
 import type { EngineSnapshot, StateEngine } from '../ports.ts';
-import type { KeyEvent, KeyWatchQuery, Watch, WatchEnd, WatchPosition } from './watch-api.ts';
+import type { KeyEvent, KeyWatchQuery, QueueMeter, Watch, WatchEnd, WatchPosition } from './watch-api.ts';
 import type { Expiries } from './watch-expiries.ts';
 import { type Feed, keyEvent, type Listener, reached } from './watch-feed.ts';
 import { changesSince, type FrozenState } from './watch-history.ts';
@@ -50,6 +50,7 @@ export class NodeWatch implements Watch {
   private queue: KeyEvent[] = [];
   private takenAt = 0;
   private queuedBytes = 0;
+  private readonly meter: QueueMeter | undefined;
   private waking = false;
   private waiters: (() => void)[] = [];
   end: WatchEnd | undefined = undefined;
@@ -57,8 +58,9 @@ export class NodeWatch implements Watch {
   readonly cluster: string;
   isClosed = false;
 
-  constructor(hub: WatchHost, query: KeyWatchQuery, wake: () => void) {
+  constructor(hub: WatchHost, query: KeyWatchQuery, wake: () => void, meter?: QueueMeter) {
     this.hub = hub;
+    this.meter = meter;
     this.cluster = hub.cluster;
     this.query = query;
     this.wake = wake;
@@ -81,8 +83,10 @@ export class NodeWatch implements Watch {
   }
 
   push(event: KeyEvent): void {
+    if (this.isClosed) return;
     this.queue.push(event);
     this.queuedBytes += changeBytes(event.change);
+    this.meter?.add(event.cost);
     this.notify();
   }
 
@@ -99,24 +103,25 @@ export class NodeWatch implements Watch {
   take(maxBytes: number): readonly KeyEvent[] {
     const from = this.takenAt;
     let bytes = 0;
+    let cost = 0;
     while (this.takenAt < this.queue.length && bytes < maxBytes) {
-      bytes += changeBytes((this.queue[this.takenAt++] as KeyEvent).change);
+      const event = this.queue[this.takenAt++] as KeyEvent;
+      bytes += changeBytes(event.change);
+      cost += event.cost;
     }
     const taken = this.queue.slice(from, this.takenAt);
     this.queuedBytes -= bytes;
+    this.meter?.remove(cost);
     if (this.takenAt === this.queue.length) {
       this.queue = [];
       this.takenAt = 0;
-    } else if (this.takenAt > 1024) {
+    } else if (2 * this.takenAt > this.queue.length) {
+      // Sooner than by count: what was taken may be large, and of who reads slowly the queue is never empty.
       this.queue = this.queue.slice(this.takenAt);
       this.takenAt = 0;
     }
     if (this.queuedBytes < MAX_QUEUED_BYTES / 2) this.releaseWaiters();
     return taken;
-  }
-
-  private releaseWaiters(): void {
-    for (const resume of this.waiters.splice(0)) resume();
   }
 
   position(): WatchPosition | undefined {
@@ -134,16 +139,25 @@ export class NodeWatch implements Watch {
   fail(end: WatchEnd): void {
     if (this.isClosed) return;
     this.end = end;
-    this.close();
+    this.leave();
     this.notify();
   }
 
-  close(): void {
-    if (this.isClosed) return;
+  /** Nothing more comes. What is queued may still be taken. */
+  private leave(): void {
     this.isClosed = true;
     for (const part of this.parts) part.feed.remove(part);
     this.hub.closed(this);
     this.releaseWaiters();
+  }
+
+  close(): void {
+    if (!this.isClosed) this.leave();
+    this.take(Number.POSITIVE_INFINITY);
+  }
+
+  private releaseWaiters(): void {
+    for (const resume of this.waiters.splice(0)) resume();
   }
 }
 
