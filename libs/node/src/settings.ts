@@ -1,5 +1,5 @@
 import { type CommandPolicy, LOCK_CLOCK_SKEW_MS } from '@kahuna/partition';
-import type { ReplicaLimits } from './replica.ts';
+import type { ReplicaLimits } from './replica/replica-host.ts';
 
 /** Of the sequencer (spec sequences §9). There is no block lease: a block is compared with the record whenever it serves. */
 export interface SequenceSettings {

@@ -203,7 +203,7 @@ export class ScanSession implements ReadTask, RequestOrigin {
 
   /**
    * Most scans end within their first page, and one read of the engine is one instant by itself. Only when it was not enough the scan
-   * begins again, with a view that stays: what is read later is not older (R3 of `replica.ts`).
+   * begins again, with a view that stays: what is read later is not older (R3 of `read-gate.ts`).
    */
   private openHeads(query: PartRequest, nowMs: number, frozen: boolean): void {
     const { node, engine } = this.sessions;

@@ -33,7 +33,11 @@ const READ_INDEX = 'raft/src/read-index.ts';
 const LOG_PIPELINE = 'node/src/host/log-pipeline.ts';
 const RECOVERY = 'node/src/host/recovery.ts';
 const NODE_CLOCK = 'node/src/host/node-clock.ts';
-const REPLICA = 'node/src/replica.ts';
+const IN_FLIGHT = 'node/src/replica/in-flight.ts';
+const PROPOSALS = 'node/src/replica/proposals.ts';
+const APPLY_PUMP = 'node/src/replica/apply-pump.ts';
+const READ_GATE = 'node/src/replica/read-gate.ts';
+const TERM_MEMORY = 'node/src/replica/term-memory.ts';
 const LEASES = 'node/src/leases.ts';
 const PEER = 'node/src/peer.ts';
 const LOCKS = 'partition/src/locks.ts';
@@ -81,7 +85,11 @@ function past(...what: Parameters<typeof fault>): PlantedFault {
 }
 
 /** What a later term has passed waits on: otherwise the first entry of that term gives nearly everything back that terms could be confused about. */
-const KEEPS_LOST: Edit = { file: REPLICA, from: 'if (term <= this.decidedTerm) return;', to: 'if (term > 0) return;' };
+const KEEPS_LOST: Edit = {
+  file: IN_FLIGHT,
+  from: 'if (term <= this.decidedTerm) return NONE;',
+  to: 'if (term > 0) return NONE;',
+};
 
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
   // ---- elections
@@ -239,7 +247,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   ),
   fault(
     'proposes a repeat without looking for the first attempt',
-    REPLICA,
+    PROPOSALS,
     'if (request.repeat && !this.mayPropose(request, batch)) continue;',
     '',
     { ...STALLS, crashes: true },
@@ -259,14 +267,14 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "takes another leader's entry for its own",
-    edits: [{ file: REPLICA, from: 'if (proposal.term === entry.term) return proposal;', to: 'return proposal;' }, KEEPS_LOST],
+    edits: [{ file: IN_FLIGHT, from: 'if (proposal.term === term) return proposal;', to: 'return proposal;' }, KEEPS_LOST],
     focus: STALLS,
   },
   {
     name: 'answers a lost proposal with the result of what took its place',
     edits: [
       {
-        file: REPLICA,
+        file: PROPOSALS,
         from: 'if (mine.term === term && results !== undefined) {',
         to: 'if (results !== undefined && mine.requests.length === results.length) {',
       },
@@ -325,9 +333,9 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     ...fault(
       'evaluates an entry differently on one replica',
-      REPLICA,
-      'this.writeCount += results.length;',
-      'this.writeCount += results.length;\n      if (this.replicaId === 1002 && entry.index % 40 === 0) this.machine.state.checksum ^= 1;',
+      APPLY_PUMP,
+      'replica.writeCount += results.length;',
+      'replica.writeCount += results.length;\n      if (replica.replicaId === 1002 && entry.index % 40 === 0) machine.state.checksum ^= 1;',
     ),
     shape: 'unwatched',
     finding: /is not what a quorum has/,
@@ -355,7 +363,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   ),
   service(
     'keeps blocks of values over a loss of leadership',
-    REPLICA,
+    TERM_MEMORY,
     'this.sequencer?.drop();\n    this.sequencer = undefined;',
     '',
     {
@@ -366,9 +374,9 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   ),
   service(
     'issues values while leadership is not confirmed',
-    REPLICA,
-    'else this.readCount++;\n    if (leased) {',
-    "else this.readCount++;\n    if (leased || request.operation.kind === 'sequence-reserve') {",
+    READ_GATE,
+    'else this.replica.readCount++;\n    if (leased) {',
+    "else this.replica.readCount++;\n    if (leased || request.operation.kind === 'sequence-reserve') {",
     DEAFNESS,
   ),
   service(
@@ -420,9 +428,9 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   // ---- reads of the past, and what holds keep
   past(
     'reads the past before later stamps are ruled out',
-    REPLICA,
-    'return this.waitsForClock(request) || !this.timeIsSettled(request, readTimestamp);',
-    'return this.waitsForClock(request);',
+    READ_GATE,
+    'if (time !== undefined && (this.times.waitsForClock(request) || !this.isSettled(request, time))) return;',
+    'if (time !== undefined && this.times.waitsForClock(request)) return;',
     TRANSFERS,
   ),
   past(
