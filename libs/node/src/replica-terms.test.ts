@@ -10,7 +10,7 @@ import { emptyResult, PendingRequest, type RequestOrigin } from './request.ts';
 const PARTITION = 2;
 
 /** A replica whose group gives each proposal the next index of a term, both set by the test. */
-function scriptedLeader(boundMs = 1e6) {
+function scriptedLeader(boundMs = 1e6, maxBatchItems = 1) {
   const log = { nextIndex: 1, term: 1, proposed: [] as Entry[] };
   const group = {
     get role() {
@@ -39,7 +39,7 @@ function scriptedLeader(boundMs = 1e6) {
     meters: new Meters(),
     wake: () => undefined,
     monotonicMs: () => 1,
-    limits: { maxBatchItems: 1, maxBatchBytes: 1e6, maxQueuedItems: 100, maxQueuedBytes: 1e6 },
+    limits: { maxBatchItems, maxBatchBytes: 1e6, maxQueuedItems: 100, maxQueuedBytes: 1e6 },
   } as unknown as ReplicaHost;
   return { log, replica: new Replica(PARTITION, group, machine, { voters: [], outgoing: [], learners: [] }, host) };
 }
@@ -126,4 +126,28 @@ test('invariant 13: what waits for the clock, while the disk owes it a bound, is
   expect(refused).toEqual([4, 5, ...Array.from({ length: 8 }, (_, i) => 103 + i)]);
   expect(replica.queuedItems).toBe(100);
   expect(log.proposed).toEqual([]);
+});
+
+test('each request in flight waits as long as it may, also one that came to the leader behind younger ones', () => {
+  const { replica } = scriptedLeader(1e6, 10);
+  const refused: [number, ForwardStatus][] = [];
+  const origin: RequestOrigin = {
+    answer: () => undefined,
+    refuse: (request, status) => {
+      request.done = true;
+      refused.push([request.number, status]);
+    },
+  };
+  for (const [number, startedAt] of [
+    [1, 400],
+    [2, 100],
+    [3, 500],
+  ] as const) {
+    replica.accept(new PendingRequest(SET, PARTITION, origin, undefined, 0, startedAt, 0, 1, 1, number, HLC_ZERO, false));
+  }
+  replica.proposeQueued();
+  replica.expireInFlight(200);
+  expect(refused).toEqual([[2, ForwardStatus.Unknown]]);
+  replica.expireInFlight(400);
+  expect(refused.map(([number]) => number)).toEqual([2, 1]);
 });
