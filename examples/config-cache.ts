@@ -29,7 +29,7 @@ class ConfigCache {
 
   private async load(): Promise<Config> {
     try {
-      const entry = await this.keys.get(this.key, { timeoutMs: 2000 });
+      const entry = await this.keys.get(this.key, { timeoutMs: 10_000 });
       return entry?.value ?? { rateLimit: 100, features: [] };
     } finally {
       setTimeout(() => {

@@ -23,7 +23,7 @@ async function scheduler(candidate: string, rounds: number): Promise<void> {
       console.log(`${candidate} worked ${rounds} rounds while the leader was ${view?.leader}`);
       stop.abort();
     },
-    { signal: stop.signal, leaseMs: 5000, retryMs: 50 },
+    { signal: stop.signal, leaseMs: 15_000, retryMs: 50 },
   );
 }
 
