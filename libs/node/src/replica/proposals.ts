@@ -221,8 +221,6 @@ export class Proposals<R extends OwnReplica> {
   /** In flight longer than allowed: the outcome is unknown. */
   expireInFlight(startedBefore: number): void {
     for (const { requests } of this.inFlight.all) {
-      const first = requests[0];
-      if (first === undefined || first.startedAt > startedBefore) continue;
       for (const request of requests) {
         if (request.done || request.startedAt > startedBefore) continue;
         this.host.meters.outcomes.permanent++;
