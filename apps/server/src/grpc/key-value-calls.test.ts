@@ -150,6 +150,23 @@ describe('one key', () => {
     }
   });
 
+  test('grpc:§1.3 a drain waits for the calls in flight', async () => {
+    server.node.holdKey = 'slow';
+    const slow = set({ Key: 'slow' });
+    const many = client.call('TrySetManyKeyValue', { Items: [{ Key: 'slow', Durability: 1 }] });
+    await expect.poll(() => server.node.pending).toBe(2);
+    let isOver = false;
+    const drained = server.services.drain().then(() => {
+      isOver = true;
+    });
+    await set({ Key: 'late' });
+    expect(isOver).toBe(false);
+    server.node.releaseHeld();
+    await drained;
+    expect(await slow).toMatchObject({ Type: 0 });
+    expect((await many).Items).toMatchObject([{ Type: 0 }]);
+  });
+
   test('after a drain began, calls are answered MUST_RETRY', async () => {
     await server.services.drain();
     expect(await set({})).toMatchObject({ Type: 101 });

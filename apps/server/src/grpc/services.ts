@@ -12,6 +12,7 @@ import type { Unread } from '../gateway/unread.ts';
 import { backupCalls } from './backup-calls.ts';
 import { type BatchCall, type BatchContext, type BatchStream, FramePool } from './batch-stream.ts';
 import { BatcherStream } from './batcher-stream.ts';
+import { CallsInFlight } from './calls-in-flight.ts';
 import { clusterCalls } from './cluster-calls.ts';
 import { cutOff, http2StreamOf } from './cut-off.ts';
 import { widenFlowControl } from './flow-control.ts';
@@ -59,8 +60,8 @@ export function createGrpcServer(): Server {
 /** What the process does with the services after they are registered. */
 export interface GrpcServices {
   /**
-   * The server is about to stop: new calls are answered MustRetry, batch streams answer what they have in flight and end with
-   * UNAVAILABLE. Resolves when the last of them has ended.
+   * The server is about to stop: new calls are answered MustRetry, those in flight are answered, and batch streams answer what they have in
+   * flight and end with UNAVAILABLE. Resolves when the last of them has ended.
    */
   drain(): Promise<void>;
   /** Batch streams that are open. */
@@ -71,17 +72,18 @@ export interface GrpcServices {
 export function registerGrpcServices(server: Server, node: KahunaNode, settings: GrpcSettings): GrpcServices {
   const hints = new RouteHints(node, settings.clock, settings.hints);
   const calls = new UnaryCalls(node, hints, settings);
-  const shared = { node, hints, settings };
+  const inFlight = new CallsInFlight();
+  const shared = { node, hints, settings, inFlight };
   const keyValueStreams = new BatchStreams(KeyValueStream, { ...shared, frames: new FramePool(KEY_VALUE_ENVELOPES) });
   const lockStreams = new BatchStreams(LockStream, { ...shared, frames: new FramePool(LOCK_ENVELOPES) });
   const batcherStreams = new BatchStreams(BatcherStream, { ...shared, frames: new FramePool(BATCHER_ENVELOPES) });
   const stopHealth = addHealth(server, node);
 
-  addUnary(server, settings.unread, 'Cluster', { ...clusterCalls(node, settings.hints), ...topologyCalls(node) });
-  addUnary(server, settings.unread, 'Backups', backupCalls());
-  addUnary(server, settings.unread, 'Sequencer', sequenceCalls(calls));
-  addUnary(server, settings.unread, 'Locker', lockCalls(calls));
-  addUnary(server, settings.unread, 'KeyValuer', { ...keyValueCalls(calls), ...scanCalls(calls), ...keySpaceCalls() });
+  addUnary(server, shared, 'Cluster', { ...clusterCalls(node, settings.hints), ...topologyCalls(node) });
+  addUnary(server, shared, 'Backups', backupCalls());
+  addUnary(server, shared, 'Sequencer', sequenceCalls(calls));
+  addUnary(server, shared, 'Locker', lockCalls(calls));
+  addUnary(server, shared, 'KeyValuer', { ...keyValueCalls(calls), ...scanCalls(calls), ...keySpaceCalls() });
   addStream(server, 'KeyValuer', 'GetByRangeStream', false, (call: RangeStreamCall) => streamRange(calls, call));
   addStream(server, 'KeyValuer', 'BatchClientKeyValueRequests', true, (call: BatchCall) => keyValueStreams.open(call));
   addStream(server, 'Locker', 'BatchClientLockRequests', true, (call: BatchCall) => lockStreams.open(call));
@@ -96,7 +98,7 @@ export function registerGrpcServices(server: Server, node: KahunaNode, settings:
       calls.stopping = true;
       stopHealth();
       watches.drain();
-      await Promise.all([keyValueStreams.drain(), lockStreams.drain(), batcherStreams.drain()]);
+      await Promise.all([inFlight.none(), keyValueStreams.drain(), lockStreams.drain(), batcherStreams.drain()]);
     },
     get openStreams() {
       return keyValueStreams.count + lockStreams.count + batcherStreams.count;
@@ -144,11 +146,22 @@ class BatchStreams {
   }
 }
 
-function addUnary(server: Server, unread: Unread, service: string, handlers: Readonly<Record<string, UnaryHandler>>): void {
+/** What the unary methods of all services are counted in. */
+interface UnaryAccounts {
+  readonly settings: GrpcSettings;
+  readonly inFlight: CallsInFlight;
+}
+
+function addUnary(
+  server: Server,
+  { settings, inFlight }: UnaryAccounts,
+  service: string,
+  handlers: Readonly<Record<string, UnaryHandler>>,
+): void {
   const methods = Object.keys(handlers);
   const definition: ServiceDefinition = Object.fromEntries(methods.map(method => [method, rawMethod(service, method, 'unary')]));
   const implementation: UntypedServiceImplementation = Object.fromEntries(
-    methods.map(method => [method, counted(handlers[method] as UnaryHandler, unread)]),
+    methods.map(method => [method, inFlight.counting(counted(handlers[method] as UnaryHandler, settings.unread))]),
   );
   server.addService(definition, implementation);
 }
