@@ -90,3 +90,13 @@ test('the lock of a shell that died does not stop others', () => {
   expect(file()).toEqual(['get a']);
   expect(existsSync(`${path}.lock`)).toBe(false);
 });
+
+test('a history that can neither be read nor put aside costs the history, not the shell', () => {
+  const obstacle = join(directory, 'no-directory');
+  writeFileSync(obstacle, '');
+  const history = new History(join(obstacle, 'kahuna.history.json'));
+  expect(history.wasInvalid).toBe(true);
+  enter(history, 'get a');
+  expect(history.entries()).toEqual(['get a']);
+  expect(() => history.save()).toThrow();
+});

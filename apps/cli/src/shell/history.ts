@@ -23,7 +23,7 @@ export class History {
   private readonly path: string;
   private readonly loaded: readonly string[];
   private readonly entered: { readonly text: string; readonly kept: boolean }[] = [];
-  /** The file was there and could not be used; it is kept as `.bad`. */
+  /** The file was there and could not be used; it is kept as `.bad`, if it can be renamed. */
   readonly wasInvalid: boolean;
 
   constructor(path: string) {
@@ -31,7 +31,20 @@ export class History {
     const found = readEntries(path);
     this.wasInvalid = found === 'invalid';
     this.loaded = found === 'invalid' ? [] : found;
-    if (this.wasInvalid) renameSync(path, `${path}.bad`);
+    if (this.wasInvalid) this.putAsideOrLeave();
+  }
+
+  /** Whoever cannot keep a history can work all the same; `save` will say why there is none. */
+  private putAsideOrLeave(): void {
+    try {
+      this.putAside();
+    } catch {
+      return;
+    }
+  }
+
+  private putAside(): void {
+    renameSync(this.path, `${this.path}.bad`);
   }
 
   /** All that can be recalled. */
@@ -52,6 +65,7 @@ export class History {
     const unlock = lockFile(`${this.path}.lock`);
     try {
       const present = readEntries(this.path);
+      if (present === 'invalid') this.putAside();
       const entries = compact([...(present === 'invalid' ? [] : present), ...added]);
       const draft = `${this.path}.${randomUUID()}`;
       writeFileSync(draft, JSON.stringify(entries), { mode: 0o600 });
