@@ -6,6 +6,8 @@ import type { OwnReplica, ReplicaHostOf } from './replica-host.ts';
 
 /** Entries between two looks at the clock; a power of two. */
 const ENTRIES_PER_LOOK = 16;
+/** Applied entries that are let go of where more than they are would have to move up. */
+const MIN_DROPPED = 256;
 
 /**
  * Brings what is committed into the state machine, one entry after the other, and tells those who proposed it.
@@ -49,16 +51,25 @@ export class ApplyPump<R extends OwnReplica> {
     let count = 0;
     while (this.next < this.committed.length) {
       const entry = this.committed[this.next] as Entry;
-      if (!this.applyOne(entry)) return false;
+      if (!this.applyOne(entry)) {
+        this.dropApplied();
+        return false;
+      }
       this.next++;
       if ((++count & (ENTRIES_PER_LOOK - 1)) === 0 && this.host.monotonicMs() > until) {
-        this.committed.splice(0, this.next);
-        this.next = 0;
+        this.dropApplied();
         return true;
       }
     }
     this.clear();
     return false;
+  }
+
+  /** Under a steady load there may always be a next one: what is applied must not pile up before it. */
+  private dropApplied(): void {
+    if (this.next < MIN_DROPPED && this.next < this.backlog) return;
+    this.committed.splice(0, this.next);
+    this.next = 0;
   }
 
   /** Also when a snapshot replaced the state: what was committed before is in it. */
