@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { readyAddresses } from '../runtime/banner.ts';
 import type { FlagSpec } from './flag-spec.ts';
 import { FLAG_NAMES, flagSpec } from './flags.ts';
 import { helpText } from './help.ts';
@@ -210,5 +211,33 @@ describe('advertised URL (routing §4.1)', () => {
     expect(settings('--advertised-client-endpoint', 'https://kahuna.example:1/').clientUrl).toBe('https://kahuna.example:1');
     expect(settings().clientUrl).toBe('http://localhost:2070');
     expect(settings('--advertised-client-scheme', 'https://').clientUrl).toBe('https://localhost:2070');
+  });
+});
+
+describe('--raft-host', () => {
+  test('an IPv6 address stands in brackets wherever a port follows, as other nodes name it', () => {
+    const cluster = ['--initial-cluster', '[fd00::1]:9081', '[fd00::2]:9081'];
+    for (const host of ['fd00::1', '[fd00::1]']) {
+      const resolved = settings(
+        '--raft-host',
+        host,
+        '--raft-port',
+        '9081',
+        '--http-ports',
+        '8081',
+        ...cluster,
+        '--raft-grpc-scheme',
+        'http://',
+      );
+      expect(resolved.raftEndpoint).toBe('[fd00::1]:9081');
+      expect(resolved.peers).toEqual(['[fd00::2]:9081']);
+      expect(new URL(resolved.clientUrl).hostname).toBe('[fd00::1]');
+      expect(resolved.consoleUrl).toBe('http://[fd00::1]:8081/ui/');
+      expect(readyAddresses(resolved)).not.toContain('//fd00');
+    }
+  });
+
+  test.each(['', 'http://node-1', 'node-1:9081', 'node 1', 'node-1/'])('%j is no host', host => {
+    expect(() => settings(`--raft-host=${host}`)).toThrow(/^--raft-host takes a host name or an address/);
   });
 });

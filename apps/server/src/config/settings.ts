@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkFlags } from './check-flags.ts';
@@ -54,7 +55,7 @@ const DEFAULT_GRPC_PORT = 2072;
 /** Throws {@link FlagError} for what spec operations §1.1 and §13.7 refuse. */
 export function resolveSettings(parsed: ParsedFlags, environment: Environment): ServerSettings {
   const warnings = [...checkFlags(parsed)];
-  const flags = parsed.values;
+  const flags: FlagValues = { ...parsed.values, 'raft-host': hostBeforePort(parsed.values['raft-host']) };
   const raftEndpoint = `${flags['raft-host']}:${flags['raft-port']}`;
   const standalone = flags['initial-cluster'].length === 0;
   const listeners = planListeners(parsed, standalone);
@@ -84,6 +85,14 @@ export function resolveSettings(parsed: ParsedFlags, environment: Environment): 
       sync: flags['wal-sync-writes'] && !flags['disable-wal-sync-writes'],
     },
   };
+}
+
+/** As it stands before a port: an IPv6 address in brackets. Throws {@link FlagError}. */
+function hostBeforePort(host: string): string {
+  const address = /^\[(.*)\]$/.exec(host)?.[1] ?? host;
+  if (isIPv6(address)) return `[${address}]`;
+  if (/^[^\s:/[\]]+$/.test(host)) return host;
+  throw new FlagError(`--raft-host takes a host name or an address, without scheme and port, not '${host}'`);
 }
 
 /** `http://host:port/` and `host:port` name the same node. */
