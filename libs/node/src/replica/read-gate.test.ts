@@ -2,10 +2,10 @@ import { HLC_ZERO, HybridClock } from '@kahuna/base';
 import { Durability, EphemeralTable, HeadCache, type Operation, type PartitionMachine } from '@kahuna/partition';
 import type { RaftGroup } from '@kahuna/raft';
 import { expect, test } from 'vitest';
-import { Meters } from './meters.ts';
-import { ForwardStatus } from './peer-frame.ts';
-import { Replica, type ReplicaHost } from './replica.ts';
-import { PendingRequest, type RequestOrigin } from './request.ts';
+import { Meters } from '../meters.ts';
+import { ForwardStatus } from '../peer-frame.ts';
+import { Replica, type ReplicaHost } from '../replica.ts';
+import { PendingRequest, type RequestOrigin } from '../request.ts';
 
 const PARTITION = 2;
 
