@@ -95,6 +95,16 @@ describe('lease', () => {
     expect(() => held.assertHeld()).toThrow(/lease is over/);
   });
 
+  test('who only listens to the signal hears within a second of waking, however long the lease is', async () => {
+    const held = lease({ leaseMs: 600_000 });
+    await runtime.advance(500);
+    runtime.clock.stepWall(3_600_000);
+    await runtime.advance(1000);
+    expect(held.signal.aborted).toBe(true);
+    expect(lostBecause).toEqual(['lease-over']);
+    expect(runtime.timers).toBe(0);
+  });
+
   test('a wall clock that steps back lengthens nothing', async () => {
     answer = () => never;
     const held = lease();

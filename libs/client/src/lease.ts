@@ -10,6 +10,12 @@ const MIN_RETRY_MS = 20;
 /** A renewal gets no less time than this, however little of the lease is left. Milliseconds. */
 const MIN_RENEWAL_MS = 10;
 
+/**
+ * The wall clock is looked at so often: timers stand still while the machine is suspended, and what is left of them then says nothing of the
+ * lease. Milliseconds.
+ */
+const LOOK_MS = 1000;
+
 /** An instant by both clocks of this process. */
 export interface Instant {
   readonly monotonicMs: number;
@@ -108,10 +114,10 @@ export class Lease {
 
   private watchEnd(): void {
     this.endTimer?.cancel();
-    this.endTimer = this.runtime.afterInBackground(this.remainingMs, () => this.look());
+    this.endTimer = this.runtime.afterInBackground(Math.min(this.remainingMs, LOOK_MS), () => this.look());
   }
 
-  /** Ends the lease if its time is over; timers may fire early by a fraction of a millisecond. */
+  /** Ends the lease if its time is over. */
   private look(): void {
     if (this.over !== undefined) return;
     if (this.remainingMs > 0) {
