@@ -21,7 +21,7 @@ export async function sweepInProcesses(
   const directory = await mkdtemp(join(tmpdir(), 'kahuna-sweep-'));
   try {
     const worker = join(directory, 'worker.mjs');
-    await bundle(WORKER, worker);
+    await bundle(WORKER, worker, { sourcemap: 'inline' });
     const children = [...Array(jobs).keys()].map(async job => {
       const args = [...NODE_FLAGS, worker, String(from + job), String(to), String(jobs)];
       const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });

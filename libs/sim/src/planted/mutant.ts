@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'esbuild';
 import { bundle } from '../bundle.ts';
@@ -10,10 +11,12 @@ const ENTRY = fileURLToPath(new URL('../run.ts', import.meta.url));
 /** The simulator with the code under test in one file, `fault` planted in it (undefined: as it is). Writes to `outfile`. */
 export async function buildMutant(fault: PlantedFault | undefined, outfile: string): Promise<void> {
   const pending = new Set(fault?.edits ?? []);
+  // Every file that a plugin is asked about costs a message to the bundler's process, so it is asked only about these.
+  const names = [...pending].map(({ file }) => basename(file).replaceAll('.', '\\.'));
   const plugin: Plugin = {
     name: 'plant',
     setup(setup) {
-      setup.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      setup.onLoad({ filter: new RegExp(`/(${names.join('|')})$`) }, async ({ path }) => {
         const edits = [...pending].filter(edit => path === LIBS + edit.file);
         if (edits.length === 0) return undefined;
         let contents = await readFile(path, 'utf8');
@@ -28,6 +31,6 @@ export async function buildMutant(fault: PlantedFault | undefined, outfile: stri
       });
     },
   };
-  await bundle(ENTRY, outfile, [plugin]);
+  await bundle(ENTRY, outfile, { plugins: [plugin] });
   for (const edit of pending) throw new Error(`${fault?.name}: ${edit.file} is not part of the simulation`);
 }

@@ -31,24 +31,24 @@ async function tryOut(simulator: typeof Simulator, { focus, shape }: Kind, seed:
   return (await simulator.runSeed(seed, undefined, { ...plan, faults: { ...plan.faults, ...focus } })).failure;
 }
 
-/** The seed that finds something, undefined if none up to the bound does. `hint` is tried first. */
-async function hunt(simulator: typeof Simulator, fault: PlantedFault, hint: number | undefined): Promise<number | undefined> {
+/** The seed that finds something, undefined if none up to the bound does. `hints` are tried first. */
+async function hunt(simulator: typeof Simulator, fault: PlantedFault, hints: readonly number[]): Promise<number | undefined> {
   const finds = async (seed: number): Promise<boolean> => {
     const failure = await tryOut(simulator, fault, seed);
     return failure !== undefined && (fault.finding?.test(failure) ?? true);
   };
-  if (hint !== undefined && (await finds(hint))) return hint;
+  for (const seed of hints) if (await finds(seed)) return seed;
   for (let seed = 1; seed <= BOUND; seed++) if (await finds(seed)) return seed;
   return undefined;
 }
 
 describe('faults planted in the code under test are found', () => {
-  // The seed that found a fault when this was written saves time while it still does; any other within the bound is as good.
-  const hints = new Map(Object.entries(firstSeeds));
+  // The seeds that found a fault soonest when this was written save time while one still does; any other within the bound is as good.
+  const hints = new Map<string, readonly number[]>(Object.entries(firstSeeds));
   PLANTED_FAULTS.forEach((fault, i) => {
     it(fault.name, async () => {
       const simulator = await simulatorWith(fault, `fault-${i}`);
-      expect(await hunt(simulator, fault, hints.get(fault.name)), `not found within ${BOUND} seeds`).toBeDefined();
+      expect(await hunt(simulator, fault, hints.get(fault.name) ?? []), `not found within ${BOUND} seeds`).toBeDefined();
     });
   });
 });
