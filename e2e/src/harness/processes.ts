@@ -131,6 +131,9 @@ export async function within<T>(deadlineMs: number, what: string, work: Promise<
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
+/** Between two questions of `until`: what waits for seconds must not use up the processor that it waits for. */
+const LONGEST_PAUSE_MS = 60;
+
 /**
  * Asks `probe` again and again until it answers something other than undefined or false. Throws with `what` and the last fault
  * when the deadline has passed. Waiting for a condition, never for a duration.
@@ -142,7 +145,7 @@ export async function until<T>(
 ): Promise<T> {
   const deadline = performance.now() + deadlineMs;
   let last: unknown;
-  for (;;) {
+  for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 1.3, LONGEST_PAUSE_MS)) {
     try {
       const answer = await probe();
       if (answer !== undefined && answer !== false) return answer as T;
@@ -153,6 +156,6 @@ export async function until<T>(
     if (performance.now() > deadline) {
       throw new Error(`${what}: not within ${deadlineMs} ms${last === undefined ? '' : ` (${String(last)})`}`);
     }
-    await sleep(20);
+    await sleep(pauseMs);
   }
 }
