@@ -133,6 +133,7 @@ test('an isolated leader answers no read from its lease once another leads, and 
       const asked = performance.now();
       const answer = await isolated.get({ key, durability: Persistent });
       if (asked > overwrittenAt && answer.type === Type.Get && answer.value?.toString() === 'before') stale.push(answer);
+      await sleep(2);
     }
   })();
   const lonely = putText(isolated, key, 'taken alone');
@@ -217,7 +218,7 @@ describe('a follower that was away catches up under load', () => {
     }
     let running = true;
     const load = (async () => {
-      for (let i = 0; running; i++) await putText(writer, 'users/busy', String(i)).catch(() => sleep(50));
+      for (let i = 0; running; i++, await sleep(2)) await putText(writer, 'users/busy', String(i)).catch(() => sleep(50));
     })();
     cluster.node(away).start();
     await cluster.ready();
