@@ -158,3 +158,12 @@ describe('operations §1.1: what a port serves', () => {
     holder.close();
   });
 });
+
+test('connections that the system could not accept do not end the process, however many', async () => {
+  const port = await open('http');
+  const [server] = Reflect.get(ports, 'servers') as Server[];
+  for (let i = 0; i < 3; i++) {
+    server?.emit('error', Object.assign(new Error('accept ENFILE: ordered by a test'), { code: 'ENFILE', syscall: 'accept' }));
+  }
+  expect(await http1Answer(port)).toBe('one');
+});

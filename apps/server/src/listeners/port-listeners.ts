@@ -83,7 +83,8 @@ export class PortListeners {
     const server = plan.tls ? this.tlsServer(plan) : this.tcpServer(plan);
     server.maxConnections = MAX_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, plan)));
+      // Later ones say that a connection could not be accepted, for want of descriptors, say: whoever wanted it comes again.
+      server.on('error', (error: NodeJS.ErrnoException) => reject(listenError(error, plan)));
       server.listen({ port: plan.port, host: this.options.host, backlog: 1024 }, resolve);
     });
     this.servers.push(server);
