@@ -61,6 +61,7 @@ import { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings, otherEndpoints, 
 import { ChecksumExchange } from './snapshot/checksum-exchange.ts';
 import { SnapshotTransfers } from './snapshot/snapshots.ts';
 import { StateKeeper } from './state-keeper.ts';
+import { timeNote } from './time-note.ts';
 import { healthView, membershipView, nodeFacts, routingView } from './views.ts';
 import type { QueueMeter, Watch, WatchQuery } from './watch/watch-api.ts';
 import { WatchHub } from './watch/watch-hub.ts';
@@ -489,6 +490,10 @@ export class NodeHost implements KahunaNode, RecoveringNode, ReplicaHost, Dispat
 
   quorumHasPassed(replica: Replica, t: Hlc): boolean {
     return this.leases.quorumHasPassed(replica, t);
+  }
+
+  noteTime(replica: Replica, done: () => void): void {
+    replica.accept(timeNote(this, replica.partitionId, done));
   }
 
   fetchForApply(replica: Replica, keys: readonly Uint8Array[], resume: () => void): void {

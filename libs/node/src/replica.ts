@@ -168,6 +168,7 @@ export class Replica implements OwnReplica {
   /** A request for this partition, while this replica leads. It is refused or answered later, never inside this call. */
   accept(request: PendingRequest): void {
     request.settlesFor = HLC_ZERO;
+    request.askedQuorumFor = HLC_ZERO;
     request.evaluated = undefined;
     if (this.proposals.takes(request)) {
       this.proposals.enqueue(request);

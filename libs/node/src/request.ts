@@ -69,6 +69,8 @@ export class PendingRequest implements Proposal {
   /** Time that a read waits for to be settled, and the last entry that can be stamped at or below it. */
   settlesFor: Hlc = HLC_ZERO;
   settlesWith = 0;
+  /** Time for which a round has asked the clocks of a quorum. */
+  askedQuorumFor: Hlc = HLC_ZERO;
   /** Evaluated against ephemeral state; leaves once leadership is confirmed for an instant after that. */
   evaluated: OperationResult | undefined = undefined;
   done = false;

@@ -1,4 +1,4 @@
-import type { Hlc, LogIndex } from '@kahuna/base';
+import { compareHlc, type Hlc, type LogIndex } from '@kahuna/base';
 import { type FetchedRow, LockResponseType, type OperationResult, ResponseType } from '@kahuna/partition';
 import type { Ready } from '@kahuna/raft';
 import { ForwardStatus } from '../peer-frame.ts';
@@ -295,6 +295,8 @@ export class ReadGate<R extends OwnReplica> {
     if (missing === 'entries') {
       this.waitForApply(request.settlesWith, [request]);
     } else {
+      if (compareHlc(request.askedQuorumFor, t) >= 0) this.times.tell();
+      request.askedQuorumFor = t;
       request.needsRound = true;
       this.addInTurn(request);
     }

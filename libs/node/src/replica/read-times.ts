@@ -6,7 +6,7 @@ import type { OwnReplica, ReplicaHostOf } from './replica-host.ts';
 /** How far ahead of the clock a read timestamp is waited for (spec keyvalues §8.3). Milliseconds. */
 const READ_AHEAD_MS = 5000;
 
-/** What an answer about a time lacks; a round of ReadIndex brings `quorum`. */
+/** What an answer about a time lacks; a round of ReadIndex brings `quorum`, or an entry does ({@link ReadTimes.tell}). */
 export type Missing = 'entries' | 'quorum';
 
 /**
@@ -22,6 +22,7 @@ export class ReadTimes<R extends OwnReplica> {
   /** Reads as of a time that is a little ahead. */
   private readonly waiting = new Set<PendingRequest>();
   private gaveUp = false;
+  private telling = false;
 
   constructor(replica: R, host: ReplicaHostOf<R>) {
     this.replica = replica;
@@ -78,6 +79,18 @@ export class ReadTimes<R extends OwnReplica> {
     }
     if (machine.appliedIndex < request.settlesWith) return 'entries';
     return this.host.quorumHasPassed(this.replica, t) ? undefined : 'quorum';
+  }
+
+  /**
+   * A round has not brought the clocks of a quorum up to this one's present: they are so far behind that they do not trust it. An entry's
+   * stamp is honoured however far ahead it is.
+   */
+  tell(): void {
+    if (this.telling) return;
+    this.telling = true;
+    this.host.noteTime(this.replica, () => {
+      this.telling = false;
+    });
   }
 
   /** The node stops or has failed. */

@@ -21,6 +21,8 @@ export interface ReplicaHostOf<R> {
   hasLease(replica: R): boolean;
   /** Members of a quorum, in this term, have clocks at or above `t`. */
   quorumHasPassed(replica: R, t: Hlc): boolean;
+  /** Proposes an entry without effect, whose stamp those who take it have clocks above from then on; `done` follows. */
+  noteTime(replica: R, done: () => void): void;
   /** Reads rows of the engine for a read that could not be answered from memory; the replica is called back. */
   fetchForRead(replica: R, request: PendingRequest, need: ReadNeed): void;
   /** Reads head rows that the next entry needs; `resume` follows. */

@@ -1,4 +1,4 @@
-import { HLC_ZERO, type PartitionId } from '@kahuna/base';
+import type { PartitionId } from '@kahuna/base';
 import {
   Durability,
   type EphemeralLockObserver,
@@ -15,6 +15,7 @@ import type { NodeInternals } from '../internals.ts';
 import { admitted } from '../operation-input.ts';
 import type { StateEngine } from '../ports.ts';
 import type { Replica } from '../replica.ts';
+import { TIME_NOTE } from '../time-note.ts';
 import { routingView } from '../views.ts';
 import type { NamedWatch } from './named-watch.ts';
 import { Turns } from './turns.ts';
@@ -42,16 +43,6 @@ const ASK_AGAIN_MS = 50;
 /** Rounds of reading under way: of single keys, and of many. */
 const KEY_READS = 64;
 const RANGE_READS = 8;
-
-/** A prune of nothing: an entry without effect, whose stamp is above the expiries that wait for one. */
-const NOTHING = {
-  kind: 'prune-history',
-  retentionCount: 0,
-  retentionAgeMs: 0,
-  ceiling: HLC_ZERO,
-  floor: HLC_ZERO,
-  keys: [],
-} as const;
 
 /**
  * Watches of this node. Each is served from this node's own replicas: what they apply is committed, in the same order everywhere, so
@@ -236,7 +227,7 @@ export class WatchHub implements WatchHost {
       const complete = (): void => {
         feed.ticking = false;
       };
-      this.dispatcher.submitCommand(NOTHING, feed.partitionId, { complete }, 0, 0);
+      this.dispatcher.submitCommand(TIME_NOTE, feed.partitionId, { complete }, 0, 0);
     }
   }
 
