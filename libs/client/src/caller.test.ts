@@ -471,3 +471,16 @@ test('a call that found no way once, long ago, waits again when its node is gone
   await runtime.advance(10_000);
   expect(seen).toEqual({ value: { type: 'locked', fencingToken: 4n } });
 });
+
+test('nothing is sent once the time of a call is over, though its timer has not fired yet', async () => {
+  const times: number[] = [];
+  transport.script = sent => {
+    times.push(runtime.monotonicMs());
+    sent.answer(mustRetry);
+  };
+  const seen = outcome(client().keys.set('k', 'v', { timeoutMs: 2 }));
+  await runtime.advance(100);
+  expect(times.length).toBeGreaterThan(1);
+  expect(Math.max(...times)).toBeLessThan(2);
+  expect(seen.error).toMatchObject({ code: 'DEADLINE_EXCEEDED', outcomeUnknown: true });
+});

@@ -78,6 +78,10 @@ export class Caller implements Carrier {
   /** `last`: the node to stay away from, if there is another one. */
   private dispatch(call: Call<unknown>, last: Endpoint | undefined, now = this.runtime.monotonicMs()): void {
     if (call.settled) return;
+    if (now >= call.deadlineMs) {
+      call.expired();
+      return;
+    }
     const endpoint = this.endpoints.choose(this.preferred(call, now), last, now);
     if (endpoint === undefined) {
       this.park(call, now);
