@@ -211,6 +211,16 @@ describe('many keys', () => {
     expect(await get({ Key: 'good' })).toMatchObject({ Type: MISS });
   });
 
+  test('an answer that is too large costs no memory before it is refused', async () => {
+    await set({ Key: 'a', Value: Buffer.alloc(1_048_576, 1) });
+    const Items = Array.from({ length: 400 }, () => ({ Key: 'a', Durability: PERSISTENT, Revision: LATEST }));
+    const peakKiB = process.resourceUsage().maxRSS;
+    const answer = await client.call('TryGetManyValues', { Items });
+    expect(new Set(rows(answer).map(row => row.Type))).toEqual(new Set([99]));
+    expect(rows(answer)).toHaveLength(400);
+    expect((process.resourceUsage().maxRSS - peakKiB) / 1024).toBeLessThan(300);
+  });
+
   test('a bad item fails alone in delete-many, get-many and exists-many', async () => {
     await set({ Key: 'a', Value: Buffer.alloc(0) });
     const items = [

@@ -10,7 +10,7 @@ import {
   ReverseWriter,
   writeManyResponse,
 } from '@kahuna/wire';
-import { windowEnd } from '../gateway/many-window.ts';
+import { MAX_MANY_BYTES, windowEnd } from '../gateway/many-window.ts';
 import { invalidInput, isValidOperation, MAX_MANY_ITEMS, refusal } from '../gateway/validate.ts';
 import type { RouteHints } from './route-hints.ts';
 
@@ -72,6 +72,8 @@ class ManyRun implements ResultSink {
   private readonly done: (results: readonly OperationResult[]) => void;
   private readonly results: OperationResult[] = [];
   private outstanding = 0;
+  /** Of the values read so far. */
+  private bytes = 0;
 
   constructor(
     node: KahunaNode,
@@ -86,8 +88,14 @@ class ManyRun implements ResultSink {
   }
 
   advance(): void {
-    while (this.outstanding === 0 && this.results.length < this.items.length) this.submitWindow();
-    if (this.outstanding === 0) this.done(this.results);
+    while (this.outstanding === 0 && !this.isTooLarge && this.results.length < this.items.length) this.submitWindow();
+    if (this.outstanding > 0) return;
+    this.done(this.isTooLarge ? this.items.map(() => TOO_LARGE) : this.results);
+  }
+
+  /** What follows need not be read: the answer is refused whatever it holds. */
+  private get isTooLarge(): boolean {
+    return this.bytes > MAX_MANY_BYTES;
   }
 
   private submitWindow(): void {
@@ -105,12 +113,14 @@ class ManyRun implements ResultSink {
   }
 
   complete(index: number, result: OperationResult): void {
-    this.results[index] = result;
+    this.bytes += result.value?.length ?? 0;
+    this.results[index] = this.isTooLarge ? TOO_LARGE : result;
     this.outstanding -= 1;
     this.advance();
   }
 }
 
+const TOO_LARGE: OperationResult = Object.freeze(refusal(ResponseType.Errored));
 /** Holds the place of a result that is on its way; never sent. */
 const PENDING: OperationResult = Object.freeze(refusal(ResponseType.Errored));
 

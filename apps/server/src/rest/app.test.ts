@@ -323,6 +323,14 @@ describe('batches (rest §8, keyvalues §14)', () => {
     expect(node.operations).toEqual([]);
   });
 
+  test('an answer that is too large for memory is refused row by row', async () => {
+    await postJson('/v1/kv/try-set', { key: 'a', value: B('x'.repeat(1_048_576)), durability: 1 });
+    const items = Array.from({ length: 70 }, () => ({ key: 'a', durability: 1 }));
+    const answer = await postJson('/v1/kv/try-get-many', { items: [{ key: '' }, ...items] });
+    expect(answer.type).toBe(3);
+    expect(answer.items.map((row: { type: number }) => row.type)).toEqual([100, ...items.map(() => 99)]);
+  });
+
   test('keyvalues:M2 keyvalues:M12 one bad item refuses a whole set-many, and only itself elsewhere', async () => {
     const set = await postJson('/v1/kv/try-set-many', { items: [{ key: 'ok' }, { key: '__kahuna:z' }] });
     expect(set).toMatchObject({

@@ -1,6 +1,13 @@
 import type { KahunaNode, ResultSink } from '@kahuna/node';
-import type { LockOperation, Operation, OperationResult, SequenceOperation } from '@kahuna/partition';
-import { windowEnd } from '../gateway/many-window.ts';
+import {
+  type LockOperation,
+  type Operation,
+  type OperationResult,
+  ResponseType,
+  type SequenceOperation,
+} from '@kahuna/partition';
+import { MAX_MANY_BYTES, windowEnd } from '../gateway/many-window.ts';
+import { refusal } from '../gateway/validate.ts';
 
 /** Operations of the REST surface under way at the node, each with its promise. */
 export class NodeCalls implements ResultSink {
@@ -31,12 +38,17 @@ export class NodeCalls implements ResultSink {
     });
   }
 
-  /** In order of the list; operations of one key take effect in that order too. */
+  /** In order of the list; operations of one key take effect in that order too. All `Errored` if their values are too large for one answer. */
   async runAll(operations: readonly Operation[]): Promise<OperationResult[]> {
     const results: OperationResult[] = [];
+    let bytes = 0;
     while (results.length < operations.length) {
       const window = operations.slice(results.length, windowEnd(operations, results.length));
-      results.push(...(await Promise.all(window.map(operation => this.run(operation)))));
+      for (const result of await Promise.all(window.map(operation => this.run(operation)))) {
+        bytes += result.value?.length ?? 0;
+        results.push(result);
+      }
+      if (bytes > MAX_MANY_BYTES) return operations.map(() => refusal(ResponseType.Errored));
     }
     return results;
   }
