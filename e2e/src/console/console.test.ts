@@ -1,6 +1,6 @@
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { putText, RestKv } from '../clients/rest-kv.ts';
+import { http, putText, RestKv } from '../clients/rest-kv.ts';
 import { Cluster, FAST_ELECTIONS } from '../harness/cluster.ts';
 import { until, within } from '../harness/processes.ts';
 import { CURRENT, LOADED_MS, launchBrowser, seriousIssues, Tab } from './browser.ts';
@@ -74,6 +74,36 @@ describe('pages', () => {
     const leader = (of: Page): Promise<string> => fact(of, 'leader').locator('a').innerText();
     await until('the same leader', SECONDS_MS, async () => (await leader(page)) === (await leader(other.page)));
     await other.close();
+  });
+});
+
+describe('console:4.3 the state of the connection', () => {
+  /** Above this the node itself says that it sends fewer news (console §5.7). Milliseconds. */
+  const LATE_LOOP_MS = 50;
+  /** Longer than the node measures, tells and ticks; a page that is not live by then is not going to be. */
+  const CALM_MS = 30_000;
+  /** How long a machine may be busy before nothing more can be learned here. */
+  const BUSY_MS = 180_000;
+
+  const lateness = async (): Promise<number> => {
+    const { text } = await http(`${cluster.node(1).url}/v1/console/diagnosis`);
+    return (JSON.parse(text) as { readonly gauges: { readonly eventLoopP99?: number } }).gauges.eventLoopP99 ?? 0;
+  };
+
+  test('an idle page of a node that is not late is live, and not only lagging', async () => {
+    const { page } = await live(`${cluster.node(1).url}/ui/`);
+    const pill = page.locator('a.pill[data-state]');
+    const startedMs = performance.now();
+    let calmSinceMs = startedMs;
+    let state: string | null;
+    do {
+      state = await pill.getAttribute('data-state');
+      await page.waitForTimeout(200);
+      // The machine has no time for an idle node: that the page says so is right, and the clock begins anew.
+      if ((await lateness()) > LATE_LOOP_MS) calmSinceMs = performance.now();
+    } while (state !== 'live' && performance.now() - calmSinceMs < CALM_MS && performance.now() - startedMs < BUSY_MS);
+    const wasCalm = performance.now() - calmSinceMs >= CALM_MS;
+    expect({ state, wasCalm }).toEqual({ state: wasCalm ? 'live' : expect.stringMatching(/^(live|lagging)$/), wasCalm });
   });
 });
 

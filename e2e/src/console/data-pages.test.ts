@@ -13,10 +13,12 @@ let cluster: Cluster;
 let browser: Browser;
 let rest: RestKv;
 let tab: Tab | undefined;
+let readyAtMs: number;
 
 beforeAll(async () => {
   [cluster, browser] = await Promise.all([Cluster.start({ breakableNetwork: false, args: SOON_READY }), launchBrowser()]);
   rest = new RestKv(cluster.node(1).url);
+  readyAtMs = performance.now();
 });
 
 afterAll(async () => {
@@ -434,6 +436,25 @@ describe('console:4.5 Selection', () => {
   });
 });
 
+describe('console:15 C5', () => {
+  test('rows stand still under the pointer while values go on; what came shows when it has left', async () => {
+    await putText(rest, 'still/b', '1');
+    await putText(rest, 'still/c', '1');
+    const page = await open('/keys?space=still');
+    const line = row(page, 'still/c');
+    await line.hover();
+    const before = await line.boundingBox();
+    await putText(rest, 'still/a', '1');
+    await page.getByText(/· 1 row waits$/).waitFor();
+    await putText(rest, 'still/c', '22');
+    await until('the new size', SECONDS_MS, async () => (await line.innerText()).includes('2 B'));
+    expect(await line.boundingBox()).toEqual(before);
+    expect(await row(page, 'still/a').count()).toBe(0);
+    await page.mouse.move(0, 0);
+    await row(page, 'still/a').waitFor();
+  });
+});
+
 describe('console:15 Operations', () => {
   test('what was started through one node is on the list of every node', async () => {
     const body = {
@@ -461,12 +482,44 @@ describe('console:15 Heat', () => {
     await picture.focus();
     await page.keyboard.press('ArrowDown');
     await page.locator('.heat-readout').getByText('Partition 1').waitFor();
+    // A rectangle by keys: from here to the next partition. Back is back at the whole.
+    await page.keyboard.press('Space');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('+');
+    await page.waitForURL(/[?&]parts=1-2(&|$)/);
+    await page.getByRole('heading', { name: /^P1 to P2, 2 of / }).waitFor();
+    expect(await table.locator('tbody tr').count()).toBe(2);
+    await page.goBack();
+    await page.waitForURL('**/ui/heat');
     await page.getByText('Reads', { exact: true }).click();
     await page.waitForURL('**/ui/heat?metric=reads');
     await picture.focus();
     await page.keyboard.press('Enter');
     await page.waitForURL(/\/ui\/partitions\/\d+/);
     await page.getByRole('img', { name: /^Load, last 1 h/ }).waitFor();
+  });
+});
+
+describe('console:15 Overview', () => {
+  /** A node notes ten seconds at a time, from the first whole ones on: after so long there are two of them. */
+  const NOTED_MS = 40_000;
+  /** What is recorded from now on may begin so long ago. */
+  const COLUMN_MS = 10_000;
+
+  test('the charts of a console that nobody had open show what was before', async () => {
+    await until('the nodes have noted something', 2 * NOTED_MS, async () => performance.now() - readyAtMs > NOTED_MS);
+    // No test before has opened a page of this node.
+    const page = await open('/?window=1h', 1);
+    const openedMs = Date.now();
+    await page.getByRole('button', { name: 'Table', exact: true }).click();
+    const times = page.locator('main table tbody th').filter({ hasText: /^\d\d:\d\d:\d\d$/ });
+    await until('a column of before', SECONDS_MS, async () =>
+      (await times.allInnerTexts()).some(time => {
+        const [hours = 0, minutes = 0, seconds = 0] = time.split(':').map(Number);
+        const ageMs = openedMs - new Date(openedMs).setHours(hours, minutes, seconds, 0);
+        return (ageMs + 86_400_000) % 86_400_000 > COLUMN_MS;
+      }),
+    );
   });
 });
 

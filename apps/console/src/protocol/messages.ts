@@ -21,6 +21,8 @@ export interface OverviewRow {
   /** What, how much, who feels it: one sentence written by the server. */
   readonly sentence: string;
   readonly sinceMs: number;
+  /** It was so already when somebody began to look: it has been for longer than since `sinceMs`. */
+  readonly sinceAtLeast?: boolean;
   readonly nodes: { readonly voters: number; readonly reachable: number; readonly learners: number; readonly leaving: number };
   readonly partitions: {
     readonly total: number;

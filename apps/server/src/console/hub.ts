@@ -148,7 +148,7 @@ export class ConsoleHub implements FeedSource {
   private readonly heard = new Map<number, { readonly facts: NodeFacts; readonly atMs: number }>();
   private readonly unlinkedSince = new Map<number, number>();
   private firstSeen: FirstSeen = new Map();
-  private verdict: (VerdictResult & { readonly sinceMs: number }) | undefined;
+  private verdict: (VerdictResult & { readonly sinceMs: number; readonly atLeast: boolean }) | undefined;
   private picture: Picture | undefined;
   private pictureAtMs = Number.NEGATIVE_INFINITY;
   private buildCostMs = 0;
@@ -288,6 +288,9 @@ export class ConsoleHub implements FeedSource {
     this.feeds.clear();
     this.picture = undefined;
     this.pictureAtMs = Number.NEGATIVE_INFINITY;
+    // Nobody sees what happens from now on: what is found later did not begin when it was last seen.
+    this.verdict = undefined;
+    this.firstSeen = new Map();
   }
 
   private stopGather(): void {
@@ -409,12 +412,18 @@ export class ConsoleHub implements FeedSource {
     const judgement = judge(view, this.firstSeen, this.settings.thresholds ?? DEFAULT_THRESHOLDS);
     this.firstSeen = judgement.firstSeen;
     const result = verdictOf(view, judgement.problems);
-    const sinceMs = this.verdict?.verdict === result.verdict ? this.verdict.sinceMs : input.nowMs;
-    this.verdict = { ...result, sinceMs };
+    const { sinceMs, atLeast } =
+      this.verdict?.verdict === result.verdict ? this.verdict : { sinceMs: input.nowMs, atLeast: this.verdict === undefined };
+    this.verdict = { ...result, sinceMs, atLeast };
     const fresh = [...input.sources.values()].filter(s => s.ageMs <= STALE_AFTER_MS).map(s => s.facts);
     const p99Ms = { read: worst(fresh, Gauge.readP99), write: worst(fresh, Gauge.writeP99) };
     const retriesPerSec = sumKnown(fresh.map(facts => this.rates.of(facts.nodeId).counter(Counter.retries)));
-    const overview = overviewRow(view, judgement.problems, result, { verdictSinceMs: sinceMs, p99Ms, retriesPerSec });
+    const overview = overviewRow(view, judgement.problems, result, {
+      verdictSinceMs: sinceMs,
+      verdictSinceAtLeast: atLeast,
+      p99Ms,
+      retriesPerSec,
+    });
     const { readsPerSec, writesPerSec } = overview.traffic;
     return {
       input,

@@ -468,6 +468,8 @@ function countOf(n: number, total: number): string {
 
 export interface OverviewExtras {
   readonly verdictSinceMs: number;
+  /** Nobody looked before. */
+  readonly verdictSinceAtLeast: boolean;
   readonly p99Ms: { readonly read: number | null; readonly write: number | null };
   readonly retriesPerSec: number | null;
 }
@@ -485,6 +487,7 @@ export function overviewRow(
     verdict: result.verdict,
     sentence: result.sentence,
     sinceMs: extras.verdictSinceMs,
+    sinceAtLeast: extras.verdictSinceAtLeast,
     nodes: {
       voters: voters.length,
       reachable: voters.filter(n => isReachable(n.state)).length,

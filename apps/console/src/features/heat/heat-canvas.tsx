@@ -49,6 +49,7 @@ const HEIGHT = 420;
 const LABELS_FROM_ROW = 11;
 const LABEL_DISTANCE = 14;
 const AXIS = 20;
+const HALF_LABEL = 16;
 /** A pointer that went less far has clicked. */
 const DRAG_PX = 6;
 const NOT_YET_MEASURED = 900;
@@ -79,7 +80,10 @@ export function HeatCanvas(props: CanvasProps) {
   const height = rowHeight(picture.bands.length);
   const toMs = heat.fromMs + heat.columns * heat.stepMs;
   const offsetMs = zone === 'utc' ? 0 : -new Date(toMs).getTimezoneOffset() * 60_000;
-  const ticks = timeTicks(toMs, heat.columns * heat.stepMs, offsetMs);
+  // A label that would stand beyond the edge of the panel is left out.
+  const ticks = timeTicks(toMs, heat.columns * heat.stepMs, offsetMs).filter(
+    ms => (toMs - ms) / (toMs - heat.fromMs) > HALF_LABEL / (width || NOT_YET_MEASURED),
+  );
   // biome-ignore lint/correctness/useExhaustiveDependencies: the theme decides what the variables hold
   const palette = useMemo(paletteOf, [scheme]);
 

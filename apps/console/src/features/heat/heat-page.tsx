@@ -41,7 +41,7 @@ const SPARK_POINTS = 60;
 export function HeatPage() {
   const { metric = 'writes', window = '1h', since, until, parts } = route.useSearch();
   const navigate = route.useNavigate();
-  const { step, columns, label } = HEAT_WINDOWS[window];
+  const { step, columns, last } = HEAT_WINDOWS[window];
   const feed = useFeed('heat', { step, metric });
   const rows = useRows(feed);
   const phase = usePhase(feed);
@@ -89,7 +89,7 @@ export function HeatPage() {
             seen={seen}
             view={view}
             what={METRIC_LABEL[metric]}
-            label={label}
+            last={last}
             onView={(next, replace) => {
               if (JSON.stringify(next) !== JSON.stringify(view))
                 change({ since: next.since, until: next.until, parts: next.parts }, replace);
@@ -113,12 +113,12 @@ interface PictureProps {
   readonly seen: Heat;
   readonly view: HeatView;
   readonly what: string;
-  readonly label: string;
+  readonly last: string;
   /** `replace`: the way back leads past it. */
   readonly onView: (view: HeatView, replace?: boolean) => void;
 }
 
-function Picture({ all, seen, view, what, label, onView }: PictureProps) {
+function Picture({ all, seen, view, what, last, onView }: PictureProps) {
   const [cursor, setCursor] = useState<Cursor>();
   const [pinned, setPinned] = useState<Cursor>();
   const { picture, width, ref } = usePicture(seen);
@@ -126,7 +126,7 @@ function Picture({ all, seen, view, what, label, onView }: PictureProps) {
   const marks = useLeaderChanges();
   const totals = useMemo(() => totalsOf(seen), [seen]);
   const [hottest] = useMemo(() => [...summariesOf(seen)].sort(byMean), [seen]);
-  const time = useTimeText(seen, view, label);
+  const time = useTimeText(seen, view, last);
   const summary =
     hottest?.mean == null
       ? `No ${what} were measured ${time}.`
@@ -204,7 +204,9 @@ function Picture({ all, seen, view, what, label, onView }: PictureProps) {
             Whole picture
           </button>
         )}
-        <span className="muted small heat-hint">drag over what you want to see closer; keys: arrows + − 0</span>
+        <span className="muted small heat-hint">
+          drag over what you want to see closer<span className="only-keys">, or walk with the arrow keys and press + − 0</span>
+        </span>
       </div>
       <HeatCanvas
         heat={seen}
@@ -247,9 +249,9 @@ function titleOf(all: Heat, seen: Heat): string {
 }
 
 /** Which time is seen: the one that goes on, or a piece of it that stands still. */
-function useTimeText(seen: Heat, view: HeatView, label: string): string {
+function useTimeText(seen: Heat, view: HeatView, last: string): string {
   const { zone } = usePreferences();
-  if (view.since === undefined) return `in the last ${label}`;
+  if (view.since === undefined) return `in the last ${last}`;
   return `from ${timeOfDay(seen.fromMs, zone)} to ${timeOfDay(seen.fromMs + seen.columns * seen.stepMs, zone)}`;
 }
 

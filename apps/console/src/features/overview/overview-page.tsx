@@ -54,7 +54,8 @@ function VerdictLine({ overview }: { overview: OverviewRow | undefined }) {
       <Mark tone={tone} size={16} />
       <strong>{overview.verdict}</strong>
       <span className="muted nowrap">
-        for <Since ms={overview.sinceMs} />
+        for {overview.sinceAtLeast === true && 'at least '}
+        <Since ms={overview.sinceMs} />
       </span>
       <span className="sentence">{overview.sentence}</span>
       {advice.length > 0 && (
