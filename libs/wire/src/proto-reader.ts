@@ -9,7 +9,7 @@ const GROUP_END = 4;
 const FIXED32 = 5;
 
 const TWO_32 = 4_294_967_296;
-/** int64 values whose upper half lies in [−SAFE_HIGH, SAFE_HIGH) are exact as numbers. */
+/** int64 values whose upper half lies in [−SAFE_HIGH, SAFE_HIGH) are exact as numbers, and all but the least of them safe. */
 const SAFE_HIGH = 0x20_0000;
 
 /** Fatal: text that is not UTF-8 must never be stored as replacement characters. A leading U+FEFF belongs to the text. */
@@ -97,7 +97,8 @@ export class ProtoReader {
   int64(): number {
     this.readVarint();
     if (this.high >= SAFE_HIGH) return Number.MAX_SAFE_INTEGER;
-    if (this.high < -SAFE_HIGH) return Number.MIN_SAFE_INTEGER;
+    // −2^53 itself is a number, and no safe one.
+    if (this.high < -SAFE_HIGH || (this.high === -SAFE_HIGH && this.low === 0)) return Number.MIN_SAFE_INTEGER;
     return this.high * TWO_32 + this.low;
   }
 
