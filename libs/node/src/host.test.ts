@@ -124,6 +124,16 @@ test('a node is closed once, however often it is told to stop; whoever asked is 
   expect([stopped, bench.closed]).toEqual([3, 1]);
 });
 
+test('what a snapshot in arrival still asks of the engine, when the node is stopped and that is closed, is no fault', () => {
+  const bench = new Bench([]);
+  bench.recover(founded(VOTERS.slice(0, 1)));
+  bench.host.stop(() => undefined);
+  bench.run();
+  expect(bench.closed).toBe(1);
+  expect(bench.host.failedEngine(new Error('the state engine is closed'))).toBe(true);
+  expect([bench.host.fatalFault, bench.events('fatal-fault')]).toEqual([null, 0]);
+});
+
 const ALONE: [string, readonly string[], typeof VOTERS | undefined, boolean][] = [
   ['one of three that was started without its list', [], VOTERS, false],
   ['one of three', LIST, VOTERS, false],

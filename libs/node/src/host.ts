@@ -150,6 +150,7 @@ export class NodeHost implements KahunaNode, RecoveringNode, ReplicaHost, Dispat
   private cancelTick: (() => void) | undefined;
   private readonly onFatal: ((reason: string) => void) | undefined;
   private readonly whenStopped: (() => void)[] = [];
+  private closing = false;
   private isStopped = false;
   /** While the state is written out for the last time: what follows. */
   private closeNow: (() => void) | undefined;
@@ -384,9 +385,10 @@ export class NodeHost implements KahunaNode, RecoveringNode, ReplicaHost, Dispat
   private close(): void {
     this.closeNow = undefined;
     this.started = false;
+    this.closing = true;
     this.refuseUndecided();
     const { engine, log, transport } = this.ports;
-    // What fails from here on is lost to nobody: the log has all that was acknowledged.
+    // What fails from here on, or is refused because the engine is closed, is lost to nobody: the log has all that was acknowledged.
     engine.sync(() => transport.close(() => log.close(() => engine.close(() => this.stopped()))));
   }
 
@@ -396,7 +398,7 @@ export class NodeHost implements KahunaNode, RecoveringNode, ReplicaHost, Dispat
   }
 
   fatal(reason: string): void {
-    if (this.fatalFault !== null) return;
+    if (this.fatalFault !== null || this.closing) return;
     this.fatalFault = reason;
     this.events.record('fatal-fault', 'critical', `node/${this.nodeId}`, reason);
     this.refuseUndecided();
