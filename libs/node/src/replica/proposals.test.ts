@@ -1,7 +1,7 @@
 import { compareHlc, type Hlc } from '@kahuna/base';
 import { decodeBatch } from '@kahuna/partition';
 import { type Entry, EntryKind } from '@kahuna/raft';
-import { expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { emptyResult } from '../request.ts';
 import { Proposals } from './proposals.ts';
 import { SET, surroundings } from './rooms.test-support.ts';
@@ -129,4 +129,47 @@ test('what is in flight for too long, or when the log is replaced, is unknown', 
   proposals.restored();
   expect(told).toEqual(['1 Unknown', '2 Unknown']);
   expect([proposals.items, proposals.proposedBytes]).toEqual([0, 0]);
+});
+
+describe('while the disk owes the clock its bound', () => {
+  const heldBack = (limits: Parameters<typeof surroundings>[0] = {}) => {
+    const room = proposalsOf(limits);
+    Object.defineProperty(room.hlc, 'isHeldBack', { get: () => isHeldBack });
+    return room;
+  };
+  let isHeldBack = true;
+  beforeEach(() => {
+    isHeldBack = true;
+  });
+
+  test('W1: what waits is bounded, places of requests that were given up are found again, and all that has one is proposed', () => {
+    const { propose, proposals, told, request, batches } = heldBack({ limits: { maxQueuedItems: 3 } });
+    const [first, ...others] = [request(), request(), request(), request()];
+    propose(first as ReturnType<typeof request>, ...others);
+    expect(told).toEqual(['4 Overloaded']);
+    (first as ReturnType<typeof request>).done = true;
+    for (let i = 0; i < 4; i++) propose(request());
+    expect(told).toHaveLength(4);
+    expect(proposals.queuedItems).toBe(3);
+    isHeldBack = false;
+    proposals.proposeQueued();
+    expect(batches().map(({ items }) => items)).toEqual([3]);
+  });
+
+  test('a turn looks at what is new, not at all that waits', () => {
+    const { propose, proposals, request, told } = heldBack({ limits: { maxQueuedItems: 5000, maxQueuedBytes: 1e9 } });
+    let looks = 0;
+    const watched = () =>
+      Object.defineProperty(request(), 'done', {
+        get: () => {
+          looks++;
+          return false;
+        },
+        set: () => undefined,
+      });
+    for (let turn = 0; turn < 1000; turn++) propose(...Array.from({ length: 10 }, watched));
+    expect([proposals.queuedItems, told.length]).toEqual([5000, 5000]);
+    // A few times each, instead of once per turn.
+    expect(looks).toBeLessThan(40_000);
+  });
 });

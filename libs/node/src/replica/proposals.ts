@@ -26,6 +26,11 @@ export class Proposals<R extends OwnReplica> {
   private readonly host: ReplicaHostOf<R>;
   private readonly memory: TermMemory<R>;
   private queue: PendingRequest[] = [];
+  /** So many at the head of the queue have their place in it while nothing can be stamped, and they are so large. */
+  private judged = 0;
+  private judgedBytes = 0;
+  /** Requests that came since all of them were looked at. */
+  private judgedSince = 0;
   private readonly inFlight = new InFlight();
   /** Of what is in flight. */
   private inFlightBytes = 0;
@@ -77,6 +82,7 @@ export class Proposals<R extends OwnReplica> {
     }
     const queue = this.queue;
     this.queue = [];
+    this.judgeAnew();
     this.locksAhead.queueTaken();
     if (!mayServe) {
       for (const request of queue) request.refuse(ForwardStatus.NotLeader);
@@ -105,24 +111,38 @@ export class Proposals<R extends OwnReplica> {
     if (batch.length > 0) this.propose(batch, bytes);
   }
 
-  /** Nothing can be stamped as long as the disk owes the clock its bound: what waits for that is bounded like what is proposed. */
+  /**
+   * Nothing can be stamped as long as the disk owes the clock its bound: what waits for that is bounded like what is proposed. A stall may
+   * last, with thousands waiting and a few more in each turn: those are judged, and all anew only after as many have come as there are, which
+   * finds the places of requests that were given up meanwhile.
+   */
   private boundQueue(): void {
+    const { queue } = this;
     const { maxQueuedItems, maxQueuedBytes } = this.host.limits;
-    let { items } = this.inFlight;
-    let bytes = this.inFlightBytes;
+    const fresh = queue.length - this.judged;
+    if (this.judgedSince >= this.judged) this.judgeAnew();
+    this.judgedSince += fresh;
     const excess: PendingRequest[] = [];
-    this.queue = this.queue.filter(request => {
-      if (request.done) return false;
+    for (let at = this.judged; at < queue.length; at++) {
+      const request = queue[at] as PendingRequest;
+      if (request.done) continue;
       const size = requestBytes(request.operation);
-      const fits = items < maxQueuedItems && bytes + size <= maxQueuedBytes;
-      if (fits) {
-        items++;
-        bytes += size;
-      } else excess.push(request);
-      return fits;
-    });
+      const fits = this.inFlight.items + this.judged < maxQueuedItems;
+      if (!fits || this.inFlightBytes + this.judgedBytes + size > maxQueuedBytes) excess.push(request);
+      else {
+        queue[this.judged++] = request;
+        this.judgedBytes += size;
+      }
+    }
+    queue.length = this.judged;
     this.host.meters.rejections.queue_full += excess.length;
     for (const request of excess) request.refuse(ForwardStatus.Overloaded);
+  }
+
+  private judgeAnew(): void {
+    this.judged = 0;
+    this.judgedBytes = 0;
+    this.judgedSince = 0;
   }
 
   /**
@@ -232,6 +252,7 @@ export class Proposals<R extends OwnReplica> {
   /** Repeats that still wait for their leader to be ready, and whatever waits for the clock: nothing was done yet. */
   expireQueued(startedBefore: number): void {
     const before = this.queue.length;
+    this.judgeAnew();
     this.queue = this.queue.filter(request => {
       if (request.done) return false;
       if (request.startedAt > startedBefore) return true;
@@ -243,6 +264,7 @@ export class Proposals<R extends OwnReplica> {
 
   /** The node stops or has failed: nothing more will be decided here. */
   giveUp(): void {
+    this.judgeAnew();
     for (const request of this.queue.splice(0)) request.refuse(ForwardStatus.NotLeader);
     for (const { requests } of this.inFlight.all) for (const request of requests) request.refuse(ForwardStatus.Unknown);
   }
