@@ -272,6 +272,35 @@ describe('acquiring', () => {
     expect(seen.value?.fencingToken).toBe(8n);
   });
 
+  test('the wait ends with its signal while such a grant is extended, and what comes of that is given back', async () => {
+    let extending: Sent | undefined;
+    serve({
+      tryLock: sent => {
+        const attempts = transport.of('tryLock').length;
+        if (attempts === 1) sent.fail(lost(true));
+        else sent.answer(attempts === 2 ? BUSY : LOCKED);
+      },
+      extendLock: sent => {
+        extending = sent;
+      },
+    });
+    const controller = new AbortController();
+    const events: string[] = [];
+    const onEvent = ({ kind }: LockEvent): void => void events.push(kind);
+    const seen = outcome(kahuna.lock('door', { leaseMs: 60_000, signal: controller.signal, onEvent }));
+    await runtime.advance(500);
+    expect(extending).toBeDefined();
+    const reason = new Error('never mind');
+    controller.abort(reason);
+    await runtime.advance(10);
+    expect(seen.error).toBe(reason);
+    extending?.answer(EXTENDED);
+    await runtime.advance(60_000);
+    expect(transport.of('unlock').map(ownerOf)).toEqual([ownerOf(extending)]);
+    expect(transport.of('extendLock')).toHaveLength(1);
+    expect(events).toEqual([]);
+  });
+
   test('a grant after refusals that were all answered needs no extension', async () => {
     serve({ tryLock: sent => sent.answer(transport.of('tryLock').length < 4 ? BUSY : LOCKED) });
     const seen = outcome(kahuna.lock('door', { leaseMs: 10_000 }));

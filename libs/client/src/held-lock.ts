@@ -186,12 +186,13 @@ export class LockKeeper {
   }
 
   /**
-   * One request. undefined: another owner has it. Rejects at once when the signal fires or the time is over; a grant that comes
-   * after that is given back, or the lock would belong to nobody until its lease ends.
+   * One request, and an extension where its grant may be old. undefined: another owner has it. Rejects at once when the signal fires or the
+   * time is over; a grant that comes after that is given back, or the lock would belong to nobody until its lease ends.
    */
   private async attempt(terms: Terms, doubt: Doubt, limitMs: number): Promise<Lock | undefined> {
     const { name, owner, leaseMs, options } = terms;
     const { durability } = options;
+    const endMs = this.runtime.monotonicMs() + limitMs;
     // A repeated acquire does not prolong the lease that an earlier one may have got: count from the first in doubt.
     doubt.sent ??= instantOf(this.runtime);
     const { lingers } = doubt;
@@ -207,7 +208,9 @@ export class LockKeeper {
     let { fencingToken } = answer;
     if (lingers || this.runtime.monotonicMs() - sent.monotonicMs > leaseMs * STALE_SHARE) {
       sent = instantOf(this.runtime);
-      const extended = await this.service.extend(name, { owner, leaseMs, durability, timeoutMs: leaseMs });
+      const extending = this.service.extend(name, { owner, leaseMs, durability, timeoutMs: leaseMs });
+      const leftMs = Math.max(endMs - this.runtime.monotonicMs(), 1);
+      const extended = await this.unlessAbandoned(extending, leftMs, terms, doubt);
       if (extended.type !== 'extended') {
         doubt.sent = undefined;
         return undefined;
@@ -218,9 +221,9 @@ export class LockKeeper {
     return new HeldLock(this.runtime, this.service, terms, fencingToken, sent);
   }
 
-  /** The answer to an acquire, unless the signal or the end of the time comes first; then nobody wants the grant any more. */
+  /** The answer to an acquire or an extend, unless the signal or the end of the time comes first; then nobody wants the grant any more. */
   private unlessAbandoned<A extends { readonly type: string }>(
-    acquiring: Promise<A>,
+    asking: Promise<A>,
     limitMs: number,
     terms: Terms,
     doubt: Doubt,
@@ -245,10 +248,10 @@ export class LockKeeper {
         abandon(new LockBusyError(`no answer about the lock ${JSON.stringify(name)} within ${Math.round(limitMs)} ms`)),
       );
       signal?.addEventListener('abort', abort, { once: true });
-      acquiring.then(
+      asking.then(
         answer => {
           if (abandoned) {
-            if (answer.type === 'locked') void letGo(this.service, name, owner, options);
+            if (answer.type === 'locked' || answer.type === 'extended') void letGo(this.service, name, owner, options);
             return;
           }
           settle();
