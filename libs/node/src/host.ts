@@ -57,7 +57,7 @@ import type { Replica, ReplicaHost } from './replica.ts';
 import type { PendingRequest } from './request.ts';
 import { Scans } from './scan/scans.ts';
 import type { Sequencer } from './sequencer.ts';
-import { DEFAULT_SETTINGS, type NodeOptions, type NodeSettings, otherEndpoints, policyOf } from './settings.ts';
+import { DEFAULT_SETTINGS, limitsOf, type NodeOptions, type NodeSettings, otherEndpoints, policyOf } from './settings.ts';
 import { ChecksumExchange } from './snapshot/checksum-exchange.ts';
 import { SnapshotTransfers } from './snapshot/snapshots.ts';
 import { StateKeeper } from './state-keeper.ts';
@@ -162,7 +162,7 @@ export class NodeHost implements KahunaNode, RecoveringNode, ReplicaHost, Dispat
     this.ports = ports;
     this.onFatal = onFatal;
     const { settings } = this;
-    this.limits = settings.limits;
+    this.limits = limitsOf(settings);
     this.maxWaitingReads = settings.maxWaitingReads;
     this.policy = policyOf(settings.sequences);
     this.poolSize = options.poolSize;

@@ -12,7 +12,8 @@ import {
 import { isReservedKey, isWellFormed, sequenceStorageKey } from '@kahuna/range-router';
 import { isValidHold } from './hold-input.ts';
 import type { ForwardedOperation } from './peer-frame.ts';
-import { emptyResult } from './request.ts';
+import { emptyResult, requestBytes } from './request.ts';
+import { MAX_ITEM_BYTES } from './settings.ts';
 
 /**
  * Input rules of single operations (spec keyvalues §3, locks §3, sequences §4). Bad input is an answer and is found before anything is
@@ -45,6 +46,7 @@ export function admitted(operation: ClientOperation): ClientOperation | undefine
   if (operation.key === '' || isReservedKey(operation.key)) return undefined;
   // Followers would read another durability from the log than the leader evaluates.
   if (operation.durability !== 0 && operation.durability !== 1) return undefined;
+  if (operation.kind === 'set' && requestBytes(operation) > MAX_ITEM_BYTES) return undefined;
   return 'expiresMs' in operation && operation.expiresMs < 0 ? undefined : operation;
 }
 

@@ -90,6 +90,19 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   snapshotChunkBytes: 256 * 1024,
 };
 
+/**
+ * A larger write is refused, or it would be tried again for ever: an entry has to fit into a frame between nodes and into a segment of the
+ * log, 64 MiB each, with what stands around it.
+ */
+export const MAX_ITEM_BYTES = 32 * 1024 * 1024;
+/** Bytes in one entry, whatever is set: names count by their characters, which may take three bytes each. */
+const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+
+/** The limits as they may be followed. */
+export function limitsOf({ limits }: NodeSettings): ReplicaLimits {
+  return { ...limits, maxBatchBytes: Math.min(limits.maxBatchBytes, MAX_BATCH_BYTES) };
+}
+
 /** How much history of persistent keys is kept (keyvalues §10.2). */
 export interface RetentionSettings {
   /** Newest archived versions per key; 0 = all. */
