@@ -45,7 +45,14 @@ async function isLive(page: Page, timeout = LOADED_MS): Promise<void> {
 const fact = (page: Page, name: string): Locator => page.locator(`dt:text-is("${name}") + dd`).first();
 
 describe('pages', () => {
-  const SUBJECTS = ['/partitions/2', '/nodes/2', '/settings/connection', '/map?table=true', '/map?view=ranges'];
+  const SUBJECTS = [
+    '/partitions/2',
+    '/nodes/2',
+    '/settings/connection',
+    '/map?table=true',
+    '/map?view=ranges',
+    '/heat?parts=1-2',
+  ];
 
   test('console:15 every page in both themes: axe finds nothing serious, nothing goes wrong', async () => {
     const { page, faults } = await live(`${cluster.node(1).url}/ui/`);

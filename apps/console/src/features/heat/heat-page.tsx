@@ -7,7 +7,7 @@ import { type ReactNode, useMemo, useState } from 'react';
 import { Page } from '../../app/page.tsx';
 import { usePreferences } from '../../app/preferences.ts';
 import type { HeatSearch } from '../../app/search.ts';
-import { integer, plural, rate } from '../../format/numbers.ts';
+import { integer, plural, rate, significant } from '../../format/numbers.ts';
 import { timeOfDay } from '../../format/time.ts';
 import { useFeed, usePhase, useRows } from '../../live/use-live.ts';
 import { Instant } from '../../ui/ages.tsx';
@@ -130,7 +130,7 @@ function Picture({ all, seen, view, what, last, onView }: PictureProps) {
   const summary =
     hottest?.mean == null
       ? `No ${what} were measured ${time}.`
-      : `Hottest ${time}: partition ${hottest.partitionId} with ${rate(hottest.mean)} ${what} on average, at most ${rate(hottest.most)}.`;
+      : `Hottest ${time}: partition ${hottest.partitionId} with ${significant(hottest.mean)} ${what}/s on average, at most ${significant(hottest.most)}.`;
   const zoom = (next: HeatView) => {
     setPinned(undefined);
     onView(next);
@@ -317,7 +317,7 @@ function Readout({ heat, picture, cursor, what, summary }: ReadoutProps) {
       ) : (
         <strong>
           {isOne ? '' : 'at most '}
-          {rate(value)} {what}
+          {significant(value)} {what}/s
         </strong>
       )}
       {id !== undefined && (
