@@ -82,10 +82,10 @@ interface BodyConfig {
 }
 
 /** An answer that the kernel may not take at once waits for its client until it has gone, or the connection has. */
-function countUnread(unread: Unread, request: FastifyRequest, reply: FastifyReply, payload: unknown): void {
+function countUnread(unread: Unread, reply: FastifyReply, payload: unknown): void {
   const isText = typeof payload === 'string';
   if ((!isText && !Buffer.isBuffer(payload)) || payload.length < LARGE_ANSWER_BYTES) return;
-  const account = unread.of(() => request.raw.destroy());
+  const account = unread.of(() => reply.raw.destroy());
   account.add(payload.length);
   reply.raw.once('close', () => account.close());
 }
@@ -132,7 +132,7 @@ export async function createRestApp(node: KahunaNode, options: RestOptions): Pro
     else if (options.isStopping()) reply.header('connection', 'close');
   });
 
-  app.addHook('onSend', async (request, reply, payload) => countUnread(options.unread, request, reply, payload));
+  app.addHook('onSend', async (_request, reply, payload) => countUnread(options.unread, reply, payload));
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
