@@ -115,6 +115,26 @@ describe('a watch that is lost', () => {
     expect(opened.map(({ request }) => request.Start)).toEqual(Array(2).fill({ $case: 'Initial', Initial: true }));
   });
 
+  test('a history that was lost before its first position is told from its beginning by the next node, and to the loop where it was', async () => {
+    const loop = client().watch.key('k', { fromRevision: 3 })[Symbol.asyncIterator]();
+    const expiry = (l: number): Change => ({ ...change(l), kind: 'expire', value: null });
+    current().sink.told(told([change(3), change(4), expiry(4)]));
+    expect([await next(loop), await next(loop)]).toEqual([3, 4]);
+    expect((await loop.next()).value).toMatchObject({ kind: 'expire' });
+    current().sink.ended(lost(true));
+    await runtime.advance(1000);
+    expect(current().request.Start).toEqual({ $case: 'FromRevision', FromRevision: 3n });
+    current().sink.told(told([change(3), change(4), expiry(4), change(5)]));
+    current().sink.told(told([change(6)], positionAt(6)));
+    expect([await next(loop), await next(loop)]).toEqual([5, 6]);
+    current().sink.ended(lost(true));
+    await runtime.advance(1000);
+    const waiting = next(loop);
+    expect(reached(current().request)).toBe(6);
+    current().sink.told(told([change(7)]));
+    expect(await waiting).toBe(7);
+  });
+
   test('gives up after a minute without any node, not a moment after a long silence of the loop', async () => {
     const watch = client().watch.key('k');
     const loop = watch[Symbol.asyncIterator]();

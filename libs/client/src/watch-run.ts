@@ -106,6 +106,7 @@ export class WatchRun<C extends AnyChange> implements AsyncIterator<C, void, voi
       }
       this.given += 1;
       this.queuedBytes -= bytesOf(change);
+      if (progress.wasTold(change)) continue;
       // Before the loop has it: leaving the loop there must not bring it again.
       progress.told(change);
       this.caughtUp();

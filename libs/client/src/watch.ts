@@ -80,7 +80,13 @@ export class WatchService implements Watches {
         durability === 'ephemeral' ? messages.GrpcWatchDurability.WATCH_EPHEMERAL : messages.GrpcWatchDurability.WATCH_PERSISTENT,
     });
     const after = typeof options.after === 'string' ? options.after : undefined;
-    return new ResumingWatch<C>(this.caller, requestAt, new Progress(target, after), options.signal, near);
+    return new ResumingWatch<C>(
+      this.caller,
+      requestAt,
+      new Progress(target, after, start?.$case === 'FromRevision'),
+      options.signal,
+      near,
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import type { KahunaNode, Watch, WatchEvent, WatchPosition, WatchQuery } from '@
 import { encodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
 import type { Unread, UnreadOfStream } from '../gateway/unread.ts';
 import { watchedBy } from '../gateway/watch-query.ts';
-import { cutOff } from './cut-off.ts';
+import { cutOff, http2StreamOf } from './cut-off.ts';
 import { asBuffer } from './unary.ts';
 import { encodedEvent, encodedPosition } from './watch-encoding.ts';
 import { ENDS, endOf, type StatusOfEnd } from './watch-ends.ts';
@@ -31,8 +31,9 @@ export class WatchCalls {
     try {
       const request = messages.GrpcWatchRequest.decode(call.request);
       const { query, target } = watchedBy(request);
-      const unread = this.unread.of(() => cutOff(call));
-      const stream = new WatchStream(call, this.node, unread, query, target, request.ProgressMs, () => this.open.delete(stream));
+      const stream = new WatchStream(call, this.node, this.unreadOf(call), query, target, request.ProgressMs, () =>
+        this.open.delete(stream),
+      );
       this.open.add(stream);
       stream.pump();
     } catch (error) {
@@ -43,10 +44,16 @@ export class WatchCalls {
   };
 
   readonly handleMany = (call: WatchManyCall): void => {
-    const unread = this.unread.of(() => cutOff(call));
-    const stream = new WatchManyStream(call, this.node, unread, () => this.open.delete(stream));
+    const stream = new WatchManyStream(call, this.node, this.unreadOf(call), () => this.open.delete(stream));
     this.open.add(stream);
   };
+
+  /** Until the last byte is gone, also behind the end of the watches: a client that does not read holds what was sent before. */
+  private unreadOf(call: object): UnreadOfStream {
+    const unread = this.unread.of(() => cutOff(call));
+    http2StreamOf(call).once('close', () => unread.close());
+    return unread;
+  }
 
   /** Ends them all so that clients go on elsewhere. */
   drain(): void {
@@ -139,7 +146,6 @@ class WatchStream {
     this.over = true;
     clearInterval(this.timer);
     this.watch.close();
-    this.unread.close();
     this.onEnd();
   }
 }

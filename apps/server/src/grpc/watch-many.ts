@@ -197,7 +197,6 @@ export class WatchManyStream {
     if (this.over) return;
     this.over = true;
     for (const id of [...this.members.keys()]) this.drop(id);
-    this.unread.close();
     this.onEnd();
   }
 }

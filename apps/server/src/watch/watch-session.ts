@@ -204,17 +204,21 @@ export class WatchSession {
 
   /** Says why, then closes; what is on its way still arrives. */
   end(code: number, reason: string): void {
-    this.close();
+    this.stop();
     this.socket.close(code, reason);
   }
 
-  /** The socket is gone. */
+  /** The socket is gone, with all that waited. */
   close(): void {
+    this.stop();
+    this.unread.close();
+  }
+
+  private stop(): void {
     this.over = true;
     for (const subscription of this.watches.values()) subscription.close();
     this.watches.clear();
     this.due.clear();
-    this.unread.close();
   }
 }
 

@@ -42,7 +42,7 @@ const ASK_AGAIN_MS = 50;
 
 /** Rounds of reading under way: of single keys, and of many. */
 const KEY_READS = 64;
-const RANGE_READS = 8;
+const RANGE_READS = 32;
 
 /**
  * Watches of this node. Each is served from this node's own replicas: what they apply is committed, in the same order everywhere, so
