@@ -1,13 +1,14 @@
-import type { LogIndex } from '@kahuna/base';
-
 /**
  * Keys with commands that wait for a proposal or for being applied. A read must not be answered past them, or whoever sends an
  * operation behind another of the same key would see the older state.
  */
 export class KeysAhead {
   private readonly queued = new Set<string>();
-  /** With the index of the last entry that bears one. */
-  private readonly proposed = new Map<string, LogIndex>();
+  /**
+   * With the last proposal that bears one. Not with its index: an earlier leadership may have proposed at the same one, and is decided
+   * earlier.
+   */
+  private readonly proposed = new Map<string, object>();
 
   has(key: string): boolean {
     return this.queued.has(key) || this.proposed.has(key);
@@ -22,12 +23,12 @@ export class KeysAhead {
     if (this.queued.size > 0) this.queued.clear();
   }
 
-  proposedAt(key: string, index: LogIndex): void {
-    this.proposed.set(key, index);
+  proposedIn(key: string, proposal: object): void {
+    this.proposed.set(key, proposal);
   }
 
-  decided(key: string, index: LogIndex): void {
-    if (this.proposed.get(key) === index) this.proposed.delete(key);
+  decided(key: string, proposal: object): void {
+    if (this.proposed.get(key) === proposal) this.proposed.delete(key);
   }
 
   clear(): void {

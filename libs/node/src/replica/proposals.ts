@@ -181,9 +181,10 @@ export class Proposals<R extends OwnReplica> {
       return;
     }
     const proposedAt = this.host.monotonicMs();
-    this.inFlight.add({ index: proposed.index, term: proposed.term, batch, proposedAt, requests });
+    const proposal: Proposed = { index: proposed.index, term: proposed.term, batch, proposedAt, requests };
+    this.inFlight.add(proposal);
     this.inFlightBytes += bytes;
-    for (const request of requests) if (request.isLock) this.locksAhead.proposedAt(request.lock.key, proposed.index);
+    for (const request of requests) if (request.isLock) this.locksAhead.proposedIn(request.lock.key, proposal);
     const { meters } = this.host;
     meters.batches++;
     meters.entries += requests.length;
@@ -213,7 +214,7 @@ export class Proposals<R extends OwnReplica> {
     const { requests } = mine;
     for (const request of requests) {
       this.inFlightBytes -= requestBytes(request.operation);
-      if (request.isLock) this.locksAhead.decided(request.lock.key, mine.index);
+      if (request.isLock) this.locksAhead.decided(request.lock.key, mine);
     }
     const { meters } = this.host;
     meters.raftMs.record(this.host.monotonicMs() - mine.proposedAt);
