@@ -15,6 +15,8 @@ import { useOperation } from './use-operation.ts';
 
 /** A confirmation that was not read is none. Milliseconds. */
 const READ_MS = 500;
+/** Pause between looks while the action is not allowed. Milliseconds. */
+const LOOK_AGAIN_MS = 2000;
 
 interface ActionDialogProps {
   readonly title: string;
@@ -31,7 +33,13 @@ export function ActionDialog({ title, verb, request, children, onClose }: Action
   const queries = useQueryClient();
   const may = useMay(OPERATION_LEVEL[request.kind]);
   const text = JSON.stringify(request);
-  const look = useQuery({ queryKey: ['preflight', text], queryFn: () => preflight(request), staleTime: 0, gcTime: 0, retry: 0 });
+  const look = useQuery({
+    queryKey: ['preflight', text],
+    queryFn: () => preflight(request),
+    ...{ staleTime: 0, gcTime: 0, retry: 0 },
+    // What could not be read, or stood in the way, may be otherwise in a moment.
+    refetchInterval: ({ state }) => (state.status === 'error' || state.data?.allowed === false ? LOOK_AGAIN_MS : false),
+  });
   const [idempotencyKey] = useState(newIdempotencyKey);
   const [phrase, setPhrase] = useState('');
   const [busy, setBusy] = useState(false);
