@@ -13,6 +13,8 @@ class Call extends EventEmitter {
   readonly received: messages.GrpcWatchManyResponse[] = [];
   isReading = true;
   isEnded = false;
+  /** The server does not read it. */
+  isPaused = false;
   bytes = 0;
 
   write(message: Buffer): boolean {
@@ -23,6 +25,14 @@ class Call extends EventEmitter {
 
   end(): void {
     this.isEnded = true;
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
   }
 
   ask(request: Partial<messages.GrpcWatchManyRequest>): void {
@@ -126,6 +136,17 @@ function openStream() {
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
 describe('many watches on one stream', () => {
+  test('a client that does not read is not read: refusals of what it asks for would pile up', () => {
+    const { call } = openStream();
+    call.isReading = false;
+    let asked = 0;
+    for (; asked < 1000 && !call.isPaused; asked++) call.ask({ Open: [{ Id: asked + 1, Request: undefined }] });
+    expect([asked, call.ends.length]).toEqual([1, 1]);
+    call.isReading = true;
+    call.emit('drain');
+    expect(call.isPaused).toBe(false);
+  });
+
   test('a change that a thousand of them see is sent once, with their ids', async () => {
     const { call, watches } = openStream();
     for (let id = 1; id <= 1000; id++) call.open(id, 'k');

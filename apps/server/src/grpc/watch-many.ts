@@ -45,6 +45,7 @@ interface Share {
  * so that a change costs its encoding once and each further watch the few bytes of its id.
  *
  *  M1 Nothing is queued here: while the client does not read, events stay with their watches, which bound them.
+ *     Nor is its client read: what it asks for wrongly is answered at once.
  *  M2 Of one watch, events leave in order, and a position behind all events that it covers.
  */
 export class WatchManyStream {
@@ -72,6 +73,7 @@ export class WatchManyStream {
     });
     call.on('drain', () => {
       this.blocked = false;
+      call.resume();
       this.pump();
     });
     call.on('cancelled', () => this.close());
@@ -172,6 +174,7 @@ export class WatchManyStream {
     const message = Buffer.concat(parts);
     this.unread.add(message.length);
     this.blocked = !this.call.write(message, () => this.unread.remove(message.length));
+    if (this.blocked) this.call.pause();
   }
 
   private drop(id: number): void {
