@@ -25,8 +25,8 @@ const PARTITION = 2;
 /** A node that leads the partition, and a peer that forwards to it. */
 class Leader {
   readonly accepted: PendingRequest[] = [];
-  /** Members that have answered this leadership. */
-  readonly followers = new Map([[102, { boot: 9, allegiance: 1 }]]);
+  /** Members that have said something in this term, with their boot. */
+  readonly heard = new Map([[102, 9]]);
   readonly sent = new ByteWriter();
   private readonly peer = new Peer('peer:1');
   private readonly dispatcher: Dispatcher;
@@ -35,7 +35,7 @@ class Leader {
     const clock = { monotonicMs: () => 1, wallMs: () => 1 };
     const replica = {
       leads: true,
-      answered: this.followers,
+      heardInTerm: this.heard,
       memberById: (id: number) => (id === 102 ? { replicaId: 102, nodeId: 0 } : undefined),
       accept: (request: PendingRequest) => this.accepted.push(request),
     } as unknown as Replica;
@@ -96,18 +96,14 @@ const prune: Extract<HistoryCommand, { kind: 'prune-history' }> = {
   keys: [],
 };
 
-describe('D3: a write whose node has not answered this leadership may have been meant for an earlier one', () => {
-  const FOLLOWERS: [string, (leader: Leader) => unknown, boolean][] = [
-    ['has answered', () => undefined, false],
-    ['has not answered', leader => leader.followers.clear(), true],
-    ['answered in its former life', leader => leader.followers.set(102, { boot: 8, allegiance: 1 }), true],
-    [
-      'is silent, another has answered',
-      leader => leader.followers.clear() ?? leader.followers.set(103, { boot: 9, allegiance: 1 }),
-      true,
-    ],
+describe('D3: a write whose node was not heard from in this term may have been meant for an earlier one', () => {
+  const HEARD: [string, (leader: Leader) => unknown, boolean][] = [
+    ['has said something', () => undefined, false],
+    ['has said nothing', leader => leader.heard.clear(), true],
+    ['spoke in its former life', leader => leader.heard.set(102, 8), true],
+    ['is silent, another was heard', leader => leader.heard.clear() ?? leader.heard.set(103, 9), true],
   ];
-  for (const [what, change, late] of FOLLOWERS) {
+  for (const [what, change, late] of HEARD) {
     test(`the node ${what}`, () => {
       const leader = new Leader();
       change(leader);

@@ -383,20 +383,20 @@ export class Dispatcher implements RequestOrigin {
 
 /**
  * A write may have been sent to an earlier leadership of this replica and have come late: meanwhile its node has perhaps sent it to another leader,
- * under whom it took effect. Frames keep their order, so that is ruled out once that node's replica has answered this leadership (design §5,
- * Identity). Until then it is taken for a repeat, which is looked up first; what is in memory only is remembered by nobody, so it is sent again:
- * true.
+ * under whom it took effect. Frames keep their order, and nobody forwards to a leader of a term that has passed: so that is ruled out once that node's
+ * replica has been heard from in the present one (design §5, Identity). Until then the write is taken for a repeat, which is looked up first; what is
+ * in memory only is remembered by nobody, so it is sent again: true.
  */
 function isFromBefore(replica: Replica, request: PendingRequest): boolean {
-  if (!request.isWrite || request.repeat || hasAnswered(replica, request)) return false;
+  if (!request.isWrite || request.repeat || isHeardInTerm(replica, request)) return false;
   if (request.isEphemeral) return true;
   request.repeat = true;
   return false;
 }
 
-function hasAnswered(replica: Replica, { node, boot }: PendingRequest): boolean {
-  for (const [member, answered] of replica.answered) {
-    if (answered.boot === boot && replica.memberById(member)?.nodeId === node) return true;
+function isHeardInTerm(replica: Replica, { node, boot }: PendingRequest): boolean {
+  for (const [member, heardBoot] of replica.heardInTerm) {
+    if (heardBoot === boot && replica.memberById(member)?.nodeId === node) return true;
   }
   return false;
 }

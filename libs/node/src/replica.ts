@@ -66,6 +66,8 @@ export class Replica implements OwnReplica {
 
   /** Monotonic instant until which what was promised to leaders that this replica has left binds its vote. */
   votesBoundUntil = Number.NEGATIVE_INFINITY;
+  /** Boot of each peer replica that has said anything in the term of this leadership. */
+  readonly heardInTerm = new Map<number, number>();
   /** Boot and allegiance of each peer replica when it last answered this leadership. */
   readonly answered = new Map<number, { boot: number; allegiance: number }>();
   /** Lease computed from answered heartbeats; both clocks must agree that it has not run out. */
@@ -246,6 +248,7 @@ export class Replica implements OwnReplica {
   /** Leadership is gone: what was not proposed goes back; what was proposed waits for its index to be decided. */
   leadershipLost(): void {
     this.answered.clear();
+    this.heardInTerm.clear();
     this.leaseTerm = 0;
     this.memory.drop();
     this.gate.leadershipLost();

@@ -143,7 +143,10 @@ export class FrameIntake {
     for (const entry of message.entries) clock.observeStamp(entry);
     replica.group.step(message, leases.votesAreBound(replica));
     leadership.observe(replica);
-    if (isAnswer(message) && replica.leads && message.term === replica.group.term) answeredBy(replica, message.from, header);
+    if (replica.leads && message.term === replica.group.term) {
+      replica.heardInTerm.set(message.from, header.senderBoot);
+      if (isAnswer(message)) answeredBy(replica, message.from, header);
+    }
     queue.awake.add(replica);
     queue.wake(replica);
   }

@@ -40,6 +40,7 @@ export class Leadership {
     replica.leaderSinceMs = Math.floor(this.node.clock.wallMs());
     this.queue.awake.add(replica);
     replica.answered.clear();
+    replica.heardInTerm.clear();
     if (replica.leads) {
       this.won(replica);
       return;
