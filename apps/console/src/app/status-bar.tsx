@@ -54,7 +54,7 @@ function SourceAges({ sources }: { sources: readonly SourceAge[] }) {
     <>
       {oldest !== undefined && <Oldest nodeId={oldest.nodeId} />}
       {missing.length > 0 && (
-        <span>
+        <span className="never-reported">
           {missing.length} of {sources.length} nodes never reported
         </span>
       )}

@@ -49,6 +49,8 @@ export interface ProblemRow {
   readonly severity: Severity;
   readonly title: string;
   readonly since: number;
+  /** It was there already when somebody began to look. */
+  readonly sinceAtLeast?: boolean;
   readonly impact: string;
   readonly cause: string | null;
   readonly advice: readonly { readonly text: string; readonly link: string | null }[];

@@ -66,6 +66,8 @@ const VIEW_SHARE = 0.02;
 const GAUGES_EVERY_MS = 1_000;
 const GAUGES_WHEN_LOADED_MS = 5_000;
 const LOADED_LOOP_P99_MS = 50;
+/** What is found so soon after somebody began to look was there before, as far as anybody knows. */
+const FIRST_LOOK_MS = 5_000;
 /** Peers go on being asked for facts this long after the last subscription (console §4.1). */
 const GATHER_LINGER_MS = 30_000;
 /** Feeds are kept for browsers that return within this time. */
@@ -148,6 +150,8 @@ export class ConsoleHub implements FeedSource {
   private readonly heard = new Map<number, { readonly facts: NodeFacts; readonly atMs: number }>();
   private readonly unlinkedSince = new Map<number, number>();
   private firstSeen: FirstSeen = new Map();
+  /** By the wall clock; undefined: nobody looks. */
+  private firstLookMs: number | undefined;
   private verdict: (VerdictResult & { readonly sinceMs: number; readonly atLeast: boolean }) | undefined;
   private picture: Picture | undefined;
   private pictureAtMs = Number.NEGATIVE_INFINITY;
@@ -253,6 +257,7 @@ export class ConsoleHub implements FeedSource {
 
   private run(): void {
     if (this.stopRunning !== undefined) return;
+    this.beginToLook();
     const forgetEvents = this.node.events.subscribe(() => {
       this.hurry = true;
     });
@@ -288,8 +293,12 @@ export class ConsoleHub implements FeedSource {
     this.feeds.clear();
     this.picture = undefined;
     this.pictureAtMs = Number.NEGATIVE_INFINITY;
-    // Nobody sees what happens from now on: what is found later did not begin when it was last seen.
+  }
+
+  /** Nobody has seen what happened until now: what is found did not begin when it was last seen, nor now. */
+  private beginToLook(): void {
     this.verdict = undefined;
+    this.firstLookMs = undefined;
     this.firstSeen = new Map();
   }
 
@@ -412,9 +421,13 @@ export class ConsoleHub implements FeedSource {
     const judgement = judge(view, this.firstSeen, this.settings.thresholds ?? DEFAULT_THRESHOLDS);
     this.firstSeen = judgement.firstSeen;
     const result = verdictOf(view, judgement.problems);
-    const { sinceMs, atLeast } =
-      this.verdict?.verdict === result.verdict ? this.verdict : { sinceMs: input.nowMs, atLeast: this.verdict === undefined };
+    this.firstLookMs ??= input.nowMs;
+    const foundMs = this.firstLookMs + FIRST_LOOK_MS;
+    const known = this.verdict?.verdict === result.verdict ? this.verdict : undefined;
+    const sinceMs = known?.sinceMs ?? input.nowMs;
+    const atLeast = known?.atLeast ?? sinceMs <= foundMs;
     this.verdict = { ...result, sinceMs, atLeast };
+    const problems = judgement.problems.map(p => (p.since <= foundMs ? { ...p, sinceAtLeast: true } : p));
     const fresh = [...input.sources.values()].filter(s => s.ageMs <= STALE_AFTER_MS).map(s => s.facts);
     const p99Ms = { read: worst(fresh, Gauge.readP99), write: worst(fresh, Gauge.writeP99) };
     const retriesPerSec = sumKnown(fresh.map(facts => this.rates.of(facts.nodeId).counter(Counter.retries)));
@@ -428,7 +441,7 @@ export class ConsoleHub implements FeedSource {
     return {
       input,
       view,
-      problems: judgement.problems,
+      problems,
       overview: overview as unknown as RowValue,
       values: { readsPerSec, writesPerSec, retriesPerSec, readP99Ms: p99Ms.read, writeP99Ms: p99Ms.write },
     };

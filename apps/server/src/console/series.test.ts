@@ -154,4 +154,34 @@ describe('console:4.1 a console that is opened after an incident', () => {
     hub.disconnect(session);
     for (const each of hubs) each.close();
   });
+
+  test('a verdict that was so before is not said to have begun with it; one that is seen to begin is', () => {
+    const clock = new ManualClock();
+    const cluster = new ScriptedCluster(clock, 3, 4);
+    const hub = new ConsoleHub(cluster.node(1), { allowedOrigins: [], level: 'admin', clock }, () => () => undefined);
+    const frames: string[] = [];
+    cluster.kill(3);
+    clock.advance(3_600_000);
+    const session = hub.connect({ send: text => frames.push(text), close: () => undefined, bufferedAmount: 0 });
+    const say = (message: object): void => session.receive(JSON.stringify(message), clock.monotonicMs());
+    say({ t: 'hello', protocol: 1, client: 'test', clockMs: 1 });
+    say({ t: 'sub', id: 1, topic: 'overview' });
+    let state = EMPTY_FEED;
+    const after = (seconds: number) => {
+      for (let i = 0; i < seconds; i++) {
+        clock.advance(1000);
+        hub.step();
+        for (const frame of frames.splice(0).map(text => JSON.parse(text) as DataFrame)) {
+          if (frame.t === 'snap' || frame.t === 'delta') state = applyFrame(state, frame).state;
+        }
+        say({ t: 'ack', id: 1, seq: state.seq });
+      }
+      return state.rows.get('overview');
+    };
+    expect(after(10)).toMatchObject({ verdict: 'degraded', sinceAtLeast: true });
+    cluster.revive(3);
+    expect(after(10)).toMatchObject({ verdict: 'healthy', sinceAtLeast: false });
+    hub.disconnect(session);
+    hub.close();
+  });
 });

@@ -173,7 +173,11 @@ function Problems() {
             <div>
               <div className="line">
                 <ProblemTitle problem={p} />
-                <span className="muted small">
+                <span
+                  className="muted small nowrap"
+                  title={p.sinceAtLeast === true ? 'It was there before a console was opened' : undefined}
+                >
+                  {p.sinceAtLeast === true && '≥ '}
                   <Since ms={p.since} />
                 </span>
               </div>
