@@ -150,6 +150,15 @@ describe('one key', () => {
     }
   });
 
+  test('keyvalues:§4 a value that no partition could ever take is refused at once, not asked for again and again', async () => {
+    const half = Buffer.alloc(20 * 1_048_576);
+    for (const fields of [{ Value: Buffer.alloc(40 * 1_048_576) }, { Value: half, CompareValue: half, Flags: 16 }]) {
+      expect(await set(fields)).toMatchObject({ Type: INVALID_INPUT });
+    }
+    expect(server.node.operations).toEqual([]);
+    expect(await set({ Value: Buffer.alloc(30 * 1_048_576) })).toMatchObject({ Type: 0 });
+  });
+
   test('grpc:§1.3 a drain waits for the calls in flight', async () => {
     server.node.holdKey = 'slow';
     const slow = set({ Key: 'slow' });
