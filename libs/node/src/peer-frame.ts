@@ -29,7 +29,7 @@ import {
  *     item   = kind, body
  *
  * `number` grows with every frame of one boot, over reconnects too; a frame that is not above the last one is dropped. So a frame takes effect at
- * most once and in order, whatever the network does, and a forwarded request needs no further defence against duplicates. `allegiance` counts how often the sender has left a group's leader that lives on the receiver (see `peer.ts`). A frame for another boot of
+ * most once and in order, whatever the network does, and a forwarded request needs no further defence against duplicates (against coming late: D3 of `dispatcher.ts`). `allegiance` counts how often the sender has left a group's leader that lives on the receiver (see `peer.ts`). A frame for another boot of
  * the receiver than the present one is dropped: what was meant for a process that is gone must not take effect in its successor.
  * Requests, answers and Raft messages are encoded by hand, as hot-path §4 measured.
  */
