@@ -27,12 +27,6 @@ export const MAX_KEY_BYTES = 65_535;
 /** Most items in one multi-key request: it is held in memory whole, with its answer. More are refused. */
 export const MAX_MANY_ITEMS = 100_000;
 
-/**
- * Largest value, with the one it is compared with: the rest of what a partition queues for one request and of a frame between nodes, which end at
- * 32 and 64 MiB, is for its key and its company. Beyond, a request would be told to try again for ever. Bytes.
- */
-const MAX_VALUE_BYTES = 31 * 1024 * 1024;
-
 /** No UTF-16 code unit needs more than three bytes of UTF-8. */
 const MAX_BYTES_PER_UNIT = 3;
 
@@ -63,16 +57,11 @@ function isValidRead(operation: RequestedGet): boolean {
   return operation.readTimestamp.l >= 0;
 }
 
-function hasRoom({ value, compareValue }: RequestedSet): boolean {
-  return (value?.length ?? 0) + (compareValue?.length ?? 0) <= MAX_VALUE_BYTES;
-}
-
 /** All checks of one plain operation. */
 export function isValidOperation(operation: RequestedOperation): operation is Operation {
   if (!isValidKey(operation.key) || !isDurability(operation.durability)) return false;
   switch (operation.kind) {
     case 'set':
-      return isValidExpiresMs(operation.expiresMs) && hasRoom(operation);
     case 'extend':
       return isValidExpiresMs(operation.expiresMs);
     case 'get':
