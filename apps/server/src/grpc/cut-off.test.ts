@@ -104,3 +104,18 @@ describe('invariant 13: deaf clients on many streams are cut off beyond the boun
     await expect.poll(() => unread.hasRoomFor(BOUND)).toBe(true);
   });
 });
+
+test('an answer to a call that is gone counts for nothing', async () => {
+  server.node.holdKey = 'large';
+  const request = keyValueMessages.GrpcTryGetKeyValueRequest.encode({ ...NOTHING, Key: 'large', Revision: -1n, Durability: 1 });
+  const stream = ask('/KeyValuer/TryGetKeyValue', [request.finish()]);
+  await expect.poll(() => server.node.pending).toBe(1);
+  stream.close(constants.NGHTTP2_CANCEL);
+  await new Promise(resolve => stream.once('close', resolve));
+  server.node.holdKey = 'another';
+  // A few turns of the server later.
+  for (let i = 0; i < 5; i++) await client.call('TryGetKeyValue', { Key: 'small', Durability: 1, Revision: '-1' });
+  server.node.releaseHeld();
+  await expect.poll(() => server.node.pending).toBe(0);
+  await expect.poll(() => unread.hasRoomFor(BOUND)).toBe(true);
+});

@@ -1,8 +1,9 @@
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import { type RangeQuery, ResponseType, type ScanAnswer } from '@kahuna/partition';
 import { decodeRangeScan, writeRangePage } from '@kahuna/wire';
+import type { UnreadOfStream } from '../gateway/unread.ts';
 import { scanRefusal } from '../gateway/validate.ts';
-import { cutOff } from './cut-off.ts';
+import { cutOff, whenGone } from './cut-off.ts';
 import { refusedScan, runScan } from './scans.ts';
 import type { UnaryCalls } from './unary.ts';
 
@@ -28,9 +29,11 @@ export async function streamRange(calls: UnaryCalls, call: RangeStreamCall): Pro
     fail(call, 'the session is not known here');
     return;
   }
-  if (refused !== undefined) await writePage(calls, call, refused);
+  const unread = calls.settings.unread.of(() => cutOff(call));
+  whenGone(call, () => unread.close());
+  if (refused !== undefined) await writePage(calls, call, unread, refused);
   else if (query.prefix !== '') {
-    const walk = new RangeWalk(calls, call, query as RangeQuery);
+    const walk = new RangeWalk(calls, call, unread, query as RangeQuery);
     if (!(await walk.run())) return;
   }
   call.end();
@@ -41,12 +44,10 @@ function fail(call: RangeStreamCall, details: string): void {
 }
 
 /** Resolves when the client has room for more, or is gone. */
-function writePage(calls: UnaryCalls, call: RangeStreamCall, page: ScanAnswer): Promise<void> {
+function writePage(calls: UnaryCalls, call: RangeStreamCall, unread: UnreadOfStream, page: ScanAnswer): Promise<void> {
   const encoded = calls.encoded(writer => writeRangePage(writer, page));
-  const unread = calls.settings.unread.of(() => cutOff(call));
   unread.add(encoded.length);
-  call.once('cancelled', () => unread.close());
-  if (call.write(encoded, () => unread.close()) || call.cancelled) return Promise.resolve();
+  if (call.write(encoded, () => unread.remove(encoded.length)) || call.cancelled) return Promise.resolve();
   return new Promise(resolve => {
     const done = (): void => {
       call.off('drain', done);
@@ -62,11 +63,13 @@ function writePage(calls: UnaryCalls, call: RangeStreamCall, page: ScanAnswer): 
 class RangeWalk {
   private readonly calls: UnaryCalls;
   private readonly call: RangeStreamCall;
+  private readonly unread: UnreadOfStream;
   private query: RangeQuery;
 
-  constructor(calls: UnaryCalls, call: RangeStreamCall, query: RangeQuery) {
+  constructor(calls: UnaryCalls, call: RangeStreamCall, unread: UnreadOfStream, query: RangeQuery) {
     this.calls = calls;
     this.call = call;
+    this.unread = unread;
     const wantsAll = query.limit <= 0 || query.limit === INT32_MAX;
     this.query = { ...query, limit: wantsAll ? DEFAULT_PAGE_ROWS : query.limit };
   }
@@ -76,7 +79,7 @@ class RangeWalk {
     for (;;) {
       const page = await this.read();
       if (page === undefined || this.call.cancelled) return false;
-      await writePage(this.calls, this.call, page);
+      await writePage(this.calls, this.call, this.unread, page);
       if (!page.hasMore) return true;
       this.query = { ...this.query, cursor: page.nextCursor };
     }

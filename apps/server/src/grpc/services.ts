@@ -14,7 +14,7 @@ import { type BatchCall, type BatchContext, type BatchStream, FramePool } from '
 import { BatcherStream } from './batcher-stream.ts';
 import { CallsInFlight } from './calls-in-flight.ts';
 import { clusterCalls } from './cluster-calls.ts';
-import { cutOff, http2StreamOf } from './cut-off.ts';
+import { cutOff, whenGone } from './cut-off.ts';
 import { widenFlowControl } from './flow-control.ts';
 import type { GrpcSettings } from './grpc-settings.ts';
 import { keyValueCalls } from './key-value-calls.ts';
@@ -172,8 +172,8 @@ function counted(handler: UnaryHandler, unread: Unread): UnaryHandler {
     handler(call, (error, bytes, ...rest) => {
       if (bytes && bytes.length >= LARGE_ANSWER_BYTES) {
         const account = unread.of(() => cutOff(call));
+        whenGone(call, () => account.close());
         account.add(bytes.length);
-        http2StreamOf(call).once('close', () => account.close());
       }
       answer(error, bytes, ...rest);
     });

@@ -3,7 +3,7 @@ import type { KahunaNode, Watch, WatchEvent, WatchPosition, WatchQuery } from '@
 import { encodePosition, watchMessages as messages, type WatchTarget } from '@kahuna/wire';
 import type { Unread, UnreadOfStream } from '../gateway/unread.ts';
 import { watchedBy } from '../gateway/watch-query.ts';
-import { cutOff, http2StreamOf } from './cut-off.ts';
+import { cutOff, whenGone } from './cut-off.ts';
 import { asBuffer } from './unary.ts';
 import { encodedEvent, encodedPosition } from './watch-encoding.ts';
 import { ENDS, endOf, type StatusOfEnd } from './watch-ends.ts';
@@ -51,7 +51,7 @@ export class WatchCalls {
   /** Until the last byte is gone, also behind the end of the watches: a client that does not read holds what was sent before. */
   private unreadOf(call: object): UnreadOfStream {
     const unread = this.unread.of(() => cutOff(call));
-    http2StreamOf(call).once('close', () => unread.close());
+    whenGone(call, () => unread.close());
     return unread;
   }
 

@@ -85,6 +85,8 @@ interface BodyConfig {
 function countUnread(unread: Unread, reply: FastifyReply, payload: unknown): void {
   const isText = typeof payload === 'string';
   if ((!isText && !Buffer.isBuffer(payload)) || payload.length < LARGE_ANSWER_BYTES) return;
+  // The client did not wait for it.
+  if (reply.raw.socket?.destroyed ?? true) return;
   const account = unread.of(() => reply.raw.destroy());
   account.add(payload.length);
   reply.raw.once('close', () => account.close());
