@@ -25,7 +25,7 @@ import {
   removeSegment,
   reuseSegment,
   segmentPath,
-  syncSegment,
+  writeDurably,
 } from './segment-files.ts';
 import {
   LogCorruptionError,
@@ -164,9 +164,10 @@ class FileLog implements LogStore {
     this.current = this.segments[files.current] as Segment;
     await this.making;
     if (this.current.failure !== undefined) throw this.current.failure;
-    // The last write of a killed process may be in the system's memory only. It was read back, so votes and entries in it are about
-    // to be acted upon as durable ones.
-    if (this.sync && this.current.fd !== undefined) await syncSegment(this.current.fd);
+    // The last write may be in the system's memory only: its process was killed, or its sync failed, after which a system takes the
+    // page for clean and another sync does nothing. It was read back, so votes and entries in it are about to be acted upon as durable ones.
+    if (this.sync && files.lastWrite !== undefined && this.current.fd !== undefined)
+      await writeDurably(this.current.fd, files.lastWrite.bytes, files.lastWrite.offset);
     if (this.current === this.newest) this.addSegment();
     if (files.tornTail !== undefined) this.onTornTail(files.tornTail);
     this.freeOldSegments();

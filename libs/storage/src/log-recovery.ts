@@ -27,6 +27,8 @@ export interface RecoveredFiles {
   /** Position in `segments` of the one to write next; the ones behind it are spares. 0 if there are none. */
   readonly current: number;
   readonly offset: number;
+  /** The last write that is whole, as it was read, and where in segment `current` it stands. undefined: there is none. */
+  readonly lastWrite: { readonly bytes: Uint8Array; readonly offset: number } | undefined;
   /** The last write was torn and is left out. */
   readonly tornTail: LogPlace | undefined;
 }
@@ -53,6 +55,7 @@ class Recovery implements LogItems {
   private missing: (LogPlace & { readonly bad: boolean }) | undefined;
   private current = 0;
   private offset = PAGE_BYTES;
+  private lastWrite: RecoveredFiles['lastWrite'];
 
   readSegment(file: SegmentFile, buffer: Uint8Array): void {
     const identity = decodeSegmentHeader(file.path, buffer);
@@ -62,6 +65,7 @@ class Recovery implements LogItems {
     this.segments.push({ ...identity, path: file.path, bytes: buffer.length });
     const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
     let offset = PAGE_BYTES;
+    let lastOffset = offset;
     for (;;) {
       const write = readWrite(buffer, view, offset, identity);
       if (write.kind !== 'valid') {
@@ -70,10 +74,12 @@ class Recovery implements LogItems {
       }
       this.checkNumber(file.path, offset, write.writeNumber);
       this.readItems(file.path, offset, write.payload);
+      lastOffset = offset;
       offset = write.nextOffset;
       this.current = this.segments.length - 1;
       this.offset = offset;
     }
+    if (offset > lastOffset) this.lastWrite = { bytes: buffer.slice(lastOffset, offset), offset: lastOffset };
     this.fold.detach(buffer.buffer);
   }
 
@@ -126,7 +132,7 @@ class Recovery implements LogItems {
   }
 
   result(): RecoveredFiles {
-    const { index, segments, current, offset, missing } = this;
+    const { index, segments, current, offset, lastWrite, missing } = this;
     return {
       log: { groups: this.fold.groups(), clockBoundMs: index.clockBoundMs },
       index,
@@ -134,6 +140,7 @@ class Recovery implements LogItems {
       nextWriteNumber: this.expected ?? 1,
       current,
       offset,
+      lastWrite,
       tornTail: missing?.bad ? { file: missing.file, offset: missing.offset } : undefined,
     };
   }

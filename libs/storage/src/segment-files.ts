@@ -96,8 +96,8 @@ export function openSegment(path: string, sync: boolean): Promise<number> {
   return open(path, fs.constants.O_WRONLY | (sync ? synchronousFlag() : 0));
 }
 
-/** What the system holds in memory of a segment becomes durable, whoever wrote it. */
-export const syncSegment: (fd: number) => Promise<void> = fdatasync;
+/** For recovery, before the writing thread has the segment: durable once it resolves, if `fd` was opened to be synchronous. */
+export const writeDurably: (fd: number, bytes: Uint8Array, position: number) => Promise<void> = writeAll;
 
 function synchronousFlag(): number {
   const flag: number | undefined = fs.constants.O_DSYNC;
