@@ -62,7 +62,11 @@ export const FAST_ELECTIONS: readonly string[] = [
  * Ready sooner after a start, and no sooner than others to elect anew: for tests that lose what they look at with a leader (ephemeral
  * keys and locks), on a machine that may be busy.
  */
-export const SOON_READY: readonly string[] = ['--raft-timer-initial-delay', '300'];
+export const SOON_READY: readonly string[] = [
+  ...['--raft-timer-initial-delay', '300'],
+  // Nor does a leader give up after a machine stood still for seconds: all of them would.
+  ...['--raft-check-quorum-interval-multiplier', '40'],
+];
 
 /** Real server processes on loopback with directories of their own and a network between them that can be broken. */
 export class Cluster {
