@@ -451,6 +451,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     HOLDS,
     'if (compareHlc(timestamp, state.ceiling) < 0) return { state, answer: result(ResponseType.Aborted, 0) };',
     '',
+    { ...TRANSFERS, network: SLOW_LINKS },
   ),
   past(
     'finds nothing where history is gone',
