@@ -1,5 +1,5 @@
 import { createRaftGroup, MessageType, type RaftGroup } from '@kahuna/raft';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { NodeInternals } from '../internals.ts';
 import type { Leases } from '../leases.ts';
 import type { Replica } from '../replica.ts';
@@ -31,15 +31,16 @@ function ticksOver(group: RaftGroup) {
     expireInFlight: () => undefined,
     expireWaiting: () => undefined,
   };
+  const peer = { alive: true, answeredMonotonic: 0, heartbeatReceivedAt: 0 };
   const node = {
     nodeId: 1,
-    settings: { outcomeWaitMs: 1000, leaderWaitMs: 1000 },
-    peerByNode: () => ({ alive: true }),
+    settings: { outcomeWaitMs: 1000, leaderWaitMs: 1000, heartbeatMs: 500, checkQuorumMs: 4000, leadershipBarrierMs: 10_000 },
+    peerByNode: () => peer,
   } as unknown as NodeInternals;
   const queue = new RunQueue({ soon: () => undefined, after: () => () => undefined }, () => undefined);
   const rooms = [{ mayCampaign: () => true }, { observe: () => undefined }, { tryToReplaceLeader: () => undefined }] as const;
   const [leases, leadership, elections] = rooms as unknown as [Leases, Leadership, Elections];
-  return { ticks: new GroupTicks(node, queue, leases, leadership, elections), queue, replica };
+  return { ticks: new GroupTicks(node, queue, leases, leadership, elections), queue, replica, peer };
 }
 
 test('a replica whose turn is still to come does not fall asleep', () => {
@@ -73,4 +74,52 @@ test('a follower that was asleep does not stand for election sooner after it wok
     ticks.tick(0);
     for (const taken of queue.take()) taken.dirty = false;
   }
+});
+
+describe('check-quorum of a leader', () => {
+  /** A leader of three nodes whose peers were last heard from at time 0. */
+  function leading() {
+    const { ticks, queue, replica, peer } = ticksOver(follower());
+    let given = 0;
+    const group = {
+      ...{ role: 'leader', leaderReady: true, quiet: false, tick: () => undefined, stepDown: () => void given++ },
+      quorum: (heard: (member: { nodeId: number }) => boolean) => [1, 2, 3].filter(nodeId => heard({ nodeId })).length >= 2,
+    };
+    Object.assign(replica, { group, leads: true, electedAt: -100_000, hasWork: true });
+    queue.awake.add(replica as unknown as Replica);
+    return { ticks, peer, stepDowns: () => given };
+  }
+
+  test('it steps down when nobody was heard from for that time', () => {
+    const { ticks, stepDowns } = leading();
+    for (let now = 0; now <= 4000; now += 100) ticks.tick(now);
+    expect(stepDowns()).toBe(0);
+    ticks.tick(4100);
+    expect(stepDowns()).toBe(1);
+  });
+
+  test('after a pause of its own it first reads what came meanwhile', () => {
+    const { ticks, peer, stepDowns } = leading();
+    ticks.tick(0);
+    ticks.tick(20_000);
+    expect(stepDowns()).toBe(0);
+    peer.answeredMonotonic = 20_050;
+    for (let now = 20_100; now <= 24_000; now += 100) ticks.tick(now);
+    expect(stepDowns()).toBe(0);
+  });
+
+  test('and steps down two heartbeats later if that was nothing', () => {
+    const { ticks, stepDowns } = leading();
+    ticks.tick(0);
+    for (let now = 20_000; now <= 21_000; now += 100) ticks.tick(now);
+    expect(stepDowns()).toBe(0);
+    ticks.tick(21_100);
+    expect(stepDowns()).toBe(1);
+  });
+
+  test('a process that stands still again and again is judged all the same', () => {
+    const { ticks, stepDowns } = leading();
+    for (let now = 0; now <= 8000; now += 600) ticks.tick(now);
+    expect(stepDowns()).toBeGreaterThan(0);
+  });
 });

@@ -19,6 +19,9 @@ export class GroupTicks {
   private readonly leases: Leases;
   private readonly leadership: Leadership;
   private readonly elections: Elections;
+  private tickedAt: number | undefined;
+  /** When the process went on after it had stood still. */
+  private backAt = Number.NEGATIVE_INFINITY;
 
   constructor(node: NodeInternals, queue: RunQueue, leases: Leases, leadership: Leadership, elections: Elections) {
     this.node = node;
@@ -29,6 +32,7 @@ export class GroupTicks {
   }
 
   tick(now: number): void {
+    this.noticePause(now);
     const { awake } = this.queue;
     const { settings } = this.node;
     const requestsBefore = now - settings.outcomeWaitMs;
@@ -51,9 +55,21 @@ export class GroupTicks {
     }
   }
 
-  /** Check-quorum (dissertation §6.2) over pair heartbeats, and the time a new leader has to commit its first entry. */
+  /** Once per check-quorum time at most: a process that stands still again and again does lose its offices. */
+  private noticePause(now: number): void {
+    const { heartbeatMs, checkQuorumMs } = this.node.settings;
+    if (this.tickedAt !== undefined && now - this.tickedAt > heartbeatMs && now - this.backAt > checkQuorumMs) this.backAt = now;
+    this.tickedAt = now;
+  }
+
+  /**
+   * Check-quorum (dissertation §6.2) over pair heartbeats, and the time a new leader has to commit its first entry. After a pause the
+   * others have two heartbeats to be heard: their answers, or the word that somebody else leads, lie in the sockets. Where a whole machine
+   * stood still all leaders would go otherwise, and with them what lives by a term. No safety rests on this; leases have times of their own.
+   */
   private checkLeadership(replica: Replica, now: number): void {
     const { settings, nodeId } = this.node;
+    if (now - this.backAt <= 2 * settings.heartbeatMs) return;
     const heard = replica.group.quorum(
       member => member.nodeId === nodeId || this.heardWithin(member.nodeId, now, settings.checkQuorumMs),
     );
