@@ -1,5 +1,5 @@
 import { assert } from '@kahuna/base';
-import { NodeHost, type NodeOptions, type NodeSettings, type Ports, type Replica } from '@kahuna/node';
+import { installMarkKey, NodeHost, type NodeOptions, type NodeSettings, type Ports, type Replica } from '@kahuna/node';
 import {
   checkInvariants,
   decodeMetaRow,
@@ -209,6 +209,8 @@ export class SimNode implements Survivors {
       cluster.guard(() => {
         cluster.safety.durable(this.endpoint, record);
         if (record.start === undefined || record.start.index === 0) return;
+        // Once a snapshot is marked for installation a restart begins with that: neither the state nor where the log begins counts.
+        if (this.engineDisk.durableRow(installMarkKey(record.partitionId)) !== undefined) return;
         cluster.safety.compacted(this.endpoint, record.partitionId, record.start.index, this.engineIndex(record.partitionId));
       });
   }
