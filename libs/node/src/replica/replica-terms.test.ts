@@ -1,59 +1,19 @@
-import { HLC_ZERO, HybridClock } from '@kahuna/base';
-import { Durability, type OperationResult, type PartitionMachine } from '@kahuna/partition';
-import { type Entry, EntryKind, type RaftGroup, type Ready } from '@kahuna/raft';
+import { HLC_ZERO } from '@kahuna/base';
+import { type Entry, EntryKind, type Ready } from '@kahuna/raft';
 import { expect, test } from 'vitest';
-import { Meters } from '../meters.ts';
 import { ForwardStatus } from '../peer-frame.ts';
 import { Replica, type ReplicaHost } from '../replica.ts';
-import { emptyResult, PendingRequest, type RequestOrigin } from '../request.ts';
+import { PendingRequest, type RequestOrigin } from '../request.ts';
+import { SET, surroundings } from './rooms.test-support.ts';
 
 const PARTITION = 2;
 
 /** A replica whose group gives each proposal the next index of a term, both set by the test. */
 function scriptedLeader(boundMs = 1e6, maxBatchItems = 1) {
-  const log = { nextIndex: 1, term: 1, proposed: [] as Entry[] };
-  const group = {
-    get role() {
-      return 'leader';
-    },
-    get term() {
-      return log.term;
-    },
-    propose: (data: Uint8Array) => {
-      const entry = { index: log.nextIndex++, term: log.term, kind: EntryKind.Command, data: data.slice() };
-      log.proposed.push(entry);
-      return { ok: true, index: entry.index, term: entry.term };
-    },
-    applied: () => undefined,
-  } as unknown as RaftGroup;
-  const machine = {
-    needs: () => [],
-    apply: (_index: number, _term: number, batch: { proposals: readonly unknown[] }): OperationResult[] =>
-      batch.proposals.map(() => emptyResult(0)),
-    applyEmpty: () => undefined,
-  } as unknown as PartitionMachine;
-  const hlc = new HybridClock(1, { monotonicMs: () => 1, wallMs: () => 1000 });
-  hlc.boundDurable(boundMs);
-  const host = {
-    hlc,
-    meters: new Meters(),
-    wake: () => undefined,
-    monotonicMs: () => 1,
-    limits: { maxBatchItems, maxBatchBytes: 1e6, maxQueuedItems: 100, maxQueuedBytes: 1e6 },
-  } as unknown as ReplicaHost;
-  return { log, replica: new Replica(PARTITION, group, machine, { voters: [], outgoing: [], learners: [] }, host) };
+  const { log, group, machine, host } = surroundings({ boundMs, group: { role: 'leader' }, limits: { maxBatchItems } });
+  const nobody = { voters: [], outgoing: [], learners: [] };
+  return { log, replica: new Replica(PARTITION, group, machine, nobody, host as unknown as ReplicaHost) };
 }
-
-const SET = {
-  kind: 'set',
-  key: 'a/b',
-  durability: Durability.Persistent,
-  value: null,
-  expiresMs: 0,
-  flags: 0,
-  compareValue: null,
-  compareRevision: 0,
-} as const;
 
 test('R2: what was proposed in an earlier leadership and lost does not stand in the way of what this one proposes', () => {
   const { log, replica } = scriptedLeader();

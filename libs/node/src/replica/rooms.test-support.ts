@@ -30,6 +30,8 @@ export const ROOMY: ReplicaLimits = { maxBatchItems: 100, maxBatchBytes: 1e6, ma
 
 interface Script {
   readonly limits?: Partial<ReplicaLimits>;
+  /** Of the durable clock, milliseconds. */
+  readonly boundMs?: number;
   readonly host?: Partial<ReplicaHostOf<OwnReplica>>;
   readonly machine?: Partial<PartitionMachine>;
   readonly group?: Partial<RaftGroup>;
@@ -46,7 +48,7 @@ export function surroundings(script: Script = {}) {
   const told: string[] = [];
   let lastNumber = 0;
   const hlc = new HybridClock(1, { monotonicMs: () => time.ms, wallMs: () => time.ms });
-  hlc.boundDurable(1e6);
+  hlc.boundDurable(script.boundMs ?? 1e6);
   const group = {
     leaderReady: true,
     get term() {
@@ -101,7 +103,7 @@ export function surroundings(script: Script = {}) {
   };
   const request = (operation: RequestOperation = SET, repeat = false, number = ++lastNumber): PendingRequest =>
     new PendingRequest(operation, PARTITION, origin, undefined, 0, time.ms, 0, 1, 1, number, HLC_ZERO, repeat);
-  return { log, time, told, hlc, replica: replica as typeof replica & OwnReplica, host, request };
+  return { log, time, told, hlc, group, machine, replica: replica as typeof replica & OwnReplica, host, request };
 }
 
 function nameOf(status: ForwardStatus): string {
