@@ -7,9 +7,10 @@ import type { Replica } from './replica.ts';
 
 /**
  * So many records are written at once without waiting for their time: a flush encodes them in one go, in which the node does nothing else (some 3 µs
- * for each), and a batch that grows with the load would stop it the longer the more there is to do.
+ * for each), which is time that clients in step wait for. Rows that were just applied are also still near the processor. Measured against 512 with
+ * 64 workers: 16 % more puts, p99 15 instead of 20 ms; with 256, where an entry has 256 records, no difference.
  */
-const FULL_RECORDS = 512;
+const FULL_RECORDS = 128;
 /**
  * A checkpoint comes before its time when groups hold so much more log than they are to keep, in memory and on disk: what a busy group writes in
  * the usual interval is many times that, a restart would replay it, and the log would go on making new files where it could use freed ones again.

@@ -6,7 +6,8 @@ import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { openFileLog } from './file-log.ts';
 import { append, close, entry, record, recover, startAt } from './log-conformance.ts';
 import { recoverFiles } from './log-recovery.ts';
-import { createSegment } from './segment-files.ts';
+import { createSegment, segmentPath } from './segment-files.ts';
+import { PAGE_BYTES } from './segment-format.ts';
 
 /*
  * Segments are given up from the oldest on, whichever way: recovery finds a hole in the numbers of the writes where a younger one is
@@ -111,4 +112,19 @@ test('what could not be filled takes no room on a full disk', async () => {
     code: 'ENOSPC',
   });
   expect(fs.readdirSync(directory)).toEqual([]);
+});
+
+test.each([
+  ['one step', SEGMENT_BYTES],
+  ['several steps', 5 * 1024 * 1024],
+  ['a size that direct writes refuse', SEGMENT_BYTES + 100],
+])('a new segment is all there, allocated and zero behind its header: %s', async (_, bytes) => {
+  const directory = newDirectory();
+  fs.closeSync(await createSegment(directory, { sequence: 1, salt: 1 }, bytes, true));
+  const path = segmentPath(directory, 1);
+  const { size, blocks } = fs.statSync(path);
+  expect(size).toBe(bytes);
+  expect(blocks * 512).toBeGreaterThanOrEqual(bytes);
+  const contents = fs.readFileSync(path).subarray(PAGE_BYTES);
+  expect(contents.equals(Buffer.alloc(bytes - PAGE_BYTES))).toBe(true);
 });
