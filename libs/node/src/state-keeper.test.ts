@@ -8,6 +8,7 @@ import { StateKeeper } from './state-keeper.ts';
 
 const FLUSH_MS = 200;
 const CHECKPOINT_MS = 30_000;
+const FULL = 128;
 const KEPT = 1024 * 1024;
 const LONG_LOG = 32 * 1024 * 1024;
 
@@ -91,40 +92,40 @@ class Bench {
 describe('when applied state is written', () => {
   test('a few records wait for their time', () => {
     const bench = new Bench();
-    bench.apply(511);
+    bench.apply(FULL - 1);
     bench.laterTasks();
     bench.keeper.tick(bench.now + FLUSH_MS - 1);
     expect(bench.writes).toEqual([]);
     bench.keeper.tick(bench.now + FLUSH_MS);
-    expect(bench.writes).toEqual([511]);
+    expect(bench.writes).toEqual([FULL - 1]);
     bench.writeEnds();
     expect(bench.records.flushedIndex).toBe(1);
   });
 
   test('many do not wait, but for the end of the step in which they were applied, and its answers', () => {
     const bench = new Bench();
-    bench.apply(300);
-    bench.apply(212);
+    bench.apply(100);
+    bench.apply(FULL - 100);
     expect(bench.writes).toEqual([]);
     bench.laterTasks();
-    expect(bench.writes).toEqual([512]);
+    expect(bench.writes).toEqual([FULL]);
   });
 
   test('many of several partitions together do not wait either', () => {
     const bench = new Bench();
     const other = new Records();
-    bench.apply(200);
-    bench.apply(211, other);
-    bench.apply(100);
+    bench.apply(50);
+    bench.apply(FULL - 76, other);
+    bench.apply(25);
     bench.laterTasks();
     expect(bench.writes).toEqual([]);
     bench.apply(1, other);
     bench.laterTasks();
-    expect(bench.writes).toEqual([512]);
+    expect(bench.writes).toEqual([FULL]);
     bench.writeEnds();
-    bench.apply(511, other);
+    bench.apply(FULL - 1, other);
     bench.laterTasks();
-    expect(bench.writes).toEqual([512]);
+    expect(bench.writes).toEqual([FULL]);
   });
 
   test('what becomes too much during a write follows it at once, in one', () => {
