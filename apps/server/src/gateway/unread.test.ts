@@ -70,6 +70,18 @@ test('nobody is cut off below the bound, nor for a pause of this process', async
   expect([silent.isCut, quick.isCut]).toEqual([true, false]);
 });
 
+test('a large message, which counts as taken when all of it is, is given the time that it takes', async () => {
+  const mib = 1024 * 1024;
+  unread = new Unread({ monotonicMs: () => nowMs }, 32 * mib);
+  const [slow, deaf] = [new Stream(), new Stream()];
+  deaf.account.add(12 * mib);
+  slow.account.add(24 * mib);
+  await pass(3500);
+  expect([slow.isCut, deaf.isCut]).toEqual([false, false]);
+  await pass(2000);
+  expect([slow.isCut, deaf.isCut]).toEqual([false, true]);
+});
+
 test('what is taken or gone makes room, once', () => {
   const [one, other] = [new Stream(), new Stream()];
   one.account.add(600);

@@ -5,16 +5,19 @@ import type { Clock } from '@kahuna/base';
  * for itself would be none at all, since a client may open as many streams as it likes. Bytes.
  */
 export const MAX_UNREAD_BYTES = 256 * 1024 * 1024;
-/** Who has taken nothing for so long does not read. Milliseconds. */
+/** Who has taken nothing for so long does not read, unless what he was given takes longer at {@link SLOWEST_BYTES_PER_MS}. Milliseconds. */
 const DEAF_MS = 1000;
+/** A message counts as taken once all of it is, so a large one must be given its time. */
+const SLOWEST_BYTES_PER_MS = 4096;
 /** Room is made down to this share of the bound, so that it need not be made again for every message. */
 const RELIEVED = 0.75;
 
 /**
  * The unread answers of a node. What is sent and taken costs a counter and a place in a list; nobody is looked at before the bound is reached.
  *
- * U1 Beyond the bound those are cut off that hold more than their share and have taken nothing for a second, the longest silent first. Who
- *    reads is never cut off, however much is on its way to him: as long as all do, what clients take bounds what is sent.
+ * U1 Beyond the bound those are cut off that hold more than their share and have taken nothing for a second, and a second more for each 4 MB that they
+ *    hold, the longest silent first. Who reads, and no slower than that, is never cut off, however much is on its way to him: as long as all do,
+ *    what clients take bounds what is sent.
  * U2 Until they are, a stream is given no more than it can have under way ({@link isFull}); reads that would have to wait are refused.
  */
 export class Unread {
@@ -80,7 +83,7 @@ export class Unread {
     const silentSinceMs = this.clock.monotonicMs() - DEAF_MS;
     for (const stream of [...this.behind]) {
       if (stream.movedMs > silentSinceMs || this.bytes <= RELIEVED * this.maxBytes) return;
-      if (stream.bytes < share) continue;
+      if (stream.bytes < share || stream.movedMs + stream.bytes / SLOWEST_BYTES_PER_MS > silentSinceMs) continue;
       this.cuts++;
       stream.cut();
       stream.close();

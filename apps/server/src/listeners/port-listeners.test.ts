@@ -81,7 +81,7 @@ async function talk(port: number, pieces: readonly Buffer[]): Promise<string> {
     text += chunk.toString('latin1');
   });
   await once(socket, 'connect');
-  const closed = once(socket, 'close');
+  const closed = new Promise(resolve => socket.once('close', resolve)); // by a reset, too
   for (const piece of pieces) {
     socket.write(piece);
     await new Promise(resolve => setTimeout(resolve, 10));

@@ -112,6 +112,11 @@ async function rawConnection(node: TestNode): Promise<Socket> {
   return socket;
 }
 
+/** However it comes: what is sent to somebody who has closed is answered by a reset. */
+function closeOf(socket: Socket): Promise<unknown> {
+  return new Promise(resolve => socket.once('close', resolve));
+}
+
 afterEach(async () => {
   await Promise.all(nodes.splice(0).map(node => node.stop()));
 });
@@ -259,7 +264,7 @@ describe('hostile bytes', () => {
     await until(() => a.isUp(b) && b.isUp(a), 'both up');
     const linesBefore = b.logs.length;
     const socket = await rawConnection(b);
-    const closed = once(socket, 'close');
+    const closed = closeOf(socket);
     socket.resume();
     socket.write(bytes);
     await closed;
@@ -272,7 +277,7 @@ describe('hostile bytes', () => {
   test('a stream that never finishes its hello is closed', async () => {
     const node = await startNode({ handshake: 60, keepalive: 20 });
     const socket = await rawConnection(node);
-    const closed = once(socket, 'close');
+    const closed = closeOf(socket);
     socket.resume();
     const drip = setInterval(() => socket.write(Buffer.of(0)), 10);
     socket.write(Buffer.concat([PREAMBLE, oversize(60_000)]));
@@ -286,7 +291,7 @@ describe('hostile bytes', () => {
     const rng = new Rng(20_261_121);
     for (let round = 0; round < 60; round++) {
       const socket = await rawConnection(node);
-      const closed = once(socket, 'close');
+      const closed = closeOf(socket);
       socket.resume();
       const start = rng.pick([Buffer.alloc(0), PEER_MAGIC, PREAMBLE, Buffer.concat([PREAMBLE, oversize(rng.int(0, 300))])]);
       const noise = Buffer.from(Array.from({ length: rng.int(1, 400) }, () => rng.int(0, 255)));
