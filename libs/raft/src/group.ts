@@ -156,6 +156,10 @@ export class RaftCore implements RaftGroup {
     return this.leadership?.quiet === true;
   }
 
+  get owing(): boolean {
+    return this.leadership?.owing === true;
+  }
+
   termAt(index: LogIndex): Term | undefined {
     return this.state.log.termAt(index);
   }

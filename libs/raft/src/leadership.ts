@@ -80,6 +80,10 @@ export class Leadership {
     return this.replication.quiet;
   }
 
+  get owing(): boolean {
+    return this.replication.owing;
+  }
+
   tick(): void {
     this.replication.tick();
     this.reads.tick();

@@ -84,6 +84,11 @@ export class Replication {
     return true;
   }
 
+  /** Somebody lacks something, be it one who does not answer. */
+  get owing(): boolean {
+    return this.peers.others.some(peer => !this.settled(peer));
+  }
+
   private lacksOnlyCommit(peer: Progress): boolean {
     const { log, commitIndex } = this.state;
     return peer.state === 'replicate' && peer.match === log.lastIndex && peer.commitSent < commitIndex;

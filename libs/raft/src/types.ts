@@ -189,6 +189,8 @@ export interface RaftGroup {
   readonly leaderReady: boolean;
   /** Nothing to do until a message or proposal comes: a leader whose peers all match and know the commit index, or a follower with a leader. */
   readonly quiet: boolean;
+  /** A leader whose peers are not all settled: one that did not answer for long keeps nobody awake, but still lacks something. */
+  readonly owing: boolean;
   /** True after TimeoutNow was sent: no lease for the rest of the term. */
   readonly leaseForfeited: boolean;
 

@@ -123,3 +123,28 @@ describe('check-quorum of a leader', () => {
     expect(stepDowns()).toBeGreaterThan(0);
   });
 });
+
+test('a leader that sleeps beside a peer that has stopped answering, and lacks something, asks it again now and then', () => {
+  const { ticks, queue, replica } = ticksOver(follower());
+  let ticked = 0;
+  const group = {
+    ...{ role: 'leader', leaderReady: true, quiet: true, owing: true, configuration: { voters: [{ nodeId: 1 }, { nodeId: 2 }] } },
+    ...{ quorum: () => true, leaderAlive: () => undefined, tick: () => void ticked++ },
+  };
+  Object.assign(replica, { group, leads: true, electedAt: 0 });
+  queue.awake.add(replica as unknown as Replica);
+  const seconds = (count: number, from: number): void => {
+    for (let now = from; now < from + count * 1000; now += 100) {
+      ticks.tick(now);
+      for (const taken of queue.take()) taken.dirty = false;
+    }
+  };
+  seconds(20, 0);
+  expect(ticked).toBeGreaterThanOrEqual(4);
+  expect(ticked).toBeLessThan(12);
+  group.owing = false;
+  seconds(10, 20_000);
+  const settled = ticked;
+  seconds(20, 30_000);
+  expect(ticked).toBe(settled);
+});

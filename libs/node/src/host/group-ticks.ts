@@ -6,11 +6,15 @@ import type { Elections } from './elections.ts';
 import type { Leadership } from './leadership.ts';
 import type { RunQueue } from './run-queue.ts';
 
+/** So often a sleeping leader asks a peer again that did not answer for long. Milliseconds. */
+const ASK_AGAIN_MS = 5000;
+
 /**
  * The logical time of the groups. Most of them have nothing to do most of the time: a leader sleeps while all its peers are heard from
  * and up to date, a follower while its leader's node is alive. Heartbeats between the nodes speak for all that sleep.
  *
- * T1 A replica sleeps only while something else would wake it: a request, a message, or the silence of a node that it depends on.
+ * T1 A replica sleeps only while something else would wake it: a request, a message, the silence of a node that it depends on, or a while later
+ *    where a peer on a living node (with a disk that hangs, say) lacks something and has stopped answering.
  * T2 A leader that a quorum of nodes has not heard from steps down, asleep or not: their silence wakes it.
  */
 export class GroupTicks {
@@ -19,6 +23,9 @@ export class GroupTicks {
   private readonly leases: Leases;
   private readonly leadership: Leadership;
   private readonly elections: Elections;
+  /** Leaders that sleep and owe somebody something. */
+  private readonly owing = new Set<Replica>();
+  private askedAgainAt = Number.NEGATIVE_INFINITY;
   private tickedAt: number | undefined;
   /** When the process went on after it had stood still. */
   private backAt = Number.NEGATIVE_INFINITY;
@@ -33,6 +40,7 @@ export class GroupTicks {
 
   tick(now: number): void {
     this.noticePause(now);
+    if (now - this.askedAgainAt >= ASK_AGAIN_MS) this.askAgain(now);
     const { awake } = this.queue;
     const { settings } = this.node;
     const requestsBefore = now - settings.outcomeWaitMs;
@@ -53,6 +61,12 @@ export class GroupTicks {
       if (this.maySleep(replica)) this.sleep(replica);
       else this.queue.wake(replica);
     }
+  }
+
+  private askAgain(now: number): void {
+    this.askedAgainAt = now;
+    for (const replica of this.owing) if (replica.leads) this.queue.wake(replica);
+    this.owing.clear();
   }
 
   /** Once per check-quorum time at most: a process that stands still again and again does lose its offices. */
@@ -85,6 +99,7 @@ export class GroupTicks {
   /** Heartbeats prolong its promise but do not reach its election timer: whatever wakes it, that begins anew, or would end before the promise. */
   private sleep(replica: Replica): void {
     replica.group.leaderAlive();
+    if (replica.group.owing) this.owing.add(replica);
     this.queue.awake.delete(replica);
   }
 
