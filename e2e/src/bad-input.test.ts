@@ -7,13 +7,18 @@ import { expectRead, expectSaid } from './acceptance/case.ts';
 import { CHANNEL_OPTIONS } from './clients/batch-stream.ts';
 import { GrpcClient, message } from './clients/grpc-kv.ts';
 import { Persistent, Type } from './clients/kv-api.ts';
-import { http, putText, RestKv } from './clients/rest-kv.ts';
+import { type HttpAnswer, http, putText, RestKv } from './clients/rest-kv.ts';
 import { Cluster } from './harness/cluster.ts';
-import { HANGS_MS, residentBytes, sleep, until } from './harness/processes.ts';
+import { cpuSeconds, HANGS_MS, residentBytes, sleep, until } from './harness/processes.ts';
 
 const MIB = 1024 * 1024;
 /** What a node may grow by under any input here: the largest body that is accepted, a few times over. */
 const GROWTH_BYTES = 700 * MIB;
+const MILLION = 1_000_000;
+/** One multi-key request may hold so many items. */
+const MOST_ITEMS = 100_000;
+/** Processor time in which a node refuses a million items, in seconds: it needs one where the request has to be parsed to be counted. */
+const REFUSAL_CPU_SECONDS = 10;
 
 let cluster: Cluster;
 let url: string;
@@ -36,6 +41,17 @@ afterAll(async () => {
 async function expectAlive(): Promise<void> {
   await expectRead(rest.get({ key: 'canary', durability: Persistent }), 'Get r0 "alive"');
   expect(residentBytes(cluster.node(1).pid as number) - before).toBeLessThan(GROWTH_BYTES);
+}
+
+/** Runs what is to be refused a few times over: what each left behind would show. */
+async function refusedCheaply(refused: () => Promise<void>): Promise<void> {
+  const pid = cluster.node(1).pid as number;
+  for (let round = 0; round < 3; round++) {
+    const spent = cpuSeconds(pid);
+    await refused();
+    expect(cpuSeconds(pid) - spent).toBeLessThan(REFUSAL_CPU_SECONDS);
+    await expectAlive();
+  }
 }
 
 describe('REST', () => {
@@ -115,6 +131,22 @@ describe('REST', () => {
     await expectAlive();
   });
 
+  const expectTooMany = ({ status, text }: HttpAnswer): void => {
+    expect([status, JSON.parse(text).detail]).toEqual([400, `items must hold at most ${MOST_ITEMS} objects.`]);
+  };
+  const MANY_PATHS = ['try-set-many', 'try-get-many', 'try-exists-many', 'try-delete-many'] as const;
+
+  test.each(MANY_PATHS)('%s of an item more than a request may hold is refused whole, and nothing of it happens', async name => {
+    const items = [{ key: 'canary', value, durability: Persistent }, ...Array.from({ length: MOST_ITEMS }, () => ({}))];
+    expectTooMany(await http(`${url}/v1/kv/${name}`, { body: JSON.stringify({ items }), timeoutMs: HANGS_MS }));
+    await expectAlive();
+  });
+
+  test.each(['try-set-many', 'try-get-many'])('%s of a million keys is refused, and the node goes on', async name => {
+    const body = Buffer.from(`{"items":[${Array.from({ length: MILLION }, (_, i) => `{"key":"m/${i}"}`).join()}]}`);
+    await refusedCheaply(async () => expectTooMany(await http(`${url}/v1/kv/${name}`, { body, timeoutMs: HANGS_MS })));
+  });
+
   test('clients that send half a request and stay silent do not keep others from being served', async () => {
     const { hostname, port } = new URL(url);
     const silent = Array.from({ length: 50 }, () => {
@@ -179,6 +211,37 @@ describe('gRPC', () => {
       code: expect.toSatisfy((code: number) => code === grpc.status.INTERNAL || code === grpc.status.INVALID_ARGUMENT),
     });
     await expectAlive();
+    client.close();
+  });
+
+  /** Messages one behind the other are one message with the items of all of them. */
+  const millionOf = (thousand: Uint8Array): Buffer => Buffer.concat(Array<Uint8Array>(MILLION / 1000).fill(thousand));
+  const thousandKeys = Array.from({ length: 1000 }, (_, i) => `m/${i}`);
+
+  test.each([
+    [
+      'TrySetManyKeyValue',
+      m.GrpcTrySetManyKeyValueRequest.encode({
+        Items: thousandKeys.map(Key => message(m.GrpcTrySetManyKeyValueRequestItem, { Key, Durability: 1 })),
+      }).finish(),
+    ],
+    [
+      'TryGetManyValues',
+      m.GrpcTryGetManyValuesRequest.encode(
+        message(m.GrpcTryGetManyValuesRequest, {
+          Items: thousandKeys.map(Key => message(m.GrpcTryManyValuesRequestItem, { Key, Revision: -1n, Durability: 1 })),
+        }),
+      ).finish(),
+    ],
+  ])('%s of a million keys is refused, and the node goes on', async (method, thousand) => {
+    const client = raw();
+    const request = millionOf(thousand);
+    await refusedCheaply(async () => {
+      await expect(client.callRaw(`/KeyValuer/${method}`, request)).rejects.toMatchObject({
+        code: grpc.status.RESOURCE_EXHAUSTED,
+        details: 'too many items in one request',
+      });
+    });
     client.close();
   });
 

@@ -59,7 +59,7 @@ describe('hash placement', () => {
     ['abc', 0, 0x32d153ff],
     ['Hello, world!', 0, 0x31b7405d],
     ['', 1, 0x0b2cb792],
-  ])('routing:§3 xxHash32 of %j with seed %i', (text, seed, expected) => {
+  ])('routing:1 xxHash32 of %j (§3) with seed %i', (text, seed, expected) => {
     expect(hash(text, seed)).toBe(expected);
   });
 
@@ -75,11 +75,11 @@ describe('hash placement', () => {
     ['some-random-key-0123456789', { 16: 12 }],
     ['kahuna/sequences/counter', { 16: 4, 1024: 580 }],
     ['anything', { 1: 0 }],
-  ])('routing:§3.1 bucket of the whole text %j', (text, buckets) => {
+  ])('routing:1 bucket of the whole text %j (§3.1)', (text, buckets) => {
     for (const [pool, bucket] of Object.entries(buckets)) expect(bucketOfText(text, Number(pool))).toBe(bucket);
   });
 
-  test.each(VECTORS)('routing:§3.2 %j', (key, group, h1, h2, partitions) => {
+  test.each(VECTORS)('routing:1 the placement of %j (§3.2)', (key, group, h1, h2, partitions) => {
     expect(placementGroupOf(keySpaceOf(key))).toBe(group);
     expect(hash(group, 0xaaaaaaaa)).toBe(h1);
     expect(hash(group, 0x55555555)).toBe(h2);
@@ -88,6 +88,32 @@ describe('hash placement', () => {
       expect(bucketOf(key, pool)).toBe((partitions[i] as number) - 2);
       expect(new RoutingTable(pool, 1).lookup(key)).toEqual({ partitionId: partitions[i], generation: 0 });
     }
+  });
+
+  /** Any 64-bit key in its two halves. */
+  const halves = [fc.integer({ min: 0, max: 0xffff_ffff }), fc.integer({ min: 0, max: 0xffff_ffff })] as const;
+
+  test('routing:1 a bucket more takes keys from the others and moves none between them', () => {
+    fc.assert(
+      fc.property(...halves, fc.integer({ min: 1, max: 100_000 }), (high, low, buckets) => {
+        expect([jumpHash(high, low, buckets), buckets]).toContain(jumpHash(high, low, buckets + 1));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('routing:1 as buckets are added one by one, a key is moved to the one just added or stays', () => {
+    fc.assert(
+      fc.property(...halves, (high, low) => {
+        let bucket = jumpHash(high, low, 1);
+        expect(bucket).toBe(0);
+        for (let buckets = 1; buckets < 256; buckets++) {
+          const next = jumpHash(high, low, buckets + 1);
+          if (next !== buckets) expect(next).toBe(bucket);
+          bucket = next;
+        }
+      }),
+    );
   });
 
   test('the jump hash in halves agrees with 64-bit arithmetic', () => {
