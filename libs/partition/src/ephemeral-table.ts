@@ -1,4 +1,4 @@
-import { assert, FIRST_DATA_PARTITION, type Hlc, type PartitionId, unreachable } from '@kahuna/base';
+import { assert, FIRST_DATA_PARTITION, type Hlc, ownBytes, type PartitionId, unreachable } from '@kahuna/base';
 import { bucketOf } from '@kahuna/range-router';
 import { diedAtMs, readAsOf } from '@kahuna/txn';
 import {
@@ -27,7 +27,7 @@ import { type PartitionQuery, type PartitionScan, PRUNED, ReadPoint } from './sc
 import { SpaceIndex } from './space-index.ts';
 import { SpaceNames } from './space-names.ts';
 import { TopRows } from './top-rows.ts';
-import { ownBytes, type Version } from './version.ts';
+import type { Version } from './version.ts';
 
 /** Versions of a record that can be read, the head among them (keyvalues §10.1). */
 export const EPHEMERAL_VERSIONS = 16;
@@ -85,7 +85,7 @@ export class EphemeralTable implements RecordOwner {
     const answer = evaluateWrite(record, operation, stamp);
     if (!hasEffect(answer.type) || record.current === before) return answer;
     const head = record.current as Version;
-    head.value = ownBytes(head.value);
+    head.value = head.value && ownBytes(head.value);
     if (before === undefined) {
       this.records.set(record.key, record);
       this.spaces.add(record);

@@ -1,4 +1,4 @@
-import { assert, type ByteWriter, HLC_ZERO } from '@kahuna/base';
+import { assert, type ByteWriter, HLC_ZERO, ownBytes } from '@kahuna/base';
 import { compareOrdinal, keySpaceOf } from '@kahuna/range-router';
 import { searchHistory } from './history-search.ts';
 import type { Durability, OperationResult } from './operation.ts';
@@ -28,7 +28,7 @@ import {
   successor,
 } from './stored-keys.ts';
 import { rowBytes, TopRows } from './top-rows.ts';
-import { decodeVersion, ownBytes, type Version } from './version.ts';
+import { decodeVersion, type Version } from './version.ts';
 
 /** What a scan begins with, taken in the same step as the view of the engine. */
 export interface ScanSource {
@@ -318,7 +318,7 @@ class PrefixScan extends HeadScan {
 
   protected found(key: string, row: OperationResult | undefined): void {
     if (row === undefined) return;
-    if (row !== PRUNED) row.value = ownBytes(row.value);
+    if (row !== PRUNED) row.value = row.value && ownBytes(row.value);
     this.top.add({ key, durability: this.durability, result: row });
   }
 

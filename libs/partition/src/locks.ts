@@ -1,10 +1,19 @@
-import { addMs, ByteReader, type ByteWriter, DecodeError, equalBytes, HLC_ZERO, type Hlc, type Term } from '@kahuna/base';
+import {
+  addMs,
+  ByteReader,
+  type ByteWriter,
+  DecodeError,
+  equalBytes,
+  HLC_ZERO,
+  type Hlc,
+  ownBytes,
+  type Term,
+} from '@kahuna/base';
 import { readHlc, writeHlc } from './hlc-codec.ts';
 import { type LockOperation, LockResponseType } from './lock-operation.ts';
 import type { OperationResult } from './operation.ts';
 import type { RowFormat } from './row-table.ts';
 import { Family } from './stored-keys.ts';
-import { ownBytes } from './version.ts';
 
 /**
  * Named leases (spec locks). One function per operation, on one lock, for both durabilities:
@@ -139,7 +148,7 @@ export function lockAnswer(type: LockResponseType, token: number): OperationResu
 }
 
 function kept(owner: Uint8Array): Uint8Array {
-  return ownBytes(owner) as Uint8Array;
+  return ownBytes(owner);
 }
 
 const FORMAT = 1;

@@ -1,9 +1,9 @@
-import { assert, ByteWriter, compareHlc, type RowBatch } from '@kahuna/base';
+import { assert, ByteWriter, compareHlc, ownBytes, type RowBatch } from '@kahuna/base';
 import { type HeadCache, KeyRecord, type RecordOwner } from './head-cache.ts';
 import type { FetchedRow } from './rows.ts';
 import { decodeStoredKey, Family, headKey, writeHeadKey, writeHistoryKey } from './stored-keys.ts';
 import { keptBytes } from './value-slabs.ts';
-import { decodeVersion, ownBytes, type Version, writeHead, writePast } from './version.ts';
+import { decodeVersion, type Version, writeHead, writePast } from './version.ts';
 
 const SLAB_BYTES = 16 * 1024;
 
@@ -57,7 +57,7 @@ export class RecordTable implements RecordOwner {
     this.releaseIfIdle(record);
     if (row.value === undefined) return;
     const head = decodeVersion(row.value);
-    head.value = ownBytes(head.value);
+    head.value = head.value && ownBytes(head.value);
     head.owned = true;
     record.current = head;
     record.lastUsed = head.lastModified;

@@ -113,11 +113,3 @@ export function decodePast(row: Uint8Array): { readonly archived: boolean; reado
   if ((shape & HAS_END) === 0) throw new DecodeError('a history row says when it was superseded');
   return { archived: (shape & ARCHIVED) !== 0, end: readHlc(reader) };
 }
-
-/**
- * The bytes in a form that may be kept: a view into something much larger would keep all of it alive, so it is copied out.
- */
-export function ownBytes(bytes: Uint8Array | null): Uint8Array | null {
-  if (bytes === null || bytes.buffer.byteLength <= bytes.length + bytes.length / 2 + 64) return bytes;
-  return bytes.slice();
-}

@@ -54,6 +54,18 @@ describe('appends', () => {
     expect(state.configuration.voters).toHaveLength(3);
   });
 
+  test('an entry that is kept does not keep the frame it came in', () => {
+    const { state, taken } = followerOf([1], 1);
+    const frame = Uint8Array.from({ length: 10_000 }, (_, i) => i);
+    const small = { ...entry(2, 9), data: frame.subarray(100, 110) };
+    const most = { ...entry(3, 9), data: frame.subarray(0, 9000) };
+    taken(takeAppend, { ...append(1, 1, []), entries: [small, most] });
+    const [own, view] = state.log.slice(2, 3);
+    expect([...(own?.data ?? [])]).toEqual([...frame.subarray(100, 110)]);
+    expect(own?.data.buffer.byteLength).toBe(10);
+    expect(view?.data).toBe(most.data);
+  });
+
   test('F1: nothing is taken behind an entry that differs; the refusal says where the logs may agree', () => {
     const { taken, logged } = followerOf([1, 1, 2, 2], 1);
     const ready = taken(takeAppend, append(4, 1, [9]));

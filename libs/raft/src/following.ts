@@ -1,4 +1,4 @@
-import { assert, type LogIndex, type Term } from '@kahuna/base';
+import { assert, type LogIndex, ownBytes, type Term } from '@kahuna/base';
 import { NO_ENTRIES } from './message.ts';
 import type { Output } from './output.ts';
 import type { ReplicaState } from './replica-state.ts';
@@ -56,8 +56,11 @@ function takeEntries(state: ReplicaState, entries: readonly Entry[], skip: numbe
   }
   for (; i < entries.length; i++) {
     const entry = entries[i] as Entry;
-    history.append(entry);
-    log.append(entry);
+    // Its frame may hold those of many groups: the log of one that is quiet would keep them all.
+    const data = ownBytes(entry.data);
+    const own = data === entry.data ? entry : { ...entry, data };
+    history.append(own);
+    log.append(own);
   }
 }
 
