@@ -9,7 +9,7 @@ import { expectRead, expectSaid, said } from './case.ts';
 const MIB = 1024 * 1024;
 /** What a node keeps of the values of each durability (operations §9). */
 const BUDGET_MIB = 256;
-/** So many budgets are written; operations:9 wants ten: KAHUNA_MEMORY_BUDGETS=10. */
+/** So many budgets are written; operations:9 wants ten: `npm run soak`. */
 const BUDGETS = Number(process.env['KAHUNA_MEMORY_BUDGETS'] ?? 3);
 /** What the garbage of one round may come to. */
 const ROUND_BYTES = 192 * MIB;
