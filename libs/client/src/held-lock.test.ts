@@ -217,6 +217,24 @@ describe('acquiring', () => {
     expect(transport.of('unlock')).toHaveLength(1);
   });
 
+  test('an attempt whose limit comes a moment early is the last one: its late answer would give back the grant of another', async () => {
+    runtime.earlyMs = 2;
+    const asked: Sent[] = [];
+    serve({
+      tryLock: sent => {
+        asked.push(sent);
+        if (asked.length > 1) sent.answer(LOCKED);
+      },
+    });
+    const seen = outcome(kahuna.lock('door', { waitMs: 500, retryMs: 1 }));
+    await runtime.advance(600);
+    asked[0]?.answer(LOCKED);
+    await runtime.advance(10);
+    expect(seen.value).toBeUndefined();
+    expect(seen.error).toMatchObject({ code: 'LOCK_BUSY' });
+    expect([asked.length, transport.of('unlock').length]).toEqual([1, 1]);
+  });
+
   test('an acquire whose answer was lost may have been granted then: the lease counts from it, and is extended first', async () => {
     serve({
       tryLock: sent => {

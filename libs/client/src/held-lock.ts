@@ -175,12 +175,16 @@ export class LockKeeper {
     }
   }
 
-  /** A cluster that cannot answer now is one more reason to wait, as long as there is time. */
+  /**
+   * A cluster that cannot answer now is one more reason to wait, as long as there is time. An attempt that was given up ends the waiting, even if
+   * its timer came a moment early: its answer gives the grant back, and would take that of a next attempt.
+   */
   private async patientAttempt(terms: Terms, doubt: Doubt, leftMs: () => number): Promise<Lock | undefined> {
     try {
       return await this.attempt(terms, doubt, Math.max(leftMs(), 1));
     } catch (error) {
-      if (error instanceof KahunaError && error.retryable && leftMs() > 0) return undefined;
+      const isGivenUp = error instanceof LockBusyError;
+      if (error instanceof KahunaError && error.retryable && !isGivenUp && leftMs() > 0) return undefined;
       throw error;
     }
   }
