@@ -30,6 +30,7 @@ const FOLLOWING = 'raft/src/following.ts';
 const LEADERSHIP = 'raft/src/leadership.ts';
 const REPLICATION = 'raft/src/replication.ts';
 const READ_INDEX = 'raft/src/read-index.ts';
+const MACHINE = 'partition/src/machine.ts';
 const LOG_PIPELINE = 'node/src/host/log-pipeline.ts';
 const RECOVERY = 'node/src/host/recovery.ts';
 const NODE_CLOCK = 'node/src/host/node-clock.ts';
@@ -179,6 +180,24 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     'if (log.termAt(entry.index) === undefined) break;',
     CRASHES,
   ),
+  {
+    name: 'truncates committed entries',
+    focus: { crashes: true, isolations: true, everyMs: 150, network: SLOW_LINKS },
+    edits: [
+      // Where an append ends, the log does, however old the one and however certain the other is.
+      { file: FOLLOWING, from: 'if (last <= commitIndex) {', to: 'if (last <= log.startIndex) {' },
+      {
+        file: FOLLOWING,
+        from: 'const skip = Math.max(0, commitIndex - message.index);',
+        to: 'const skip = Math.max(0, log.startIndex - message.index);',
+      },
+      {
+        file: FOLLOWING,
+        from: '  takeEntries(state, entries, skip);',
+        to: '  if (last < log.lastIndex) {\n    log.truncateFrom(last + 1);\n    state.history.truncateFrom(last + 1);\n  }\n  takeEntries(state, entries, skip);',
+      },
+    ],
+  },
   fault('nextIndex never moves back', REPLICATION, 'peer.becomeProbe(agreement + 1);', 'peer.becomeProbe(peer.next);', CRASHES),
   fault(
     'hands a committed entry out twice',
@@ -329,6 +348,29 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     'done(undefined, encodeRows(page.rows), this.interval >= 1 || page.more);',
     { ...CRASHES, isolations: true },
   ),
+  {
+    name: 'applies again what an installed snapshot holds',
+    focus: { ...CRASHES, isolations: true },
+    edits: [
+      // It is said to end where the engine was durable last; the view it is read from is later.
+      {
+        file: 'node/src/snapshot/snapshots.ts',
+        from: '        index: state.appliedIndex,\n        term: state.appliedTerm,',
+        to: '        index: replica.durableIndex,\n        term: replica.group.termAt(replica.durableIndex) ?? 0,',
+      },
+      {
+        file: 'node/src/snapshot/snapshots.ts',
+        from: 'machine.restore(metaRow);',
+        to: 'machine.restore(metaRow);\n    machine.state.appliedIndex = head.index;\n    machine.state.appliedTerm = head.term;',
+      },
+      // What would stop the node before anybody could see it.
+      {
+        file: MACHINE,
+        from: "assert(compareHlc(batch.stamp, this.state.lastStamp) > 0, 'P3: stamps grow with the log index');",
+        to: '',
+      },
+    ],
+  },
   // ---- comparison of replicas (invariant 5)
   {
     ...fault(
@@ -407,7 +449,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       LEASES,
       'replica.votesBoundUntil = Math.max(replica.votesBoundUntil, peer.promisedUntil);',
       '',
-      { ...NOTHING_ELSE, pauses: true, isolations: true, everyMs: 150, network: SLOW_LINKS },
+      // A vote in the few milliseconds that an answer is under way: one seed in ninety sees it.
+      { ...DEAFNESS, pauses: true, everyMs: 100, network: { ...SLOW_LINKS, delayMeanMs: 40 } },
     ),
     shape: 'brisk',
   },
