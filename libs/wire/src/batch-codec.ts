@@ -1,4 +1,4 @@
-import { assert } from '@kahuna/base';
+import { assert, DecodeError } from '@kahuna/base';
 import type { OperationResult } from '@kahuna/partition';
 import { GrpcClientBatchType as BatchType } from './generated/keyvalues.ts';
 import {
@@ -33,6 +33,8 @@ import { ReverseWriter } from './reverse-writer.ts';
 export const MAX_FRAME_ITEMS = 256;
 /** At most so many bytes in one frame, serialised (grpc §8.3). */
 export const MAX_FRAME_BYTES = 1_048_576;
+/** A frame of more is not read at all: those beyond {@link MAX_FRAME_ITEMS} are answered one by one, in one turn. */
+const MAX_READ_ITEMS = 64 * MAX_FRAME_ITEMS;
 /** A larger message on a batch stream kills the official client's stream (grpc §8.5). Bytes, envelope included. */
 export const MAX_BATCH_MESSAGE_BYTES = 4_194_304;
 
@@ -145,6 +147,7 @@ export class EnvelopeReader {
       this.readEnvelope(this.frame.at, this.frame.at + length);
       this.frame.at += length;
       this.count += 1;
+      if (this.count > MAX_READ_ITEMS) throw new DecodeError('a frame of far too many envelopes');
       return true;
     }
     return false;

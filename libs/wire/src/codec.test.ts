@@ -204,6 +204,17 @@ describe('grpc:2 the byte examples of the contract', () => {
     ]);
   });
 
+  test('a frame of more envelopes than are answered in one turn is not read on', () => {
+    const items = Buffer.from('0a00'.repeat(20_000), 'hex');
+    const envelopes = new EnvelopeReader();
+    envelopes.reset(Buffer.concat([Buffer.of(0x08, 0x0f, 0x8a, 0x01, 0xc0, 0xb8, 0x02), items]));
+    expect(items.length).toBe(0xc0 - 0x80 + ((0xb8 - 0x80) << 7) + (2 << 14));
+    expect(() => {
+      while (envelopes.next());
+    }).toThrow(DecodeError);
+    expect(envelopes.count).toBeLessThan(20_000);
+  });
+
   test('envelopes of responses', () => {
     const frames = new EnvelopeFrames(MAX_BATCH_MESSAGE_BYTES);
     const missed = answer({ type: 103, revision: -1 });

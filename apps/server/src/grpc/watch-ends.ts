@@ -17,7 +17,8 @@ export const ENDS: Readonly<Record<WatchEnd, StatusOfEnd>> = {
   },
   'another-cluster': { code: status.OUT_OF_RANGE, details: `HISTORY_PRUNED: ${ANOTHER_CLUSTER}` },
   'too-many-expiries': { code: status.RESOURCE_EXHAUSTED, details: 'too many keys with an expiry for one watch' },
-  overloaded: { code: status.RESOURCE_EXHAUSTED, details: 'too many watches on this node' },
+  // Another node may have room.
+  overloaded: { code: status.UNAVAILABLE, details: 'too many watches on this node' },
   'not-leader': { code: status.FAILED_PRECONDITION, details: 'NOT_LEADER' },
 };
 

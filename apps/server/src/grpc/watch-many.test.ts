@@ -239,6 +239,22 @@ describe('many watches on one stream', () => {
     expect(ends()).toBe(1);
   });
 
+  test.each([
+    [
+      'opens more watches than are opened in one turn',
+      Array.from({ length: 10_001 }, (_, i) => ({ Id: i + 1, Request: undefined })),
+    ],
+    ['is longer than is read in one turn', [{ Id: 1, Request: requestOf('k'.repeat(1024 * 1024)) }]],
+  ])('a message that %s ends the stream, and opens nothing', (_, Open) => {
+    const { call, watches, ends } = openStream();
+    let code: number | undefined;
+    call.on('error', (error: { code: number }) => {
+      code = error.code;
+    });
+    call.ask({ Open });
+    expect([watches.length, call.ends.length, ends(), code]).toEqual([0, 0, 1, status.RESOURCE_EXHAUSTED]);
+  });
+
   test('bytes that are no message end the stream; the client may end it too', async () => {
     const bad = openStream();
     bad.call.on('error', () => undefined);

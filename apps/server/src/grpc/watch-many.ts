@@ -13,6 +13,9 @@ export type WatchManyCall = ServerDuplexStream<Buffer, Buffer>;
 /** Events that one watch adds to a message, and after how many the message is sent. Bytes. */
 const WATCH_BYTES = 64 * 1024;
 const MESSAGE_BYTES = 256 * 1024;
+/** Longest message of a client: what it opens is opened, or refused, in one turn. Bytes. */
+const MAX_REQUEST_BYTES = 1024 * 1024;
+const MAX_OPENED_AT_ONCE = 10_000;
 /** Positions are sent at most so often. Milliseconds. */
 const MIN_PROGRESS_MS = 100;
 
@@ -82,11 +85,19 @@ export class WatchManyStream {
 
   private receive(bytes: Buffer): void {
     if (this.over) return;
+    if (bytes.length > MAX_REQUEST_BYTES) {
+      this.fail({ code: status.RESOURCE_EXHAUSTED, details: `a message has at most ${MAX_REQUEST_BYTES} bytes` });
+      return;
+    }
     let request: messages.GrpcWatchManyRequest;
     try {
       request = messages.GrpcWatchManyRequest.decode(bytes);
     } catch (error) {
       this.fail({ code: status.INVALID_ARGUMENT, details: error instanceof Error ? error.message : String(error) });
+      return;
+    }
+    if (request.Open.length > MAX_OPENED_AT_ONCE) {
+      this.fail({ code: status.RESOURCE_EXHAUSTED, details: `a message opens at most ${MAX_OPENED_AT_ONCE} watches` });
       return;
     }
     for (const open of request.Open) {

@@ -43,7 +43,8 @@ const ENDS: Readonly<Record<WatchEnd, readonly [code: EndCode, message: string]>
   pruned: ['HISTORY_PRUNED', 'changes behind this position are no longer kept: begin anew with the present state'],
   'another-cluster': ['HISTORY_PRUNED', ANOTHER_CLUSTER],
   'too-many-expiries': ['RESOURCE_EXHAUSTED', 'too many keys with an expiry for one watch'],
-  overloaded: ['RESOURCE_EXHAUSTED', 'too many watches on this node'],
+  // Another node may have room.
+  overloaded: ['UNAVAILABLE', 'too many watches on this node'],
   'not-leader': ['NOT_LEADER', 'an ephemeral lock is watched on the leader of its partition'],
 };
 

@@ -473,7 +473,7 @@ test.each([
   ['pruned', { code: 'HISTORY_PRUNED' }],
   ['another-cluster', { code: 'HISTORY_PRUNED' }],
   ['too-many-expiries', { code: 'RESOURCE_EXHAUSTED' }],
-  ['overloaded', { code: 'RESOURCE_EXHAUSTED' }],
+  ['overloaded', { code: 'UNAVAILABLE' }],
   ['not-leader', { code: 'NOT_LEADER', leader: 'http://b:2070' }],
 ] as const)('a watch that ends %s says why, and no position', (end, expected) => {
   const socket = new SlowSocket();

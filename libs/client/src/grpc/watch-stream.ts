@@ -5,7 +5,10 @@ import { toldIn } from '../watch-told.ts';
 import { failureFor, failureOf } from './failures.ts';
 
 const PATH = '/Watcher/WatchMany';
-const { GrpcWatchManyRequest, GrpcWatchManyResponse } = messages;
+const { GrpcWatchManyRequest, GrpcWatchManyResponse, GrpcWatchOpen } = messages;
+/** A message that opens more goes on in another one: a server takes 10,000 and 1 MiB. */
+const MESSAGE_WATCHES = 1000;
+const MESSAGE_BYTES = 256 * 1024;
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
@@ -69,10 +72,18 @@ export class WatchStream {
   private flush(): void {
     this.flushWanted = false;
     if (this.call === undefined || this.isOver) return;
-    const [Open, Close] = [this.opening, this.closing];
-    this.opening = [];
-    this.closing = [];
-    this.call.write(Buffer.from(GrpcWatchManyRequest.encode({ Open, Close }).finish()));
+    do {
+      this.call.write(Buffer.from(GrpcWatchManyRequest.encode({ Open: this.takeOpening(), Close: this.closing }).finish()));
+      this.closing = [];
+    } while (this.opening.length > 0);
+  }
+
+  private takeOpening(): messages.GrpcWatchOpen[] {
+    const { opening } = this;
+    let count = 0;
+    for (let bytes = 0; count < opening.length && count < MESSAGE_WATCHES && bytes < MESSAGE_BYTES; count++)
+      bytes += GrpcWatchOpen.encode(opening[count] as messages.GrpcWatchOpen).finish().length;
+    return opening.splice(0, count);
   }
 
   private begin(): void {
