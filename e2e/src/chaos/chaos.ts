@@ -14,7 +14,19 @@ import { GrpcWatches } from '../clients/watch-api.ts';
 import { Cluster, type ClusterOptions } from '../harness/cluster.ts';
 import { HANGS_MS } from '../harness/processes.ts';
 import { DiskFull } from './disk-full.ts';
-import { DEAFEN, DELAY, type Fault, FaultInjector, ISOLATE, KILL, MUTE, PAUSE, REPAIR_MS } from './faults.ts';
+import {
+  DEAFEN,
+  DELAY,
+  described,
+  type Fault,
+  FaultInjector,
+  type Inflicted,
+  ISOLATE,
+  KILL,
+  MUTE,
+  PAUSE,
+  REPAIR_MS,
+} from './faults.ts';
 import { Workload } from './history.ts';
 import { LockWorkload } from './lock-workload.ts';
 import { SequenceWorkload } from './sequence-workload.ts';
@@ -28,9 +40,9 @@ export interface ChaosOptions {
   readonly clientsPerNode: number;
   /**
    * A run that did less than this says nothing (transactions §18.1): on a busy machine it goes on beyond its time, up to six times
-   * as long. Answered operations on keys, those of each other workload, and faults.
+   * as long. Answered operations on keys, and those of each other workload.
    */
-  readonly least?: { readonly operations: number; readonly beside: number; readonly faults: number };
+  readonly least?: { readonly operations: number; readonly beside: number };
   /** Names of faults to confine the run to; all of them by default. */
   readonly only?: readonly string[];
   readonly cluster?: ClusterOptions;
@@ -42,7 +54,9 @@ export interface ChaosOptions {
 export interface ChaosReport {
   /** undefined = all well. */
   readonly violation: string | undefined;
-  readonly faults: readonly string[];
+  readonly faults: readonly Inflicted[];
+  /** Kinds of faults that the run was to have in it: those asked for that this machine allows. */
+  readonly kinds: readonly string[];
   readonly operations: number;
   readonly unknown: number;
   readonly broken: number;
@@ -83,13 +97,11 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
   try {
     workload.start(apis);
     for (const side of beside) side.start(2 * options.clientsPerNode);
-    const least = options.least ?? { operations: 0, beside: 0, faults: 0 };
+    const least = options.least ?? { operations: 0, beside: 0 };
     const timer = setInterval(() => {
       const lastedSeconds = (performance.now() - began) / 1000;
-      const isEnough =
-        workload.counts.answered > least.operations &&
-        beside.every(side => side.events.length > least.beside) &&
-        injector.done.length >= least.faults;
+      const isEnough = workload.counts.answered > least.operations && beside.every(side => side.events.length > least.beside);
+      if (!injector.isComplete) return;
       if (lastedSeconds > options.seconds && (isEnough || lastedSeconds > 6 * options.seconds)) injector.stop();
     }, 100);
     await injector.run().finally(() => clearInterval(timer));
@@ -115,6 +127,7 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
   return {
     violation,
     faults: injector.done,
+    kinds: chosen.map(({ kind }) => kind),
     operations: answered,
     unknown,
     broken,
@@ -161,11 +174,11 @@ function watchWorkload({ nodes }: Cluster, seed: number, retentionMs: number): W
   );
 }
 
-/** Long runs let faults last longer than a lease and an election; a short one needs to get through all of them. */
+/** Long runs let faults last longer than a lease and an election; a short one, which needs to get through all of them, than an election. */
 function planFor(faults: readonly Fault[], seconds: number): ConstructorParameters<typeof FaultInjector>[1] {
   return seconds >= 120
     ? { faults, lastsMs: [1000, 9000], restsMs: [500, 4000] }
-    : { faults, lastsMs: [1500, 3500], restsMs: [200, 800] };
+    : { faults, lastsMs: [1500, 2500], restsMs: [100, 400] };
 }
 
 /** The clients of every node take turns in what they speak. */
@@ -217,11 +230,11 @@ function keepEvidence(
   beside: readonly SideWorkload[],
   directory: string,
   violation: string | undefined,
-  faults: readonly string[],
+  faults: readonly Inflicted[],
 ): void {
   mkdirSync(directory, { recursive: true });
   cluster.keepLogs(directory);
   writeFileSync(join(directory, 'history.jsonl'), jsonLines(workload.history));
   for (const side of beside) writeFileSync(join(directory, `${side.name}.jsonl`), jsonLines(side.events));
-  writeFileSync(join(directory, 'verdict.txt'), `${violation ?? 'no violation'}\n\n${faults.join('\n')}\n`);
+  writeFileSync(join(directory, 'verdict.txt'), `${violation ?? 'no violation'}\n\n${faults.map(described).join('\n')}\n`);
 }

@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import { runChaos } from './chaos.ts';
+import { DISK_FULL_KIND } from './disk-full.ts';
 
 const USAGE = `npm run chaos -- [--minutes 10] [--seed N] [--clients 4] [--only kill,pause] [--keep]
 
 Three server processes, clients on all of them over REST, gRPC and the batch stream; faults one after the other: kill -9, SIGSTOP,
-isolation (both ways and one way), delay, full disk (as root), while history is pruned. Afterwards the histories are checked: keys for
-linearizability, locks for exclusion and growing tokens, sequences for values issued twice and keys with two values, reads of many keys and
-of the past for being one cut that holds keep readable, watches for telling every change once and in order.
+isolation (both ways and one way), delay, full disk (as root), while history is pruned. A run, however short, begins with each of them
+once and the kill of every node. Afterwards the histories are checked: keys for linearizability, locks for exclusion and growing tokens,
+sequences for values issued twice and keys with two values, reads of many keys and of the past for being one cut that holds keep
+readable, watches for telling every change once and in order.
 --clients counts per node. --keep keeps logs and history of a good run too; those of a bad one are always kept.`;
 
 function option(name: string): string | undefined {
@@ -36,11 +38,10 @@ const report = await runChaos(
 );
 
 const kinds = new Map<string, number>();
-for (const fault of report.faults) {
-  const kind = fault.replace(/: node.*/, '');
-  kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-}
+for (const { kind } of report.faults) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
 console.log(`\n${report.faults.length} faults: ${[...kinds].map(([kind, count]) => `${count} × ${kind}`).join(', ')}`);
+if (only === undefined && !report.kinds.includes(DISK_FULL_KIND))
+  console.log('no full disk: mounting small file systems needs root');
 console.log(
   `${report.operations} key operations answered (${Math.round(report.perSecond)}/s) on ${report.keys} keys, ${report.unknown} writes of unknown outcome, ${report.broken} broken connections`,
 );

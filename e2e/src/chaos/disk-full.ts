@@ -9,6 +9,8 @@ import type { Fault } from './faults.ts';
 const SIZE_MIB = 512;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
+export const DISK_FULL_KIND = 'disk full';
+
 /**
  * Small file systems in memory, one per node, that can be filled up. Mounting needs root; without it the nodes keep their data in
  * ordinary directories and this fault is not among those of the run, which is said in the report.
@@ -48,7 +50,7 @@ export class DiskFull {
     if (!this.mounted) return [];
     return [
       {
-        kind: 'disk full',
+        kind: DISK_FULL_KIND,
         mayEndProcess: true,
         strike: async (_, node) => this.fill(node),
         repair: async (cluster, node) => this.free(cluster, node),

@@ -59,6 +59,22 @@ export const DELAY: Fault = {
  */
 export const REPAIR_MS = 180_000;
 
+/** One fault of a run. */
+export interface Inflicted {
+  readonly kind: string;
+  readonly node: number;
+}
+
+export function described({ kind, node }: Inflicted): string {
+  return `${kind}: node ${node}`;
+}
+
+/** What strikes next, and whom; without a node, whoever is chosen when it strikes. */
+interface Intended {
+  readonly fault: Fault;
+  readonly node?: number;
+}
+
 export interface FaultPlan {
   readonly faults: readonly Fault[];
   /** How long a fault lasts, and how long all is well between two. */
@@ -66,16 +82,22 @@ export interface FaultPlan {
   readonly restsMs: readonly [number, number];
 }
 
-/** Lets one fault follow another until told to stop; always one node at a time, so that a quorum remains. */
+/**
+ * Lets one fault follow another until told to stop; always one node at a time, so that a quorum remains. Every run, however short,
+ * begins with each kind once and the kill of each node, in a random order.
+ */
 export class FaultInjector {
   /** What was done, for the report. */
-  readonly done: string[] = [];
+  readonly done: Inflicted[] = [];
   /** Processes that ended though nobody killed them. */
   readonly unexpectedEnds: string[] = [];
   private readonly cluster: Cluster;
   private readonly plan: FaultPlan;
   private readonly rng: Rng;
   private readonly say: (line: string) => void;
+  private waiting: Intended[];
+  /** Faults of the opening that are still to come. */
+  private outstanding: number;
   private stopping = false;
 
   constructor(cluster: Cluster, plan: FaultPlan, rng: Rng, say: (line: string) => void) {
@@ -83,6 +105,13 @@ export class FaultInjector {
     this.plan = plan;
     this.rng = rng;
     this.say = say;
+    this.waiting = this.opening();
+    this.outstanding = this.waiting.length;
+  }
+
+  /** Whether everything that a run must have in it has struck and been repaired. */
+  get isComplete(): boolean {
+    return this.outstanding === 0;
   }
 
   stop(): void {
@@ -90,20 +119,28 @@ export class FaultInjector {
   }
 
   async run(): Promise<void> {
-    // The kinds take turns in a shuffled order, so that a short run has them all.
-    let waiting: Fault[] = [];
     while (!this.stopping) {
       await this.rest(this.plan.restsMs);
       if (this.stopping) break;
-      if (waiting.length === 0) waiting = this.rng.shuffle([...this.plan.faults]);
-      await this.inflict(waiting.pop() as Fault);
+      // The kinds go on taking turns.
+      if (this.waiting.length === 0) this.waiting = this.rng.shuffle(this.plan.faults.map(fault => ({ fault })));
+      await this.inflict(this.waiting.pop() as Intended);
+      if (this.outstanding > 0) this.outstanding -= 1;
     }
   }
 
-  private async inflict(fault: Fault): Promise<void> {
-    const node = await this.chooseVictim();
-    this.say(`${fault.kind}: node ${node}`);
-    this.done.push(`${fault.kind}: node ${node}`);
+  private opening(): Intended[] {
+    const { faults } = this.plan;
+    const others = faults.filter(fault => fault !== KILL).map(fault => ({ fault }));
+    const kills = faults.includes(KILL) ? this.cluster.nodes.map((_, i) => ({ fault: KILL, node: i + 1 })) : [];
+    return this.rng.shuffle<Intended>([...others, ...kills]);
+  }
+
+  private async inflict({ fault, node: intended }: Intended): Promise<void> {
+    const node = intended ?? (await this.chooseVictim());
+    const inflicted: Inflicted = { kind: fault.kind, node };
+    this.say(described(inflicted));
+    this.done.push(inflicted);
     await fault.strike(this.cluster, node);
     await this.rest(this.plan.lastsMs);
     if (fault.mayEndProcess !== true && fault !== KILL) this.noteEnds();
