@@ -36,8 +36,9 @@ export function serveEngine(open: () => Promise<BlockingEngine>): void {
         const answered: BatchAnswer = { memory, answer };
         port.postMessage(answered, [memory, answer]);
       },
-      (error: Error) => {
-        throw error; // ends the thread; the node's end fails everything that waits with this error
+      ({ message: reason, code }: NodeJS.ErrnoException) => {
+        // Ends the thread; the node's end fails everything that waits with this error. Of a library's own kind it would get there without its words.
+        throw Object.assign(new Error(reason), code === undefined ? {} : { code });
       },
     );
   });

@@ -21,15 +21,24 @@ const MIB = 1024 * 1024;
  */
 export async function openRocksEngine(options: RocksEngineOptions): Promise<StateEngine> {
   const database = new RocksLevel(options.directory);
-  await database.open({
+  const opening = database.open({
     createIfMissing: true,
     cacheSize: options.cacheBytes ?? 64 * MIB,
     memtableMemoryBudget: options.writeBufferBytes ?? 64 * MIB,
     compaction: 'level',
     walCompression: false, // on by default: ZSTD over every batch costs more than the bytes
   });
+  await opening.catch((failure: Error) => {
+    throw reasonOf(failure);
+  });
   const data: RocksEngineData = { handle: database.handle };
   return new RocksEngine(database, new EngineClient('rocks-engine', data));
+}
+
+/** The library's own error only says that the database is not open, or not closed; why is in its cause. */
+function reasonOf(failure: Error): Error {
+  const { cause } = failure;
+  return cause instanceof Error ? new Error(cause.message, { cause: failure }) : failure;
 }
 
 class RocksEngine implements StateEngine {
@@ -41,7 +50,10 @@ class RocksEngine implements StateEngine {
     this.client = client;
   }
 
-  /** The binding's own asynchronous read: it saves the way to the thread and back, and may use several cores. */
+  /**
+   * The binding's own asynchronous read: it saves the way to the thread and back, and may use several cores. A row that cannot be read (a block
+   * with a wrong checksum) it does not report to the callback: it throws from the event loop, and the process ends with the library's words.
+   */
   getMany(
     keys: readonly Uint8Array[],
     done: (error: Error | undefined, values: readonly (Uint8Array | undefined)[]) => void,
@@ -87,7 +99,7 @@ class RocksEngine implements StateEngine {
     this.client.close(error => {
       this.database.close().then(
         () => done(error),
-        (failure: Error) => done(error ?? failure),
+        (failure: Error) => done(error ?? reasonOf(failure)),
       );
     });
   }

@@ -5,6 +5,7 @@ import type { RowSink } from '@kahuna/base';
 import type { EngineRange, ScanOptions, ScanPage } from '@kahuna/node';
 import Database from 'libsql';
 import { type BlockingEngine, type BlockingReader, PageBuilder } from './blocking-engine.ts';
+import { crc32 } from './crc32.ts';
 import { serveEngine } from './engine-host.ts';
 
 export interface SqliteEngineData {
@@ -16,6 +17,8 @@ type Blob = ArrayBuffer | Uint8Array;
 interface Row {
   readonly k: Blob;
   readonly v: Blob;
+  /** {@link checksum}; null in rows of before there was one. */
+  readonly c: number | null;
 }
 const STEP_ROWS = 128;
 
@@ -31,14 +34,14 @@ class SqliteReader implements BlockingReader {
 
   constructor(connection: Connection) {
     this.connection = connection;
-    this.selectOne = connection.prepare('SELECT v FROM rows WHERE k = ?');
-    this.selectUp = connection.prepare('SELECT k, v FROM rows WHERE k >= ? AND k < ? ORDER BY k LIMIT ?');
-    this.selectDown = connection.prepare('SELECT k, v FROM rows WHERE k >= ? AND k < ? ORDER BY k DESC LIMIT ?');
+    this.selectOne = connection.prepare('SELECT v, c FROM rows WHERE k = ?');
+    this.selectUp = connection.prepare('SELECT k, v, c FROM rows WHERE k >= ? AND k < ? ORDER BY k LIMIT ?');
+    this.selectDown = connection.prepare('SELECT k, v, c FROM rows WHERE k >= ? AND k < ? ORDER BY k DESC LIMIT ?');
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
-    const row = this.selectOne.get([blob(key)]) as Pick<Row, 'v'> | undefined;
-    return row === undefined ? undefined : bytesOf(row.v);
+    const row = this.selectOne.get([blob(key)]) as Pick<Row, 'v' | 'c'> | undefined;
+    return row === undefined ? undefined : checked(key, bytesOf(row.v), row.c);
   }
 
   /** In steps that are read to their end: a statement left half-way would hold its read transaction open. */
@@ -48,7 +51,10 @@ class SqliteReader implements BlockingReader {
     let { from, to } = options;
     for (;;) {
       const rows = (options.reverse ? this.selectDown : this.selectUp).all([blob(from), blob(to), step]) as Row[];
-      for (const { k, v } of rows) if (!page.add(bytesOf(k), bytesOf(v))) return page.page(true);
+      for (const { k, v, c } of rows) {
+        const key = bytesOf(k);
+        if (!page.add(key, checked(key, bytesOf(v), c))) return page.page(true);
+      }
       const last = rows[rows.length - 1];
       if (last === undefined || rows.length < step) return page.page(false);
       if (options.reverse) to = bytesOf(last.k);
@@ -73,10 +79,15 @@ class SqliteEngine extends SqliteReader implements BlockingEngine {
     connection.pragma('journal_mode = WAL');
     connection.pragma('synchronous = NORMAL');
     connection.pragma('cache_size = -65536'); // KiB
-    connection.exec('CREATE TABLE IF NOT EXISTS rows (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID');
+    connection.exec('CREATE TABLE IF NOT EXISTS rows (k BLOB PRIMARY KEY, v BLOB NOT NULL, c INTEGER) WITHOUT ROWID');
+    const columns = connection.prepare("SELECT name FROM pragma_table_info('rows')").all([]) as { name: string }[];
+    if (!columns.some(({ name }) => name === 'c')) connection.exec('ALTER TABLE rows ADD COLUMN c INTEGER');
+    verify(connection);
     super(connection);
     this.file = file;
-    this.upsert = connection.prepare('INSERT INTO rows (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v');
+    this.upsert = connection.prepare(
+      'INSERT INTO rows (k, v, c) VALUES (?, ?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v, c = excluded.c',
+    );
     this.remove = connection.prepare('DELETE FROM rows WHERE k = ?');
     this.removeRange = connection.prepare('DELETE FROM rows WHERE k >= ? AND k < ?');
   }
@@ -86,7 +97,7 @@ class SqliteEngine extends SqliteReader implements BlockingEngine {
     try {
       rows((key, value) => {
         if (value === undefined) this.remove.run([blob(key)]);
-        else this.upsert.run([blob(key), blob(value)]);
+        else this.upsert.run([blob(key), blob(value), checksum(key, value)]);
       });
       this.connection.exec('COMMIT');
     } catch (error) {
@@ -128,6 +139,31 @@ function openJournal(file: string): number {
   fsyncSync(directory); // the file must be found after a power loss, too
   closeSync(directory);
   return openSync(`${file}-wal`, 'r');
+}
+
+/**
+ * SQLite keeps no checksums: a damaged value would be served as it is, and a row whose key is damaged would be taken for missing. So every row
+ * has one, which is looked at whenever the row is read, and all of them once at opening, when the library checks its pages, too.
+ * uint32.
+ */
+function checksum(key: Uint8Array, value: Uint8Array): number {
+  return (crc32(key) ^ crc32(value)) >>> 0;
+}
+
+/** Returns the value. Throws if the row is not as it was written. */
+function checked(key: Uint8Array, value: Uint8Array, stored: number | null): Uint8Array {
+  if (stored !== null && stored !== checksum(key, value)) {
+    throw new Error(`the database is damaged: the checksum of row ${Buffer.from(key).toString('hex')} does not match`);
+  }
+  return value;
+}
+
+/** Reads the whole database. Throws if a page or a row is damaged. */
+function verify(connection: Connection): void {
+  const [found] = connection.prepare('PRAGMA quick_check(1)').all([]) as { quick_check: string }[];
+  if (found?.quick_check !== 'ok') throw new Error(`the database is damaged: ${found?.quick_check}`);
+  const rows = connection.prepare('SELECT k, v, c FROM rows').iterate([]) as Iterable<Row>;
+  for (const { k, v, c } of rows) checked(bytesOf(k), bytesOf(v), c);
 }
 
 /** The key that comes next after `key`. */
