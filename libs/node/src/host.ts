@@ -262,6 +262,10 @@ export class NodeHost implements KahunaNode, RecoveringNode, ReplicaHost, Dispat
     return this.links.peers;
   }
 
+  get stateIsBehind(): boolean {
+    return this.keeper.isBehind;
+  }
+
   get readsInFetch(): number {
     return this.reads.underWay;
   }

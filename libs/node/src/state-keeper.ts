@@ -18,6 +18,11 @@ const FULL_RECORDS = 128;
 const LONG_LOG_BYTES = 32 * 1024 * 1024;
 /** But not more often. */
 const CHECKPOINT_PAUSE_MS = 1000;
+/**
+ * Beyond this no more is proposed here until the engine has caught up: it is slower than the log, or stands still, and whatever is acknowledged
+ * meanwhile stays in memory and in the log's files. Rows of so much are also what one flush may have to encode.
+ */
+const MAX_EXCESS_BYTES = 128 * 1024 * 1024;
 /** Up to 16 of these are kept from flush to flush. */
 const BATCH_SLAB_BYTES = 256 * 1024;
 /** Compaction waits until this much more than what is to be kept has gathered, so that it is not done entry by entry. */
@@ -28,6 +33,7 @@ const SLACK = 1.1;
  *
  * K1 One atomic batch at a time carries the changes of all partitions with their applied indexes.
  * K2 A log is compacted only up to an index whose effects the engine has made durable (invariant 6).
+ * K3 What the engine does not have yet is bounded: see {@link isBehind} (invariant 13).
  */
 export class StateKeeper {
   private readonly node: NodeInternals;
@@ -48,6 +54,8 @@ export class StateKeeper {
   private checkpointDue = 0;
   private checkpointedAt = 0;
   private checkpointing = false;
+  /** Looked at in every tick. */
+  isBehind = false;
 
   constructor(node: NodeInternals, engine: StateEngine, log: LogStore) {
     this.node = node;
@@ -75,15 +83,18 @@ export class StateKeeper {
 
   tick(now: number): void {
     if (this.flushDue !== 0 && now >= this.flushDue) this.flush();
-    if (now >= this.checkpointDue || this.logIsLong(now)) this.checkpoint(now);
+    const excess = this.logExcess();
+    // A log that is long for another reason would not become shorter by waiting.
+    this.isBehind = excess >= MAX_EXCESS_BYTES && (this.flushing || this.checkpointing);
+    const early = excess >= LONG_LOG_BYTES && now >= this.checkpointedAt + CHECKPOINT_PAUSE_MS;
+    if (early || now >= this.checkpointDue) this.checkpoint(now);
   }
 
-  private logIsLong(now: number): boolean {
-    if (now < this.checkpointedAt + CHECKPOINT_PAUSE_MS) return false;
-    const { keepBytes } = this.node.settings;
+  private logExcess(): number {
+    const kept = this.node.settings.keepBytes * SLACK;
     let excess = 0;
-    for (const { group } of this.node.replicas.values()) excess += Math.max(0, group.logBytes - keepBytes);
-    return excess >= LONG_LOG_BYTES;
+    for (const { group } of this.node.replicas.values()) excess += Math.max(0, group.logBytes - kept);
+    return excess;
   }
 
   private flushFull(): void {

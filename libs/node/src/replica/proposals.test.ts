@@ -29,6 +29,17 @@ test('what gathered in a turn is one entry; too many items make several', () => 
   expect(batches().map(batch => batch.items)).toEqual([3, 3, 1]);
 });
 
+test('nothing is proposed while the engine is too far behind; what waits is bounded, and goes on after that', () => {
+  const { propose, proposals, batches, told, request, host } = proposalsOf({ limits: { maxQueuedItems: 3 } });
+  let isBehind = true;
+  Object.defineProperty(host, 'stateIsBehind', { get: () => isBehind });
+  propose(request(), request(), request(), request());
+  expect([told, batches()]).toEqual([['4 Overloaded'], []]);
+  isBehind = false;
+  proposals.proposeQueued();
+  expect(batches().map(({ items }) => items)).toEqual([3]);
+});
+
 test('so do too many bytes, and one that is larger than the bound stands alone', () => {
   const { propose, batches, request } = proposalsOf({ limits: { maxBatchBytes: 2500 } });
   const bytes = (length: number) => request({ ...SET, value: new Uint8Array(length) });

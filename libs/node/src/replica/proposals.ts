@@ -76,7 +76,7 @@ export class Proposals<R extends OwnReplica> {
   proposeQueued(): void {
     if (this.queue.length === 0) return;
     const { mayServe } = this.replica;
-    if (mayServe && this.host.hlc.isHeldBack) {
+    if (mayServe && (this.host.hlc.isHeldBack || this.host.stateIsBehind)) {
       this.boundQueue();
       return;
     }
@@ -112,9 +112,9 @@ export class Proposals<R extends OwnReplica> {
   }
 
   /**
-   * Nothing can be stamped as long as the disk owes the clock its bound: what waits for that is bounded like what is proposed. A stall may
-   * last, with thousands waiting and a few more in each turn: those are judged, and all anew only after as many have come as there are, which
-   * finds the places of requests that were given up meanwhile.
+   * Nothing can be stamped as long as the disk owes the clock its bound, and nothing more is taken while the engine is far behind: what waits
+   * for that is bounded like what is proposed. A stall may last, with thousands waiting and a few more in each turn: those are judged, and all
+   * anew only after as many have come as there are, which finds the places of requests that were given up meanwhile.
    */
   private boundQueue(): void {
     const { queue } = this;

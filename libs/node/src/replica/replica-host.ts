@@ -13,6 +13,8 @@ export interface ReplicaHostOf<R> {
   readonly maxWaitingReads: number;
   /** Reads of the node for which rows are under way. */
   readonly readsInFetch: number;
+  /** The engine has fallen so far behind that nothing more is proposed for now. */
+  readonly stateIsBehind: boolean;
   readonly meters: Meters;
   /** This replica has something to do in the next flush. */
   wake(replica: R): void;
