@@ -20,7 +20,7 @@ const USAGE = `npm run bench -- <command> [options]
   sequences     next by 1, 16, 64, 256 workers against compare-and-swap on etcd and INCR of Redis
   scan          100,000 rows in order against etcd's pages (--rows)
   watch         1 writer and 1,000 watches of its key against etcd: time until they are told (--watches, --connections 100,
-                --interval-ms 100, --rounds 3, --seconds 2, --warm-up-seconds 4, --only)
+                --interval-ms 100, --rounds 3, --seconds 2, --warm-up-seconds 4, --calls, --only)
   memory        resident memory by key and by lock, one node, beside etcd and Redis (--keys 1000000, --locks 100000)
   idle          1,000 idle partitions on three nodes: CPU of each node (--partitions, --seconds, --settle)
 
