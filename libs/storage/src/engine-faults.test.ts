@@ -1,8 +1,9 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'libsql';
 import { afterAll, describe, expect, test } from 'vitest';
-import { closeEngine, key, keysOf, put, sync, write } from './engine-conformance.ts';
+import { closeEngine, getMany, key, keysOf, put, sync, write } from './engine-conformance.ts';
 import { engineFaults } from './engine-faults.ts';
 import { openMemoryEngine } from './memory-engine.ts';
 import { openRocksEngine } from './rocks-engine.ts';
@@ -43,6 +44,26 @@ describe('sqlite engine', () => {
     },
     newDirectory,
   );
+
+  test('rows of before there were checksums are read as they are, and have one from their next write on', async () => {
+    const directory = newDirectory();
+    const file = join(directory, 'state.db');
+    const former = new Database(file);
+    former.exec('CREATE TABLE rows (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID');
+    former.exec("INSERT INTO rows (k, v) VALUES (x'01', x'0b'), (x'02', x'16')");
+    former.close();
+    const engine = await openSqliteEngine({ directory });
+    expect(await getMany(engine, [key(1), key(2)])).toEqual([[11], [22]]);
+    await write(engine, [put(key(2), 23)]);
+    await closeEngine(engine);
+    const again = await openSqliteEngine({ directory });
+    expect(await getMany(again, [key(1), key(2)])).toEqual([[11], [23]]);
+    await closeEngine(again);
+    const spoilt = new Database(file);
+    spoilt.exec("UPDATE rows SET v = x'18'");
+    spoilt.close();
+    await expect(openSqliteEngine({ directory })).rejects.toThrow('the checksum of row 02 does not match');
+  });
 });
 
 describe('memory engine', () => {

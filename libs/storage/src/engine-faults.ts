@@ -134,7 +134,7 @@ export function engineFaults(subject: DiskEngineUnderTest, newDirectory: () => s
   });
 
   test('a full disk is reported by the write or the sync that meets it; what was synced is there once there is room', async () => {
-    const VALUE_BYTES = 50_000;
+    const VALUE_BYTES = 8000;
     const { directory, unmount } = smallDisk(newDirectory());
     const kept = newDirectory();
     let written = 0;
@@ -153,7 +153,8 @@ export function engineFaults(subject: DiskEngineUnderTest, newDirectory: () => s
         failure = error as Error;
       }
       await expect(write(engine, batch(written + 1, VALUE_BYTES))).rejects.toThrow(FULL);
-      await closeEngine(engine).catch((error: Error) => void expect(error.message).toMatch(FULL));
+      // RocksDB has its journal still to write, and says that it did not.
+      await closeEngine(engine).catch((error: Error) => void expect(error.message).toMatch(/^IO error/));
       cpSync(directory, kept, { recursive: true });
     } finally {
       unmount();
@@ -202,20 +203,22 @@ function flipByte(file: string, at: number): void {
   writeFileSync(file, bytes);
 }
 
-const SMALL_DISK_MIB = 16;
+const SMALL_DISK_BYTES = 8 * 1024 * 1024;
+/** Less than the journal of either engine grows to before it begins another or the same one anew. */
+const SMALL_FILE_BYTES = 640 * 1024;
 
 /**
- * A real file system of that size where this process may mount one; elsewhere the system lets none of this process's files grow beyond half of
- * it, which fails the same calls with another code.
+ * A real file system of that size where this process may mount one; elsewhere the system lets none of this process's files grow beyond the
+ * other, which fails the same calls with another code (Node ignores the signal that comes with it).
  */
 function smallDisk(directory: string): { directory: string; unmount(): void } {
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SMALL_DISK_MIB}m`, 'kahuna-test', directory], { stdio: 'ignore' });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SMALL_DISK_BYTES}`, 'kahuna-test', directory], { stdio: 'ignore' });
     return { directory, unmount: () => void execFileSync('umount', [directory]) };
   } catch {
     const limit = (bytes: number | 'unlimited'): void =>
       void execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:`], { stdio: 'ignore' });
-    limit((SMALL_DISK_MIB / 2) * 1024 * 1024);
+    limit(SMALL_FILE_BYTES);
     return { directory: mkdtempSync(join(directory, 'limited-')), unmount: () => limit('unlimited') };
   }
 }
