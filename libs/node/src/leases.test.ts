@@ -20,11 +20,11 @@ class Bench {
   });
   readonly replica: Replica;
   readonly leases: Leases;
-  private readonly group: { role: string; term: number; leaseForfeited: boolean };
+  private readonly group: { role: string; term: number; leaseForfeited: boolean; configuration: object };
 
   constructor() {
     const voters = [1, 2, 3].map(nodeId => ({ nodeId, replicaId: 100 + nodeId }));
-    this.group = { role: 'leader', term: 4, leaseForfeited: false };
+    this.group = { role: 'leader', term: 4, leaseForfeited: false, configuration: { voters } };
     const quorumValue = (value: (member: (typeof voters)[number]) => number): number =>
       voters.map(value).sort((a, b) => b - a)[1] as number;
     const quorum = (has: (member: (typeof voters)[number]) => boolean): boolean => voters.filter(has).length >= 2;
@@ -67,6 +67,12 @@ class Bench {
     return this;
   }
 
+  /** Others vote from now on, or the same ones. */
+  reconfigured(): this {
+    this.group.configuration = {};
+    return this;
+  }
+
   elected(): this {
     this.group.term++;
     return this;
@@ -102,6 +108,7 @@ describe('a leader may answer alone', () => {
     ['and ends', bench => bench.pass(TRUSTED_MS), false],
     ['and ends by the wall clock too', bench => bench.pass(0, TRUSTED_MS), false],
     ['and does not outlive its term', bench => bench.elected().each({ allegiance: 6 }), false],
+    ['and is computed anew for other voters', bench => bench.reconfigured().each({ allegiance: 6 }), false],
     ['and does not outlive a TimeoutNow', bench => bench.forfeit(), false],
   ];
   for (const [what, change, leased] of AFTERWARDS) {

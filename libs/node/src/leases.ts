@@ -55,6 +55,8 @@ export class Leases {
     if (group.leaseForfeited) return false;
     const monotonic = this.node.clock.monotonicMs();
     const wall = this.node.clock.wallMs();
+    // Those who promised it need not be a quorum of a configuration that has come since.
+    if (replica.leaseConfiguration !== group.configuration) replica.leaseTerm = 0;
     if (replica.leaseTerm === group.term && monotonic < replica.leaseMonotonicUntil && wall < replica.leaseWallUntil) return true;
     const promise = this.promiseMs * DRIFT_MARGIN;
     // The monotonic clock stops while a machine is suspended, the wall clock may be set back: the greater of the two has passed.
@@ -67,6 +69,7 @@ export class Leases {
     });
     if (!(remaining > 0)) return false;
     replica.leaseTerm = group.term;
+    replica.leaseConfiguration = group.configuration;
     replica.leaseMonotonicUntil = monotonic + remaining;
     replica.leaseWallUntil = wall + remaining;
     return true;

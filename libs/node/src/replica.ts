@@ -72,6 +72,8 @@ export class Replica implements OwnReplica {
   readonly answered = new Map<number, { boot: number; allegiance: number }>();
   /** Lease computed from answered heartbeats; both clocks must agree that it has not run out. */
   leaseTerm: Term = 0;
+  /** The configuration whose quorum has promised it. */
+  leaseConfiguration: Configuration | undefined;
   leaseMonotonicUntil = 0;
   leaseWallUntil = 0;
 

@@ -61,6 +61,8 @@ export class Cluster {
   private readonly slowDisks = new Map<number, Ready[]>();
   private queue: Message[] = [];
   leaderPromised = (_replica: number): boolean => false;
+  /** What is lost besides what is cut. */
+  loses = (_message: Message): boolean => false;
 
   constructor(...cores: RaftCore[]) {
     for (const core of cores) this.add(core);
@@ -124,7 +126,7 @@ export class Cluster {
       const batch = this.queue;
       this.queue = [];
       for (const message of batch) {
-        if (this.cuts.has(`${message.from}>${message.to}`)) continue;
+        if (this.cuts.has(`${message.from}>${message.to}`) || this.loses(message)) continue;
         moved = true;
         this.cores.get(message.to)?.step(transmit(message), this.leaderPromised(message.to));
       }

@@ -83,6 +83,9 @@ export class RaftCore implements RaftGroup {
   /** Outlives a leadership: the number of a round is never used again. */
   private readonly rounds = new ReadRounds();
   private leadership: Leadership | undefined = undefined;
+  /** The last term that this replica gave up because a committed change took its vote, 0 = none; and the ticks since. */
+  private resignedTerm: Term = 0;
+  private resignedTicks = 0;
 
   constructor(options: RaftOptions) {
     assert(options.electionTicksMin >= 1 && options.electionTicksMin <= options.electionTicksMax, 'election timeout is a range');
@@ -190,6 +193,7 @@ export class RaftCore implements RaftGroup {
   tick(): void {
     if (this.leadership !== undefined) this.leadership.tick();
     else if (this.election.tick()) this.campaign();
+    else if (this.resignedTerm !== 0 && !this.election.mayStand) this.releaseFollowers();
   }
 
   leaderAlive(): void {
@@ -421,6 +425,7 @@ export class RaftCore implements RaftGroup {
     state.role = 'leader';
     state.leaderId = state.replicaId;
     this.election.endCount();
+    this.resignedTerm = 0;
     this.leadership = new Leadership(state, this.output, this.rounds, this.options, ownVoteDurable);
   }
 
@@ -433,7 +438,25 @@ export class RaftCore implements RaftGroup {
   }
 
   private leaveIfRemoved(): void {
-    if (this.leadership?.removed === true) this.becomeFollower(this.term, 0);
+    if (this.leadership?.removed !== true) return;
+    this.becomeFollower(this.term, 0);
+    this.resignedTerm = this.term;
+    this.resignedTicks = 0;
+  }
+
+  /**
+   * The word to the successor may be lost, or come to one that cannot take over. The others go on following this replica as long as its
+   * host lives, and it may not stand itself any more to tell them better. So it turns to one voter after the other: in its old term, which
+   * nobody leads any more, with the same word; later with the term that it knows now, which frees whoever is still in the old one.
+   */
+  private releaseFollowers(): void {
+    const { state, output } = this;
+    const { voters } = state.configuration;
+    const { electionTicksMin } = this.options;
+    if (++this.resignedTicks % electionTicksMin !== 0) return;
+    const { replicaId } = voters[(this.resignedTicks / electionTicksMin) % voters.length] as Member;
+    if (state.term !== this.resignedTerm) this.election.refuseVote(replicaId);
+    else output.onceDurable(output.message(MessageType.TimeoutNow, replicaId, 0, 0, 0, NO_ENTRIES, false, 0));
   }
 
   private enterTerm(term: Term, vote: ReplicaId): void {

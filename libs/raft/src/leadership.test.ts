@@ -227,6 +227,37 @@ describe('membership (Raft §6, dissertation §4)', () => {
     expect([2, 3].filter(id => cluster.core(id).role === 'leader').length).toBe(1);
   });
 
+  /** Leader 1 of three becomes a learner; the others follow it as long as they know no better, like those whose host hears its host. */
+  function leaderWithoutVote(loses: Cluster['loses']): Cluster {
+    const cluster = clusterOf(1, 2, 3);
+    const leader = cluster.elect(1);
+    cluster.leaderPromised = id => cluster.core(id).leaderId !== 0;
+    cluster.loses = loses;
+    expect(leader.proposeChange(change('joint', [2, 3], [1])).ok).toBe(true);
+    cluster.settle();
+    expect([leader.role, ids(cluster, 1).voters]).toEqual(['follower', [2, 3]]);
+    return cluster;
+  }
+
+  test('a leader that gave up its vote asks for a successor until somebody has heard', () => {
+    const cluster = leaderWithoutVote(message => message.type === MessageType.TimeoutNow);
+    expect([2, 3].map(id => cluster.core(id).leaderId)).toEqual([1, 1]);
+    cluster.loses = () => false;
+    cluster.tick(12, 1);
+    expect([2, 3].filter(id => cluster.core(id).role === 'leader').length).toBe(1);
+  });
+
+  test('and frees who still follows it after a successor was lost', () => {
+    const cluster = leaderWithoutVote(({ from, to }) => (from === 2 || from === 3 ? to !== 1 : false));
+    const [candidate, other] = cluster.core(2).role === 'candidate' ? [2, 3] : [3, 2];
+    // What is left of the candidacy: a term that the old leader has taken over, and the other voter not.
+    cluster.core(1).step(makeMessage(MessageType.Vote, candidate, 1, 2, 9, 2, 0, [], false, true, 0), false);
+    cluster.loses = () => false;
+    expect([cluster.core(1).term, cluster.core(other).term, cluster.core(other).leaderId]).toEqual([2, 1, 1]);
+    cluster.tick(30, 1);
+    expect([cluster.core(other).term, cluster.core(other).leaderId]).toEqual([2, 0]);
+  });
+
   test('a removed voter that alone has the change can still win, because nobody else may (dissertation §4.2.2)', () => {
     const cluster = clusterOf(1, 2);
     const leader = cluster.elect(1);

@@ -21,6 +21,8 @@ export interface FaultMix {
   readonly deafLeaders: boolean;
   /** Processes that are killed again as soon as they run, several times in a row. */
   readonly restartLoops: boolean;
+  /** Groups that change who votes in them, see `member-changes.ts`. */
+  readonly memberChanges: boolean;
   /** The network between nodes while faults last. */
   readonly network: NetworkOptions;
 }
@@ -39,6 +41,7 @@ export function drawFaultMix(rng: Rng, rare: Pick<FaultMix, 'deafLeaders' | 'res
     diskErrors: rng.chance(0.2),
     transfers: rng.chance(0.4),
     ...rare,
+    memberChanges: false,
     network: drawNetwork(rng),
   };
 }

@@ -76,6 +76,26 @@ test('a follower that was asleep does not stand for election sooner after it wok
   }
 });
 
+test('a leader does not sleep while a learner is not heard from: nobody else would bring it what it misses', () => {
+  const { ticks, queue, replica, peer } = ticksOver(follower());
+  const configuration = { voters: [{ nodeId: 1 }], outgoing: [], learners: [{ nodeId: 2 }] };
+  const group = { role: 'leader', leaderReady: true, quiet: true, tick: () => undefined, configuration };
+  Object.assign(group, { quorum: () => true, leaderAlive: () => undefined });
+  Object.assign(replica, { group, leads: true, electedAt: 0 });
+  queue.awake.add(replica as unknown as Replica);
+  peer.alive = false;
+  tickAndTurn();
+  expect(queue.awake.size).toBe(1);
+  peer.alive = true;
+  tickAndTurn();
+  expect(queue.awake.size).toBe(0);
+
+  function tickAndTurn(): void {
+    for (const taken of queue.take()) taken.dirty = false;
+    ticks.tick(0);
+  }
+});
+
 describe('check-quorum of a leader', () => {
   /** A leader of three nodes whose peers were last heard from at time 0. */
   function leading() {
@@ -128,7 +148,8 @@ test('a leader that sleeps beside a peer that has stopped answering, and lacks s
   const { ticks, queue, replica } = ticksOver(follower());
   let ticked = 0;
   const group = {
-    ...{ role: 'leader', leaderReady: true, quiet: true, owing: true, configuration: { voters: [{ nodeId: 1 }, { nodeId: 2 }] } },
+    ...{ role: 'leader', leaderReady: true, quiet: true, owing: true },
+    configuration: { voters: [{ nodeId: 1 }, { nodeId: 2 }], outgoing: [], learners: [] },
     ...{ quorum: () => true, leaderAlive: () => undefined, tick: () => void ticked++ },
   };
   Object.assign(replica, { group, leads: true, electedAt: 0 });

@@ -1,3 +1,4 @@
+import type { Member } from '@kahuna/raft';
 import type { NodeInternals } from '../internals.ts';
 import type { Leases } from '../leases.ts';
 import type { Peer } from '../peer.ts';
@@ -107,8 +108,12 @@ export class GroupTicks {
     const { group } = replica;
     if (replica.dirty || !group.quiet || replica.queuedItems > 0 || replica.hasWork) return false;
     if (!replica.leads) return this.isAlive(replica.leaderNode);
-    return group.configuration.voters.every(({ nodeId }) => nodeId === this.node.nodeId || this.isAlive(nodeId));
+    // Learners too: one that missed something while it was away has nobody else to wake for it, since it never campaigns.
+    const { voters, outgoing, learners } = group.configuration;
+    return voters.every(this.isHere) && outgoing.every(this.isHere) && learners.every(this.isHere);
   }
+
+  private readonly isHere = ({ nodeId }: Member): boolean => nodeId === this.node.nodeId || this.isAlive(nodeId);
 
   private isAlive(nodeId: number): boolean {
     return this.node.peerByNode(nodeId)?.alive === true;

@@ -1,4 +1,5 @@
 import { SYSTEM_PARTITION } from '@kahuna/base';
+import { allMembers, type Member } from '@kahuna/raft';
 import { encodeHello, type Hello, PROTOCOL_VERSION } from '../hello.ts';
 import type { NodeInternals } from '../internals.ts';
 import { otherEndpoints } from '../settings.ts';
@@ -7,7 +8,7 @@ import { otherEndpoints } from '../settings.ts';
 export function ourHello(node: NodeInternals): Uint8Array {
   const { options } = node;
   const knows: Record<string, number> = {};
-  for (const member of systemVoters(node)) knows[member.nodeId] = member.replicaId;
+  for (const member of systemMembers(node)) knows[member.nodeId] = member.replicaId;
   return encodeHello({
     protocolMin: PROTOCOL_VERSION,
     protocolMax: PROTOCOL_VERSION,
@@ -43,13 +44,15 @@ export function refusalOf(hello: Hello, node: NodeInternals): string | undefined
     return `its process ${hello.boot} is gone: process ${known.boot} of the same data directory was here`;
   }
   if (hello.poolSize !== node.poolSize) return `was started with ${hello.poolSize} partitions, this node has ${node.poolSize}`;
-  const voter = systemVoters(node).find(member => member.nodeId === hello.nodeId);
-  if (voter !== undefined && voter.replicaId !== hello.storageId) {
+  const member = systemMembers(node).find(({ nodeId }) => nodeId === hello.nodeId);
+  if (member !== undefined && member.replicaId !== hello.storageId) {
     return 'its data directory is not the one that is a member: it has lost its votes and entries';
   }
   return undefined;
 }
 
-function systemVoters(node: NodeInternals): readonly { readonly nodeId: number; readonly replicaId: number }[] {
-  return node.replica(SYSTEM_PARTITION)?.group.configuration.voters ?? [];
+/** Learners too: one whose data directory was replaced has lost entries that it acknowledged, and may vote soon. */
+function systemMembers(node: NodeInternals): readonly Member[] {
+  const system = node.replica(SYSTEM_PARTITION);
+  return system === undefined ? [] : allMembers(system.group.configuration);
 }

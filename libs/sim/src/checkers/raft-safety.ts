@@ -1,7 +1,18 @@
 import { compareHlc, HLC_ZERO, type Hlc, stampAfter } from '@kahuna/base';
 import type { LogRecord } from '@kahuna/node';
 import { decodeBatch } from '@kahuna/partition';
-import { type Entry, EntryKind, type HardState, type Message, MessageType, type RaftGroup } from '@kahuna/raft';
+import {
+  type Configuration,
+  decodeConfiguration,
+  type Entry,
+  EntryKind,
+  type HardState,
+  isJoint,
+  type Member,
+  type Message,
+  MessageType,
+  type RaftGroup,
+} from '@kahuna/raft';
 import type { LogDisk } from '../world/log-disk.ts';
 import { hashBytes } from '../world/simulation.ts';
 
@@ -28,6 +39,13 @@ interface Known {
   readonly committedIn: number;
 }
 
+/** A configuration entry that stands, or once stood, on some disk. */
+interface KnownConfiguration {
+  readonly index: number;
+  readonly term: number;
+  readonly configuration: Configuration;
+}
+
 /** Facts about one partition that hold for all replicas and for ever. */
 interface PartitionFacts {
   /** Raft election safety: term → replica that led it. */
@@ -43,6 +61,8 @@ interface PartitionFacts {
   readonly checksums: Map<number, number>;
   /** Stamp of the last command of the highest committed batch. */
   lastStamp: Hlc;
+  /** By falling index. That of the founding, in which every node votes, stands in no entry. */
+  readonly configurations: KnownConfiguration[];
 }
 
 /** What the checker remembers of one replica in one life of its node. */
@@ -60,6 +80,8 @@ interface Seen {
 
 /** What a machine would come back with after the worst crash. */
 export interface Survivors {
+  /** Node id. */
+  readonly id: number;
   readonly logDisk: LogDisk;
   /** Applied index that the engine holds durably; 0 if it holds nothing of the partition. */
   engineIndex(partitionId: number): number;
@@ -97,6 +119,9 @@ const text = new TextDecoder();
 export class RaftSafety {
   /** Number of comparisons that could have failed; a run that made none proves nothing. */
   checks = 0;
+  /** Joint configurations that were committed, and those that took the place of one. */
+  jointCommitted = 0;
+  jointLeft = 0;
   private readonly watchChecksums: boolean;
   private readonly partitions = new Map<number, PartitionFacts>();
   /** By replica: what it knows in memory begins anew with each life of its node. */
@@ -143,6 +168,7 @@ export class RaftSafety {
     if (known === undefined) {
       facts.entries.set(key, { hash, previousTerm });
       if (entry.kind === EntryKind.Command) this.rememberWrites(partitionId, entry);
+      else if (entry.kind === EntryKind.Configuration) rememberConfiguration(facts, entry);
       return;
     }
     if (known.hash !== hash) fail(`${node}/${partitionId}: entry ${key} has other contents than on another replica`);
@@ -246,6 +272,10 @@ export class RaftSafety {
     facts.committed.set(entry.index, known);
     if (entry.index <= facts.lastCommitted) return;
     facts.lastCommitted = entry.index;
+    if (entry.kind === EntryKind.Configuration) {
+      if (isJoint(decodeConfiguration(entry.data))) this.jointCommitted++;
+      else this.jointLeft++;
+    }
     if (entry.kind !== EntryKind.Command) return;
     const { stamp, proposals } = decodeBatch(entry.data);
     if (compareHlc(stamp, facts.lastStamp) <= 0) {
@@ -310,10 +340,36 @@ export class RaftSafety {
   acknowledged(value: string, nodes: readonly Survivors[]): void {
     this.checks++;
     const positions = this.writes.get(value) ?? [];
-    const quorum = Math.floor(nodes.length / 2) + 1;
+    if (positions.some(position => this.isOnQuorum(position, nodes))) return;
     const best = Math.max(0, ...positions.map(position => nodes.filter(node => holds(node, position)).length));
-    if (best < quorum)
-      fail(`the write of ${value} is acknowledged, but only ${best} of ${nodes.length} machines hold it durably`);
+    fail(
+      `the write of ${value} is acknowledged, but only ${best} of ${nodes.length} machines hold it durably, which are no quorum`,
+    );
+  }
+
+  private isOnQuorum(position: Position, nodes: readonly Survivors[]): boolean {
+    const { partitionId } = position;
+    const has = (at: Position) => (nodeId: number) => nodes.some(node => node.id === nodeId && holds(node, at));
+    const isEnough = ({ index, term, configuration }: KnownConfiguration): boolean =>
+      isMajority(configuration.voters, has(position)) &&
+      // What takes the place of a joint configuration counts from its append on, which nobody else sees: but the joint one was committed before.
+      (!isJoint(configuration) || isMajority(configuration.outgoing, has({ partitionId, index, term })));
+    const { inForce, mayBeFounding } = this.configurationsAt(position);
+    const founding = nodes.map(({ id }) => ({ nodeId: id }));
+    return inForce.some(isEnough) || (mayBeFounding && isMajority(founding, has(position)));
+  }
+
+  /** The configuration behind which an entry stands; more than one while nobody can tell which of them the entry's own log has. */
+  private configurationsAt({ partitionId, index, term }: Position): { inForce: KnownConfiguration[]; mayBeFounding: boolean } {
+    const { configurations, committed } = this.facts(partitionId);
+    const inForce: KnownConfiguration[] = [];
+    for (const known of configurations) {
+      const decided = committed.get(known.index);
+      if (known.index > index || known.term > term || (decided !== undefined && decided.term !== known.term)) continue;
+      inForce.push(known);
+      if (decided !== undefined) return { inForce, mayBeFounding: false };
+    }
+    return { inForce, mayBeFounding: true };
   }
 
   /** Whether some attempt of the write of a unique value is committed, as far as anybody can tell. */
@@ -336,6 +392,7 @@ export class RaftSafety {
         lastCommitted: 0,
         checksums: new Map(),
         lastStamp: HLC_ZERO,
+        configurations: [],
       };
       this.partitions.set(partitionId, facts);
     }
@@ -345,6 +402,15 @@ export class RaftSafety {
 
 function holds({ logDisk, engineIndex }: Survivors, { partitionId, index, term }: Position): boolean {
   return logDisk.holds(partitionId, index, term) || engineIndex(partitionId) >= index;
+}
+
+function rememberConfiguration({ configurations }: PartitionFacts, { index, term, data }: Entry): void {
+  configurations.push({ index, term, configuration: decodeConfiguration(data) });
+  configurations.sort((a, b) => b.index - a.index);
+}
+
+function isMajority(voters: readonly Pick<Member, 'nodeId'>[], has: (nodeId: number) => boolean): boolean {
+  return voters.filter(({ nodeId }) => has(nodeId)).length * 2 > voters.length;
 }
 
 function nameOf(message: Message): string {

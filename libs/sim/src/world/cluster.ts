@@ -10,7 +10,7 @@ import {
   type OperationResult,
   type SequenceOperation,
 } from '@kahuna/partition';
-import { type Message, MessageType } from '@kahuna/raft';
+import { isJoint, type Message, MessageType } from '@kahuna/raft';
 import { ClockCeiling } from '../checkers/clock.ts';
 import { RaftSafety, SafetyViolation, type Survivors } from '../checkers/raft-safety.ts';
 import { EngineDisk, type EngineOptions, FAST_ENGINE, SimEngine } from './engine-disk.ts';
@@ -123,6 +123,8 @@ export class Cluster {
   /** What counters of the nodes tell of the whole run; to be called once, at its end. */
   gatherReached(): void {
     for (const node of this.nodes) node.gatherReached();
+    this.reached.note('joint configuration committed', this.safety.jointCommitted);
+    this.reached.note('joint configuration left', this.safety.jointLeft);
   }
 
   /** Runs `task` so that a violation or an assertion in it ends the run instead of being lost. */
@@ -255,6 +257,8 @@ export class SimNode implements Survivors {
         if (event.kind === 'checksum-mismatch') this.onMismatch(`${this.endpoint}: ${event.text}`);
         const feature = EVENT_FEATURES.get(event.kind);
         if (feature !== undefined) this.reached.note(feature);
+        const { partitionId } = event.data;
+        if (event.kind === 'leader-changed') this.noteJoint('election won while joint', partitionId);
       });
       host.start(error => {
         if (error !== undefined) this.onFatal(`cannot start: ${error.message}`);
@@ -269,6 +273,7 @@ export class SimNode implements Survivors {
     const { simulation } = this.cluster;
     simulation.trace.note(simulation.nowMs, `crash-${kind}`, this.endpoint, this.boots);
     this.gatherReached();
+    if (this.isUp) this.noteJoint('crash while joint');
     this.process?.kill();
     this.transport?.kill();
     this.log?.crash();
@@ -319,6 +324,14 @@ export class SimNode implements Survivors {
     reached.note('request forwarded', host.dispatcher.counters.forwards);
     reached.note('version pruned', host.pruner.counters.prunedVersions);
     for (const replica of host.replicas.values()) reached.note('write done for a replaced entry', replica.staleCompletions);
+  }
+
+  /** If a group of this node, or the one that is named, is between two sets of voters. */
+  private noteJoint(feature: Feature, partitionId?: unknown): void {
+    for (const replica of this.host?.replicas.values() ?? []) {
+      if (partitionId !== undefined && replica.partitionId !== partitionId) continue;
+      if (isJoint(replica.group.configuration)) this.reached.note(feature);
+    }
   }
 
   onMessage(partitionId: number, message: Message): void {

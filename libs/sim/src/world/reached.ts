@@ -8,6 +8,13 @@ export const FEATURES = [
   'leadership transferred',
   'lease held',
   'ReadIndex round',
+  // membership
+  'membership change begun',
+  'joint configuration committed',
+  'joint configuration left',
+  'leader gives up its vote',
+  'election won while joint',
+  'crash while joint',
   // logs
   'conflicting append refused',
   'log suffix replaced',
